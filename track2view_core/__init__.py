@@ -1,0 +1,1 @@
+"""Track2View: re-film a video along a new camera path, guided by paired 3D point tracks."""

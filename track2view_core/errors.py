@@ -1,0 +1,5 @@
+"""The one error type of the core."""
+
+
+class Track2ViewError(ValueError):
+    """Something the user can mend; the message is one sentence that says what came, what is allowed, and what to change."""
