@@ -1,0 +1,162 @@
+"""CameraPath: where a camera stands, where it looks and through which lens, frame by frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..errors import Track2ViewError
+from .rotations import rigid_inverse, slerp
+
+ORTHONORMAL_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class CameraPath:
+    """One camera over T video frames.
+
+    Camera axes are OpenCV's: x right, y down, z forward. `X_world = world_from_camera @ X_camera`. Intrinsics are in pixels of the
+    stated `width` x `height`, where the centre of pixel (row i, column j) is (j + 0.5, i + 0.5). Both tensors are converted to
+    float64 and checked once, here; a path that does not hold raises Track2ViewError with the name of the field.
+    """
+
+    world_from_camera: Tensor  # [T, 4, 4] float64, camera-to-world
+    intrinsics: Tensor  # [T, 3, 3] float64, pixels
+    width: int
+    height: int
+    fps: float = 16.0
+
+    def __post_init__(self) -> None:
+        for name, rows in (("world_from_camera", 4), ("intrinsics", 3)):
+            object.__setattr__(self, name, _matrices(getattr(self, name), name, rows))
+        if len(self.intrinsics) != len(self.world_from_camera):
+            raise Track2ViewError(
+                f"CameraPath has {len(self.world_from_camera)} poses and {len(self.intrinsics)} intrinsics; give world_from_camera "
+                "and intrinsics one matrix a frame each"
+            )
+        for name in ("width", "height"):
+            object.__setattr__(self, name, _whole_number(getattr(self, name), name))
+        if not (math.isfinite(self.fps) and self.fps > 0):
+            raise Track2ViewError(f"CameraPath.fps is {self.fps}; it must be a finite number above 0")
+        _check_poses(self.world_from_camera)
+        _check_intrinsics(self.intrinsics)
+
+    def __len__(self) -> int:
+        """The number of video frames T."""
+        return len(self.world_from_camera)
+
+    @property
+    def camera_from_world(self) -> Tensor:
+        """World-to-camera `[T, 4, 4]` float64, the inverse of `world_from_camera`."""
+        return rigid_inverse(self.world_from_camera)
+
+    @property
+    def device(self) -> torch.device:
+        return self.world_from_camera.device
+
+    def relative_to_first(self) -> CameraPath:
+        """The same path in a world whose origin is this path's own frame 0, which becomes the exact identity."""
+        poses = rigid_inverse(self.world_from_camera[0]) @ self.world_from_camera
+        poses[0] = torch.eye(4, dtype=torch.float64, device=self.device)
+        return replace(self, world_from_camera=poses)
+
+    def resized(self, width: int, height: int) -> CameraPath:
+        """The same view sampled at `width` x `height` px: x intrinsics scale with the width, y intrinsics with the height."""
+        scale = torch.tensor([width / self.width, height / self.height, 1.0], dtype=torch.float64, device=self.device)
+        return replace(self, intrinsics=self.intrinsics * scale[:, None], width=width, height=height)
+
+    def resampled(self, frames: int) -> CameraPath:
+        """The same movement in the same time with another number of frames; the first and the last frame are kept exactly.
+
+        Rotations take the shortest way (slerp); positions and intrinsics are linear between neighbouring frames. `fps` changes
+        with the number of frames. A path of one frame is repeated; `frames=1` keeps the first.
+        """
+        frames = _whole_number(frames, "resampled(frames)")
+        if frames == len(self):
+            return self
+        if len(self) == 1 or frames == 1:
+            return self.with_frames([0] * frames)
+        last = len(self) - 1
+        # Whole-number arithmetic first: the share of a frame that falls on an old one is exactly 0.
+        steps = torch.arange(frames, device=self.device) * last
+        before = (steps // (frames - 1)).clamp(max=last - 1)
+        share = (steps - before * (frames - 1)).to(torch.float64) / (frames - 1)
+        poses = torch.lerp(self.world_from_camera[before], self.world_from_camera[before + 1], share[:, None, None])
+        poses[:, :3, :3] = slerp(
+            self.world_from_camera[before, :3, :3], self.world_from_camera[before + 1, :3, :3], share
+        )
+        intrinsics = torch.lerp(self.intrinsics[before], self.intrinsics[before + 1], share[:, None, None])
+        return replace(self, world_from_camera=poses, intrinsics=intrinsics, fps=self.fps * (frames - 1) / last)
+
+    def with_frames(self, index: Sequence[int] | slice | Tensor) -> CameraPath:
+        """The frames of `index`, in its order; the stated fps stays."""
+        chosen = index if isinstance(index, slice) else torch.as_tensor(index, dtype=torch.long, device=self.device)
+        return replace(self, world_from_camera=self.world_from_camera[chosen], intrinsics=self.intrinsics[chosen])
+
+    def padded(self, frames: int) -> CameraPath:
+        """The path with its last frame repeated up to `frames` frames."""
+        if frames < len(self):
+            raise Track2ViewError(f"padded({frames}) would shorten a path of {len(self)} frames; use with_frames to cut")
+        return self.with_frames([min(frame, len(self) - 1) for frame in range(frames)])
+
+    def to(self, device: torch.device | str) -> CameraPath:
+        """The same path on `device`, which must know float64."""
+        return replace(self, world_from_camera=self.world_from_camera.to(device), intrinsics=self.intrinsics.to(device))
+
+
+def _matrices(value: Tensor, name: str, rows: int) -> Tensor:
+    matrices = torch.as_tensor(value)
+    if matrices.ndim != 3 or tuple(matrices.shape[1:]) != (rows, rows) or len(matrices) == 0:
+        raise Track2ViewError(
+            f"CameraPath.{name} has shape {list(matrices.shape)}; it must be [T, {rows}, {rows}] with one matrix a frame"
+        )
+    matrices = matrices.to(torch.float64)
+    finite = matrices.isfinite().all(dim=-1).all(dim=-1)
+    if not finite.all():
+        raise Track2ViewError(f"CameraPath.{name} holds NaN or infinity at frame {int((~finite).nonzero()[0])}; every entry must be finite")
+    return matrices
+
+
+def _whole_number(value: int, name: str) -> int:
+    if int(value) != value or value < 1:
+        raise Track2ViewError(f"CameraPath.{name} is {value}; it must be a whole number of at least 1")
+    return int(value)
+
+
+def _check_poses(poses: Tensor) -> None:
+    rotation = poses[:, :3, :3]
+    identity = torch.eye(3, dtype=poses.dtype, device=poses.device)
+    bottom = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=poses.dtype, device=poses.device)
+    problems = (
+        (
+            (poses[:, 3] - bottom).abs().amax(dim=-1) > ORTHONORMAL_TOLERANCE,
+            "a last row that is not 0 0 0 1; row-vector matrices must be transposed first",
+        ),
+        (
+            (rotation.mT @ rotation - identity).abs().amax(dim=(-2, -1)) > ORTHONORMAL_TOLERANCE,
+            f"a rotation that is not orthonormal to {ORTHONORMAL_TOLERANCE:g}; scale and shear must be taken out first",
+        ),
+        (
+            torch.linalg.det(rotation) < 0,
+            "a mirrored rotation (determinant -1); the axes are left-handed and must be converted to x right, y down, z forward",
+        ),
+    )
+    for wrong, what in problems:
+        if wrong.any():
+            raise Track2ViewError(f"CameraPath.world_from_camera has at frame {int(wrong.nonzero()[0])} {what}")
+
+
+def _check_intrinsics(intrinsics: Tensor) -> None:
+    focal_x, focal_y = intrinsics[:, 0, 0], intrinsics[:, 1, 1]
+    bottom = torch.tensor([0.0, 0.0, 1.0], dtype=intrinsics.dtype, device=intrinsics.device)
+    wrong = (focal_x <= 0) | (focal_y <= 0) | (intrinsics[:, 1, 0] != 0) | (intrinsics[:, 2] != bottom).any(dim=-1)
+    if wrong.any():
+        frame = int(wrong.nonzero()[0])
+        raise Track2ViewError(
+            f"CameraPath.intrinsics at frame {frame} is {intrinsics[frame].tolist()}; it must be [[fx, s, cx], [0, fy, cy], [0, 0, 1]] "
+            "in pixels with fx and fy above 0"
+        )

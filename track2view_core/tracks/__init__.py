@@ -1,0 +1,8 @@
+"""Tracks: 3D points over time, their pairing in two views, batches for the conditioner, files."""
+
+from ..cameras import ViewTracks
+from .batch import TrackBatch, collate_tracks
+from .pairing import PairedTracks, pair_tracks
+from .types import PointTracks
+
+__all__ = ["PairedTracks", "PointTracks", "TrackBatch", "ViewTracks", "collate_tracks", "pair_tracks"]
