@@ -1,0 +1,63 @@
+"""What pip installs, what ComfyUI installs, and that continuous integration runs the README's own command."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def requirement_lines() -> set[str]:
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return {line for line in lines if line and not line.startswith("#")}
+
+
+def test_pip_and_comfyui_install_the_same():
+    ours = set(PROJECT["project"]["dependencies"])
+    assert {line for line in requirement_lines() if not line.startswith("comfyui-frontend-package")} == ours
+
+
+@pytest.mark.parametrize("line", sorted(requirement_lines()))
+def test_requirements_are_lower_bounds(line: str):
+    """An upper bound or a pin could change the torch, or the numpy, of a working ComfyUI."""
+    assert re.fullmatch(r"[A-Za-z0-9_.-]+>=[0-9.]+", line)
+
+
+def test_the_wheel_holds_the_core_and_its_weights_alone(tmp_path: Path):
+    source = tmp_path / "source"
+    source.mkdir()
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    for name in listed:
+        file = source / name
+        if (ROOT / name).is_file() and not name.startswith("tests/"):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.symlink_to(ROOT / name)
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", tmp_path, source]
+    subprocess.run(command, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("track2view-*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"track2view_core"}
+    wanted = {name for name in listed if name.startswith("track2view_core/") and name.endswith((".py", ".safetensors"))}
+    assert wanted <= set(names)
+
+
+def test_continuous_integration_runs_the_readme_command():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    (command,) = re.findall(r"<!-- test command -->\s*```\w*\n(.+?)\n```", readme, flags=re.DOTALL)
+    assert command in script
