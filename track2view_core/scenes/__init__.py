@@ -1,4 +1,4 @@
-"""Procedural scenes with exact geometry: the project's own renderer for training data, benchmarks, tests and the demo clip."""
+"""Procedural scenes with exact geometry: the renderer behind training data, benchmarks, tests and the demo."""
 
 from .demo import DemoClip, demo_clip
 from .moves import HELD_OUT_MOVES, TRAIN_MOVES, ScenePaths, random_paths

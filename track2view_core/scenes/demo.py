@@ -1,4 +1,4 @@
-"""The built-in sample clip: one scene of the renderer, with its true camera path, so that the first try needs no file."""
+"""The built-in sample clip: a rendered scene with its true camera path, so that the first try needs no file."""
 
 from __future__ import annotations
 

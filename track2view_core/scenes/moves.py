@@ -69,7 +69,7 @@ def _static(e: Tensor, a: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
     return _vectors(e), _vectors(e)
 
 
-# Each move maps progress, signed amplitude and subject distance to (axis-angle, translation) in the first camera's axes.
+# Each move maps progress, signed amplitude and subject distance to axis-angle and translation in the first camera's axes.
 _MOVES: MappingProxyType[str, Move] = MappingProxyType(
     {
         "static": _static,
@@ -117,15 +117,14 @@ def move_poses(kind: str, progress: Tensor, amplitude: Tensor, distance: Tensor)
 
 
 def _first_cameras(uniform: Callable[..., Tensor]) -> tuple[Tensor, Tensor]:
-    """world_from_camera [B, 4, 4] near the back wall looking into the room, and the distance [B] to what it looks at."""
+    """Poses [B, 4, 4] near the back wall looking into the room, and the distance [B] to what they look at."""
     position = torch.stack([uniform(-0.6, 0.6), uniform(-0.4, 0.4), uniform(-2.7, -2.1)], -1)
     subject = torch.stack([uniform(-0.5, 0.5), uniform(-0.3, 0.3), uniform(0.4, 1.2)], -1)
     forward = subject - position
     distance = forward.norm(dim=-1)
     forward = forward / distance[:, None]
-    right = torch.nn.functional.normalize(
-        torch.linalg.cross(torch.tensor([0.0, 1.0, 0.0]).expand_as(forward), forward), dim=-1
-    )
+    down = torch.tensor([0.0, 1.0, 0.0]).expand_as(forward)
+    right = torch.nn.functional.normalize(torch.linalg.cross(down, forward), dim=-1)
     pose = torch.eye(4).repeat(len(position), 1, 1)
     pose[:, :3, :3] = torch.stack([right, torch.linalg.cross(forward, right), forward], -1)
     pose[:, :3, 3] = position

@@ -113,7 +113,7 @@ def random_scenes(
         wavelength, sharpness = wavelength * 2.5, sharpness.clamp(max=3.0) * 0.45
         mix = mix * torch.tensor([0.6, 0.5])
     else:
-        wavelength = wavelength * torch.tensor([1.0, 0.6, 0.35, 0.25, 0.18])
+        wavelength = wavelength * torch.tensor([1.0, 0.8, 0.55, 0.45, 0.3])
     return Scene(
         room=torch.stack([uniform(2.6, 4.0), uniform(1.5, 2.2), uniform(3.2, 4.2)], -1),
         centre=centre,

@@ -42,7 +42,7 @@ def visible_points(
 
 
 def seed_points(view: View, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Random pixels of random frames, as a tracker would query: surface [B, N], local [B, N, 3], colour uint8 [B, N, 3]."""
+    """Random pixels of random frames, as a tracker queries: surface [B, N], local [B, N, 3], uint8 colour [B, N, 3]."""
     flat = view.surface.flatten(1)
     picked = torch.randint(flat.shape[1], (len(flat), count), generator=generator).to(flat.device)
     at = lambda x: torch.gather(x.reshape(*flat.shape, 3), 1, picked[..., None].expand(-1, -1, 3))  # noqa: E731
