@@ -1,0 +1,1 @@
+"""WAN 2.1: seams, LoRA, bundle, checkpoints, VAE and the sampler."""

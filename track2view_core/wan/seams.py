@@ -1,0 +1,183 @@
+"""The two seams into WAN's transformer: deltas added after patch embedding, and the rotary positions of two views.
+
+Only forward hooks on `patch_embedding` and `rope`; the transformer's own forward runs unchanged on the sequence
+[target, source] (frame axis), and its output is cropped to the target.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from diffusers import WanTransformer3DModel
+from torch import Tensor, nn
+
+from ..conditioner import TrackConditioner
+from ..errors import Track2ViewError
+from ..tracks import TrackBatch
+
+Rotary = Literal["shared", "consecutive"]
+SourceTimestep = Literal["zero", "same"]
+ROTARY = ("shared", "consecutive")
+SOURCE_TIMESTEPS = ("zero", "same")
+
+
+class Deltas(NamedTuple):
+    """What the conditioner adds to the tokens of each view."""
+
+    source: Tensor  # [B, D, F, h, w]
+    target: Tensor  # [B, D, F, h, w]
+
+    def scaled(self, strength: float) -> Deltas:
+        return Deltas(self.source * strength, self.target * strength)
+
+    def to(self, device: torch.device | str) -> Deltas:
+        return Deltas(self.source.to(device), self.target.to(device))
+
+
+@dataclass
+class _Call:
+    """What the hooks need to know about the forward that is running."""
+
+    batch: TrackBatch | None
+    deltas: Deltas | None
+
+
+class Seams:
+    """A transformer with the seams attached; made by `attach_seams`, ended by `detach` or as a context manager.
+
+    Outside `forward` and `deltas` the hooks let everything pass, so a plain call of the transformer stays a plain call.
+    """
+
+    def __init__(
+        self,
+        transformer: WanTransformer3DModel,
+        conditioner: TrackConditioner | None,
+        rotary: Rotary,
+        source_timestep: SourceTimestep,
+    ):
+        self.transformer, self.conditioner = transformer, conditioner
+        self.rotary, self.source_timestep = rotary, source_timestep
+        self._call: _Call | None = None
+        self._handles = [
+            transformer.patch_embedding.register_forward_hook(self._after_patch_embedding),
+            transformer.rope.register_forward_hook(self._after_rope),
+        ]
+
+    def __enter__(self) -> Seams:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.detach()
+
+    def detach(self) -> None:
+        """Take the hooks off again; the transformer is what it was before."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def deltas(self, source: Tensor, batch: TrackBatch) -> Deltas:
+        """Run the conditioner on the clean source latent [B, 16, F, h8, w8]; it sees neither timestep nor noise."""
+        tokens = self.transformer.patch_embedding(source.to(self._dtype))
+        return self._conditioned(tokens, source, batch)
+
+    def forward(
+        self,
+        target: Tensor,  # [B, 16, F, h8, w8] the noised target latent
+        source: Tensor,  # [B, 16, F, h8, w8] the clean source latent, normalised like the target
+        timestep: Tensor,  # [B] in 0..1000
+        text: Tensor,  # [B, L, text_dim]
+        batch: TrackBatch | None = None,
+        *,
+        deltas: Deltas | None = None,
+    ) -> Tensor:
+        """Velocity [B, 16, F, h8, w8] of the target view.
+
+        With `batch` the conditioner runs in this call and gradients reach it (training); with `deltas`, a result of
+        `deltas()`, it does not run (sampling); with neither, source and target are only concatenated.
+        """
+        if target.shape != source.shape:
+            raise Track2ViewError(
+                f"The target latent {tuple(target.shape)} and the source latent {tuple(source.shape)} differ in shape; "
+                "prepare both views at one size and length."
+            )
+        sequence = torch.cat([target, source], dim=2).to(self._dtype)
+        with self._running(_Call(batch, deltas)):
+            timesteps = self._timesteps(timestep, target)
+            velocity = self.transformer(sequence, timesteps, text.to(self._dtype), return_dict=False)[0]
+        return velocity[:, :, : target.shape[2]]
+
+    __call__ = forward
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return self.transformer.patch_embedding.weight.dtype
+
+    @contextmanager
+    def _running(self, call: _Call) -> Iterator[None]:
+        if not self._handles:
+            raise Track2ViewError("These seams were detached; attach them again before the next forward.")
+        self._call = call
+        try:
+            yield
+        finally:
+            self._call = None
+
+    def _timesteps(self, timestep: Tensor, target: Tensor) -> Tensor:
+        """[B] when both views share it, else [B, tokens of target then source] with zeros for the clean source."""
+        if self.source_timestep == "same":
+            return timestep
+        tokens = math.prod(target.shape[2:]) // math.prod(self.transformer.config.patch_size)
+        one_view = timestep[:, None].expand(-1, tokens)
+        return torch.cat([one_view, torch.zeros_like(one_view)], dim=1)
+
+    def _conditioned(self, tokens: Tensor, latents: Tensor, batch: TrackBatch) -> Deltas:
+        if self.conditioner is None:
+            raise Track2ViewError(
+                "Tracks came to seams that were attached without a conditioner; attach them with one."
+            )
+        dtype = next(self.conditioner.parameters()).dtype
+        source, target = self.conditioner(tokens.to(dtype), batch, latents.to(dtype))
+        return Deltas(source.to(tokens.dtype), target.to(tokens.dtype))
+
+    def _after_patch_embedding(self, _module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+        call = self._call
+        if call is None or (call.batch is None and call.deltas is None):
+            return None
+        frames = output.shape[2] // 2
+        deltas = call.deltas
+        if deltas is None:
+            deltas = self._conditioned(output[:, :, frames:], inputs[0][:, :, inputs[0].shape[2] // 2 :], call.batch)
+        return output + torch.cat([deltas.target, deltas.source], dim=2).to(output)
+
+    def _after_rope(self, _module: nn.Module, _inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]):
+        if self._call is None or self.rotary == "consecutive":
+            return None
+        first_half = (table[:, : table.shape[1] // 2] for table in output)  # [1, 2 F h w, 1, head]: frames 0..F-1
+        return tuple(torch.cat([half, half], dim=1) for half in first_half)
+
+
+def attach_seams(
+    transformer: WanTransformer3DModel,
+    conditioner: TrackConditioner | None,
+    *,
+    rotary: Rotary = "shared",
+    source_timestep: SourceTimestep = "zero",
+) -> Seams:
+    """Hook the seams into a WAN transformer.
+
+    rotary: "shared" gives both views the temporal positions 0..F-1, "consecutive" gives 0..2F-1.
+    source_timestep: "zero" for the clean source's tokens, or "same" as the target's.
+    """
+    if rotary not in ROTARY:
+        raise Track2ViewError(f'rotary is "{rotary}"; allowed are {", ".join(ROTARY)}.')
+    if source_timestep not in SOURCE_TIMESTEPS:
+        raise Track2ViewError(f'source_timestep is "{source_timestep}"; allowed are {", ".join(SOURCE_TIMESTEPS)}.')
+    hooks = transformer.patch_embedding._forward_hooks.values()
+    if any(isinstance(getattr(hook, "__self__", None), Seams) for hook in hooks):
+        raise Track2ViewError("This transformer already carries seams; detach those before attaching others.")
+    return Seams(transformer, conditioner, rotary, source_timestep)
