@@ -19,9 +19,10 @@ ORTHONORMAL_TOLERANCE = 1e-4
 class CameraPath:
     """One camera over T video frames.
 
-    Camera axes are OpenCV's: x right, y down, z forward. `X_world = world_from_camera @ X_camera`. Intrinsics are in pixels of the
-    stated `width` x `height`, where the centre of pixel (row i, column j) is (j + 0.5, i + 0.5). Both tensors are converted to
-    float64 and checked once, here; a path that does not hold raises Track2ViewError with the name of the field.
+    Camera axes are OpenCV's: x right, y down, z forward. `X_world = world_from_camera @ X_camera`. Intrinsics are in
+    pixels of the stated `width` x `height`, where the centre of pixel (row i, column j) is (j + 0.5, i + 0.5). Both
+    tensors are converted to float64 and checked once, here; a path that does not hold raises Track2ViewError with the
+    name of the field.
     """
 
     world_from_camera: Tensor  # [T, 4, 4] float64, camera-to-world
@@ -35,8 +36,8 @@ class CameraPath:
             object.__setattr__(self, name, _matrices(getattr(self, name), name, rows))
         if len(self.intrinsics) != len(self.world_from_camera):
             raise Track2ViewError(
-                f"CameraPath has {len(self.world_from_camera)} poses and {len(self.intrinsics)} intrinsics; give world_from_camera "
-                "and intrinsics one matrix a frame each"
+                f"CameraPath has {len(self.world_from_camera)} poses and {len(self.intrinsics)} intrinsics; give "
+                "world_from_camera and intrinsics one matrix a frame each"
             )
         for name in ("width", "height"):
             object.__setattr__(self, name, _whole_number(getattr(self, name), name))
@@ -65,15 +66,16 @@ class CameraPath:
         return replace(self, world_from_camera=poses)
 
     def resized(self, width: int, height: int) -> CameraPath:
-        """The same view sampled at `width` x `height` px: x intrinsics scale with the width, y intrinsics with the height."""
+        """The same view sampled at `width` x `height` px; intrinsics scale with the width in x, the height in y."""
         scale = torch.tensor([width / self.width, height / self.height, 1.0], dtype=torch.float64, device=self.device)
         return replace(self, intrinsics=self.intrinsics * scale[:, None], width=width, height=height)
 
     def resampled(self, frames: int) -> CameraPath:
-        """The same movement in the same time with another number of frames; the first and the last frame are kept exactly.
+        """The same movement in the same time with another number of frames.
 
-        Rotations take the shortest way (slerp); positions and intrinsics are linear between neighbouring frames. `fps` changes
-        with the number of frames. A path of one frame is repeated; `frames=1` keeps the first.
+        The first and the last frame are kept exactly. Rotations take the shortest way (slerp); positions and
+        intrinsics are linear between neighbouring frames. `fps` changes with the number of frames. A path of one
+        frame is repeated; `frames=1` keeps the first.
         """
         frames = _whole_number(frames, "resampled(frames)")
         if frames == len(self):
@@ -100,7 +102,9 @@ class CameraPath:
     def padded(self, frames: int) -> CameraPath:
         """The path with its last frame repeated up to `frames` frames."""
         if frames < len(self):
-            raise Track2ViewError(f"padded({frames}) would shorten a path of {len(self)} frames; use with_frames to cut")
+            raise Track2ViewError(
+                f"padded({frames}) would shorten a path of {len(self)} frames; use with_frames to cut"
+            )
         return self.with_frames([min(frame, len(self) - 1) for frame in range(frames)])
 
     def to(self, device: torch.device | str) -> CameraPath:
@@ -112,12 +116,13 @@ def _matrices(value: Tensor, name: str, rows: int) -> Tensor:
     matrices = torch.as_tensor(value)
     if matrices.ndim != 3 or tuple(matrices.shape[1:]) != (rows, rows) or len(matrices) == 0:
         raise Track2ViewError(
-            f"CameraPath.{name} has shape {list(matrices.shape)}; it must be [T, {rows}, {rows}] with one matrix a frame"
+            f"CameraPath.{name} has shape {list(matrices.shape)}; it must be [T, {rows}, {rows}], one matrix a frame"
         )
     matrices = matrices.to(torch.float64)
     finite = matrices.isfinite().all(dim=-1).all(dim=-1)
     if not finite.all():
-        raise Track2ViewError(f"CameraPath.{name} holds NaN or infinity at frame {int((~finite).nonzero()[0])}; every entry must be finite")
+        frame = int((~finite).nonzero()[0])
+        raise Track2ViewError(f"CameraPath.{name} holds NaN or infinity at frame {frame}; every entry must be finite")
     return matrices
 
 
@@ -142,7 +147,7 @@ def _check_poses(poses: Tensor) -> None:
         ),
         (
             torch.linalg.det(rotation) < 0,
-            "a mirrored rotation (determinant -1); the axes are left-handed and must be converted to x right, y down, z forward",
+            "a mirrored rotation (determinant -1); left-handed axes must be converted to x right, y down, z forward",
         ),
     )
     for wrong, what in problems:
@@ -157,6 +162,6 @@ def _check_intrinsics(intrinsics: Tensor) -> None:
     if wrong.any():
         frame = int(wrong.nonzero()[0])
         raise Track2ViewError(
-            f"CameraPath.intrinsics at frame {frame} is {intrinsics[frame].tolist()}; it must be [[fx, s, cx], [0, fy, cy], [0, 0, 1]] "
-            "in pixels with fx and fy above 0"
+            f"CameraPath.intrinsics at frame {frame} is {intrinsics[frame].tolist()}; it must be "
+            "[[fx, s, cx], [0, fy, cy], [0, 0, 1]] in pixels with fx and fy above 0"
         )

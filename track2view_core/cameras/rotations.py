@@ -1,8 +1,8 @@
 """Rotations: matrix, quaternion, axis-angle, and the shortest way between two of them.
 
-All functions take any batch shape in front and compute in float64. Quaternions are (w, x, y, z) of unit length with w >= 0.
-An axis-angle vector points along the axis, its length is the angle in radians, turning right-handed: about +y (down, in camera
-axes) a positive angle turns the camera to the right, about +x upwards.
+All functions take any batch shape in front and compute in float64. Quaternions are (w, x, y, z), of unit length, w not
+below 0. An axis-angle vector points along the axis, its length is the angle in radians, turning right-handed: about +y
+(down, in camera axes) a positive angle turns the camera to the right, about +x upwards.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ def matrix_from_quaternion(quaternion: Tensor) -> Tensor:
 def quaternion_from_matrix(rotation: Tensor) -> Tensor:
     """Unit quaternions `[..., 4]` (w, x, y, z), w >= 0, of rotation matrices `[..., 3, 3]`.
 
-    The outer product of the quaternion with itself is linear in the matrix. Its row with the largest diagonal entry is the
-    quaternion times a component of at least one half, so no angle, half a turn included, divides by a small number.
+    The outer product of the quaternion with itself is linear in the matrix. Its row with the largest diagonal entry
+    is the quaternion times a component of at least one half, so no angle, half a turn included, divides by a small
+    number.
     """
     m = rotation.to(torch.float64)
     m00, m11, m22 = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
@@ -43,14 +44,14 @@ def quaternion_from_matrix(rotation: Tensor) -> Tensor:
 
 
 def matrix_from_axis_angle(axis_angle: Tensor) -> Tensor:
-    """Rotation matrices `[..., 3, 3]` of axis-angle vectors `[..., 3]` in radians; the zero vector gives the exact identity."""
+    """Rotation matrices `[..., 3, 3]` of axis-angle vectors `[..., 3]` in radians; zero gives the exact identity."""
     v = axis_angle.to(torch.float64)
     half = v.norm(dim=-1, keepdim=True) / 2
     return matrix_from_quaternion(torch.cat([half.cos(), torch.sinc(half / torch.pi) * v / 2], dim=-1))
 
 
 def axis_angle_from_matrix(rotation: Tensor) -> Tensor:
-    """Axis-angle vectors `[..., 3]`, length 0..pi radians, of rotation matrices `[..., 3, 3]`; exact for tiny angles too."""
+    """Axis-angle vectors `[..., 3]`, length 0..pi radians, of rotations `[..., 3, 3]`; exact for tiny angles too."""
     q = quaternion_from_matrix(rotation)
     vector, sine = q[..., 1:], q[..., 1:].norm(dim=-1, keepdim=True)
     angle = 2 * torch.atan2(sine, q[..., :1])

@@ -28,8 +28,8 @@ class ViewTracks:
         for name in ("depth", "inside"):
             if getattr(self, name).shape != self.xy.shape[:2]:
                 raise Track2ViewError(
-                    f"ViewTracks.{name} has shape {list(getattr(self, name).shape)}; with xy {list(self.xy.shape)} it must be "
-                    f"{list(self.xy.shape[:2])}"
+                    f"ViewTracks.{name} has shape {list(getattr(self, name).shape)}; with xy {list(self.xy.shape)} it "
+                    f"must be {list(self.xy.shape[:2])}"
                 )
         if self.inside.dtype != torch.bool:
             raise Track2ViewError(f"ViewTracks.inside has dtype {self.inside.dtype}; it must be bool")
@@ -58,15 +58,17 @@ def project(
 ) -> ViewTracks:
     """Project moving world points into every frame of `path`; frame t of the points meets frame t of the camera.
 
-    Computed in float64 on the path's device, returned in float32 on the points'. Never NaN: a point that is not in front of the
-    camera gets xy (-width, -height), which no image holds, and keeps its depth; a grazing one is held within 1e6 px.
+    Computed in float64 on the path's device, returned in float32 on the points'. Never NaN: a point that is not in
+    front of the camera gets xy (-width, -height), which no image holds, and keeps its depth; a grazing one is held
+    within 1e6 px.
 
     Raises:
         Track2ViewError: the points are not `[T, N, 3]` with the path's T.
     """
     if points.ndim != 3 or points.shape[-1] != 3 or len(points) != len(path):
         raise Track2ViewError(
-            f"project got points of shape {list(points.shape)} for a path of {len(path)} frames; they must be [{len(path)}, N, 3]"
+            f"project got points of shape {list(points.shape)} for a path of {len(path)} frames; they must be "
+            f"[{len(path)}, N, 3]"
         )
     camera_from_world = path.camera_from_world
     world = points.to(path.device, torch.float64)

@@ -14,15 +14,15 @@ from ..errors import Track2ViewError
 from .pairing import FrameAnchor, PairedTracks
 
 LOW_PERCENTILE, HIGH_PERCENTILE = 1.0, 99.0
-FLAT_RANGE = 1e-3  # a scene whose disparities differ by less than this share counts as flat; noise is not blown up to 0..1
+FLAT_RANGE = 1e-3  # share of the disparity itself; a scene with less range is flat, its noise is not blown up to 0..1
 
 
 @dataclass(frozen=True, eq=False)
 class TrackBatch:
     """B clips, F latent frames, N tracks. Entries that only pad a clip to N are 0 and False.
 
-    Disparity is 1 / depth, normalised to 0..1 once for the whole clip (both views, all frames), and 0 where the point is not
-    inside. It does not change when a window is cut.
+    Disparity is 1 / depth, normalised to 0..1 once for the whole clip (both views, all frames), and 0 where the point
+    is not inside. It does not change when a window is cut.
     """
 
     source_xy: Tensor  # [B, F, N, 2] float32, pixels
@@ -51,8 +51,8 @@ class TrackBatch:
 def collate_tracks(pairs: Sequence[PairedTracks], *, anchor: FrameAnchor = "last") -> TrackBatch:
     """Stack the paired tracks of B clips (video frames, one length and one image size) at their latent frames.
 
-    Disparities are normalised per clip over all its video frames, both views, counting inside points of tracks that the source
-    shows at least once, by their 1st and 99th percentile.
+    Disparities are normalised per clip over all its video frames, both views, counting inside points of tracks that
+    the source shows at least once, by their 1st and 99th percentile.
 
     Raises:
         Track2ViewError: no clip, or lengths or image sizes differ, within one clip's two views too.
@@ -63,8 +63,8 @@ def collate_tracks(pairs: Sequence[PairedTracks], *, anchor: FrameAnchor = "last
     lengths = {len(pair) for pair in pairs}
     if len(sizes) > 1 or len(lengths) > 1:
         raise Track2ViewError(
-            f"collate_tracks got image sizes (H, W) {sorted(sizes)} and frame counts {sorted(lengths)}; one batch holds one of each, so "
-            "use resized() or padded() first"
+            f"collate_tracks got image sizes (H, W) {sorted(sizes)} and frame counts {sorted(lengths)}; one batch "
+            "holds one of each, so prepare all clips to one size and length"
         )
     clips = [_clip_entries(pair, anchor) for pair in pairs]
     tracks = max(clip["visible"].shape[1] for clip in clips)

@@ -13,7 +13,7 @@ from ..cameras import CameraPath, ViewTracks, project
 from ..errors import Track2ViewError
 from .types import PointTracks
 
-FRAMES_PER_LATENT = 4  # WAN 2.1's VAE: latent frame k stands for video frames 4k-3..4k, latent frame 0 for frame 0 alone
+FRAMES_PER_LATENT = 4  # latent frame k of WAN 2.1 stands for video frames 4k-3..4k, latent frame 0 for frame 0 alone
 PIXELS_PER_TOKEN = 16  # latent stride 8 times patch 2
 
 FrameAnchor = Literal["last", "mean"]
@@ -21,9 +21,10 @@ FrameAnchor = Literal["last", "mean"]
 
 @dataclass(frozen=True, eq=False)
 class PairedTracks:
-    """N points in two views over T frames. Track n of `source` and track n of `target` are the same point at the same time.
+    """N points in two views over T frames.
 
-    `visible` is the tracker's word about the source view. The target view has only `inside`: no tracker ran there.
+    Track n of `source` and track n of `target` are the same point at the same time. `visible` is the tracker's word
+    about the source view. The target view has only `inside`: no tracker ran there.
     """
 
     source: ViewTracks
@@ -36,10 +37,13 @@ class PairedTracks:
         shape = self.source.inside.shape
         for name, found in (("target", self.target.inside.shape), ("visible", self.visible.shape)):
             if found != shape:
-                raise Track2ViewError(f"PairedTracks.{name} is {list(found)} frames x tracks; like source it must be {list(shape)}")
+                raise Track2ViewError(
+                    f"PairedTracks.{name} has {list(found)} frames and tracks; like source it must have {list(shape)}"
+                )
         for name in ("source_camera", "target_camera"):
-            if len(getattr(self, name)) != shape[0]:
-                raise Track2ViewError(f"PairedTracks.{name} has {len(getattr(self, name))} frames; like source it must have {shape[0]}")
+            frames = len(getattr(self, name))
+            if frames != shape[0]:
+                raise Track2ViewError(f"PairedTracks.{name} has {frames} frames; like source it must have {shape[0]}")
         if self.visible.dtype != torch.bool:
             raise Track2ViewError(f"PairedTracks.visible has dtype {self.visible.dtype}; it must be bool")
 
@@ -49,14 +53,15 @@ class PairedTracks:
 
     @property
     def seen(self) -> Tensor:
-        """`[N]` bool: tracks that are visible and inside in the source view at least once; the others carry no feature."""
+        """`[N]` bool: visible and inside in the source view at least once; the other tracks carry no feature."""
         return (self.visible & self.source.inside).any(dim=0)
 
     def coverage(self) -> Tensor:
         """Share 0..1 of target tokens that at least one track reaches, `[T]` float32.
 
-        A token is 16 x 16 px. An inside point reaches the up to four tokens whose centres surround it (those with bilinear weight
-        above 0), which is the footprint of the conditioner's scatter. Tracks that the source never shows are not counted.
+        A token is 16 x 16 px. An inside point reaches the up to four tokens whose centres surround it (those with
+        bilinear weight above 0), which is the footprint of the conditioner's scatter. Tracks that the source never
+        shows are not counted.
         """
         camera, xy = self.target_camera, self.target.xy.to(torch.float64)
         columns, rows = -(-camera.width // PIXELS_PER_TOKEN), -(-camera.height // PIXELS_PER_TOKEN)
@@ -76,9 +81,10 @@ class PairedTracks:
     def at_latent_frames(self, anchor: FrameAnchor = "last") -> PairedTracks:
         """The tracks at WAN's F = (T - 1) / 4 + 1 latent frames.
 
-        `last`: latent frame k takes video frame 4k. `mean`: it takes the mean of xy and depth over frames 4k-3..4k (frame 0 stands
-        alone); a point is visible when it is in any of them. The mean counts only frames where the point is inside its view and,
-        in the source, visible. Without such a frame the value of frame 4k stands. The cameras are those of frame 4k.
+        `last`: latent frame k takes video frame 4k. `mean`: it takes the mean of xy and depth over frames 4k-3..4k
+        (frame 0 stands alone); a point is visible when it is in any of them. The mean counts only frames where the
+        point is inside its view and, in the source, visible. Without such a frame the value of frame 4k stands. The
+        cameras are those of frame 4k.
 
         Raises:
             Track2ViewError: the clip's length is not 4n + 1 (the prepared clip's is), or the anchor is unknown.
@@ -100,7 +106,8 @@ class PairedTracks:
         if anchor == "last":
             return thinned
         seen = self.visible & self.source.inside
-        # A point that is visible somewhere is valid only where both hold at once, so that no unseen frame passes for seen.
+        # Where the tracker saw a point, only frames count in which it is inside as well: an unseen frame never passes
+        # for a seen one.
         weight = torch.where(_any(self.visible)[_group_of(self)], seen, self.source.inside)
         return replace(
             thinned,
@@ -144,21 +151,21 @@ class PairedTracks:
 
 
 def pair_tracks(tracks: PointTracks, target_camera: CameraPath) -> PairedTracks:
-    """Project `tracks` into their own camera and into `target_camera`: the same N points in the same order in both views.
+    """Project `tracks` into their own camera and into `target_camera`: the same N points in the same order.
 
     Raises:
         Track2ViewError: tracks and path differ in length, or no point is inside the target view in any frame.
     """
     if len(target_camera) != len(tracks):
         raise Track2ViewError(
-            f"the target camera path has {len(target_camera)} frames and the tracks have {len(tracks)}; make the path for this clip, or "
-            f"resample it to {len(tracks)} frames"
+            f"the target camera path has {len(target_camera)} frames and the tracks have {len(tracks)}; make the path "
+            f"for this clip, or resample it to {len(tracks)} frames"
         )
     target = project(target_camera, tracks.positions)
     if not target.inside.any():
         raise Track2ViewError(
-            f"the target camera path looks away from all {tracks.positions.shape[1]} tracked points in every frame, so nothing of the "
-            "source can be shown; lower the preset's amount or change the path"
+            f"the target camera path looks away from all {tracks.positions.shape[1]} tracked points in every frame, so "
+            "nothing of the source can be shown; lower the preset's amount or change the path"
         )
     return PairedTracks(project(tracks.camera, tracks.positions), target, tracks.visible, tracks.camera, target_camera)
 
@@ -183,7 +190,7 @@ def _any(mask: Tensor) -> Tensor:
 
 
 def _mean_view(view: ViewTracks, counts: Tensor, fallback: ViewTracks) -> ViewTracks:
-    """Mean of `view` over the frames of `counts` `[T, N]` bool per latent frame; where none counts, `fallback`, not inside."""
+    """Mean of `view` over the frames of `counts` `[T, N]` bool per latent frame; without any, `fallback`, outside."""
     weight = _grouped(counts).to(view.xy.dtype)
     total = weight.sum(dim=1)
     held = total > 0

@@ -13,9 +13,10 @@ from ..errors import Track2ViewError
 
 @dataclass(frozen=True, eq=False)
 class PointTracks:
-    """N world points over T video frames, and the source camera. Checked once, here; Track2ViewError names the field.
+    """N world points over T video frames, and the source camera.
 
-    Points may move. Every position is a number, also where a point is hidden: `visible` alone says what the tracker saw.
+    Checked once, here; Track2ViewError names the field. Points may move. Every position is a number, also where a
+    point is hidden: `visible` alone says what the tracker saw.
     """
 
     positions: Tensor  # [T, N, 3] float32, world
@@ -37,7 +38,8 @@ class PointTracks:
         _check_dtype(self.visible, "visible", torch.bool)
         if len(self.camera) != frames:
             raise Track2ViewError(
-                f"PointTracks has {frames} frames of positions and a camera of {len(self.camera)} frames; both must be one clip's"
+                f"PointTracks has {frames} frames of positions and a camera of {len(self.camera)} frames; "
+                "both must belong to one clip"
             )
         object.__setattr__(self, "positions", self.positions.to(torch.float32))
         object.__setattr__(self, "confidence", self.confidence.to(torch.float32))
@@ -46,8 +48,8 @@ class PointTracks:
         if broken.any():
             frame, point = broken.nonzero()[0].tolist()
             raise Track2ViewError(
-                f"PointTracks.positions holds NaN or infinity at frame {frame}, track {point} ({int(broken.sum())} places in all); "
-                "hidden points need a finite position and visible=False"
+                f"PointTracks.positions holds NaN or infinity at frame {frame}, track {point} ({int(broken.sum())} "
+                "places in all); a hidden point needs a finite position and visible False"
             )
         if not ((self.confidence >= 0) & (self.confidence <= 1)).all():
             raise Track2ViewError("PointTracks.confidence has entries that are NaN or outside 0..1; scale it to 0..1")
@@ -70,8 +72,8 @@ class PointTracks:
         frames = seen.any(dim=1).nonzero()
         if len(frames) == 0:
             raise Track2ViewError(
-                f"none of the {self.positions.shape[1]} tracks is visible in front of the source camera in any frame, so the scene has no "
-                "scale; track the clip again with more points or another motion setting"
+                f"none of the {self.positions.shape[1]} tracks is visible in front of the source camera in any frame, "
+                "so the scene has no scale; track the clip again with more points or another motion setting"
             )
         first = int(frames[0])
         return float(depth[first][seen[first]].to(torch.float64).quantile(0.5))
@@ -99,11 +101,13 @@ class PointTracks:
     def padded(self, frames: int) -> PointTracks:
         """The tracks with their last frame repeated up to `frames` frames, as a clip is padded to 4n + 1."""
         if frames < len(self):
-            raise Track2ViewError(f"padded({frames}) would shorten tracks of {len(self)} frames; use with_frames to cut")
+            raise Track2ViewError(
+                f"padded({frames}) would shorten tracks of {len(self)} frames; use with_frames to cut"
+            )
         return self.with_frames([min(frame, len(self) - 1) for frame in range(frames)])
 
     def to(self, device: torch.device | str) -> PointTracks:
-        """The same tracks with points and masks on `device`; the camera stays where it is, since not every device has float64."""
+        """Points and masks on `device`; the camera stays where it is, since not every device has float64."""
         return replace(
             self,
             positions=self.positions.to(device),
@@ -115,7 +119,9 @@ class PointTracks:
 
 def _check_shape(value: Tensor, name: str, shape: tuple[int, ...]) -> None:
     if tuple(value.shape) != shape:
-        raise Track2ViewError(f"PointTracks.{name} has shape {list(value.shape)}; beside these positions it must be {list(shape)}")
+        raise Track2ViewError(
+            f"PointTracks.{name} has shape {list(value.shape)}; beside these positions it must be {list(shape)}"
+        )
 
 
 def _check_dtype(value: Tensor, name: str, dtype: torch.dtype) -> None:

@@ -1,0 +1,210 @@
+"""Camera moves by name. A move is a row of numbers in `_MOVES`; poses and descriptions are both computed from it.
+
+A move lives in the axes of one camera (x right, y down, z forward) and is measured in degrees and in scene scales:
+1.0 scene scale is the subject's distance, and the subject is the point that far straight ahead. Orbit, arc and crane
+all keep the subject in the middle; they differ in where the camera goes. An orbit stays on a level circle around it,
+at one distance. An arc is a shorter piece of that circle on which the camera rises as well and tilts down to hold the
+subject. A crane goes straight up or down.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..errors import Track2ViewError
+from .easing import eased_progress
+from .path import CameraPath
+from .rotations import matrix_from_axis_angle, rigid
+
+RelativeTo = Literal["source", "first_frame"]
+
+
+@dataclass(frozen=True)
+class _Move:
+    """Nominal end of a move (amount 1.0): angles in degrees, lengths in scene scales, signs along the camera's axes."""
+
+    pan: float = 0.0  # turn about the vertical, + to the right
+    tilt: float = 0.0  # + up
+    roll: float = 0.0  # + clockwise as the operator sees it, so the picture turns counter-clockwise
+    truck: float = 0.0  # + right
+    rise: float = 0.0  # + up, against the y axis
+    dolly: float = 0.0  # + forward
+    orbit: float = 0.0  # level circle around the subject, + the camera goes to the right
+    spiral: float = 0.0  # radius at the end of one widening turn about the axis of view, beginning upwards
+    holds_subject: bool = False  # turned at every frame so that the subject stays in the middle
+    keeps_size: bool = False  # focal length follows the dolly so that the subject keeps its size
+
+
+_MOVES: Mapping[str, _Move] = MappingProxyType(
+    {
+        "static": _Move(),
+        "pan_left": _Move(pan=-30),
+        "pan_right": _Move(pan=30),
+        "tilt_up": _Move(tilt=20),
+        "tilt_down": _Move(tilt=-20),
+        "roll": _Move(roll=20),
+        "truck_left": _Move(truck=-0.5),
+        "truck_right": _Move(truck=0.5),
+        "pedestal_up": _Move(rise=0.3),
+        "pedestal_down": _Move(rise=-0.3),
+        "dolly_in": _Move(dolly=0.4),
+        "dolly_out": _Move(dolly=-0.4),
+        "orbit_left": _Move(orbit=-30, holds_subject=True),
+        "orbit_right": _Move(orbit=30, holds_subject=True),
+        "arc_left": _Move(orbit=-20, rise=0.2, holds_subject=True),
+        "arc_right": _Move(orbit=20, rise=0.2, holds_subject=True),
+        "crane_up": _Move(rise=0.4, holds_subject=True),
+        "crane_down": _Move(rise=-0.4, holds_subject=True),
+        "spiral": _Move(spiral=0.2, dolly=0.3, holds_subject=True),
+        "dolly_zoom": _Move(dolly=0.4, keeps_size=True),
+    }
+)
+
+
+def preset_path(
+    name: str,
+    source: CameraPath,
+    *,
+    amount: float,
+    scene_scale: float,
+    ease: str = "smooth",
+    relative_to: RelativeTo = "source",
+) -> CameraPath:
+    """The target path of the move `name` for a clip filmed by `source`; the same length, image size and fps.
+
+    Args:
+        name: one of PRESETS.
+        source: the clip's own camera.
+        amount: share of the nominal move that PRESETS states; 0 is no move, negative values go the other way.
+        scene_scale: the subject's distance in world units, `PointTracks.scene_scale`.
+        ease: one of EASES. The last frame reaches the end pose exactly; a clip of one frame is at the end pose.
+        relative_to: `source` rides on the moving source camera: frame t is `source[t] @ move(t)` with the intrinsics
+            of source frame t, and amount 0 is the source path exactly. `first_frame` leaves the source's movement
+            out: frame t is `source[0] @ move(t)` with the intrinsics of frame 0, and amount 0 is that pose held.
+
+    Raises:
+        Track2ViewError: an unknown name, ease or relative_to; an amount or scene scale that is not finite; a scene
+            scale not above 0; a dolly_zoom or spiral that would reach the subject.
+    """
+    move = _scaled_move(name, amount)
+    if not (math.isfinite(scene_scale) and scene_scale > 0):
+        raise Track2ViewError(f"scene_scale is {scene_scale}; it must be the subject's distance, a number above 0")
+    if relative_to not in ("source", "first_frame"):
+        raise Track2ViewError(f"relative_to is {relative_to!r}; it must be 'source' or 'first_frame'")
+    progress = eased_progress(len(source), ease).to(source.device)
+    ridden = source if relative_to == "source" else source.with_frames([0] * len(source))
+    zoom = torch.ones(len(source), 3, 3, dtype=torch.float64, device=source.device)
+    zoom[:, :2, :2] = _focal_factor(move, progress)[:, None, None]
+    return replace(
+        ridden,
+        world_from_camera=ridden.world_from_camera @ _camera_from_moved(move, progress, scene_scale),
+        intrinsics=ridden.intrinsics * zoom,
+    )
+
+
+def describe_move(name: str, amount: float) -> str:
+    """What the move `name` does at `amount`, in degrees and scene scales: "30.0 degrees to the left around a point
+    1.0 scene scales ahead".
+
+    Raises:
+        Track2ViewError: as `preset_path` for the name and the amount.
+    """
+    return _description(_scaled_move(name, amount))
+
+
+def _scaled_move(name: str, amount: float) -> _Move:
+    if name not in _MOVES:
+        near = difflib.get_close_matches(str(name), _MOVES, n=1)
+        hint = f"did you mean {near[0]!r}? The" if near else "the"
+        raise Track2ViewError(f"there is no camera preset {name!r}; {hint} presets are {', '.join(_MOVES)}")
+    if not math.isfinite(amount):
+        raise Track2ViewError(f"the preset's amount is {amount}; it must be a finite number, 1.0 for the nominal move")
+    move = _MOVES[name]
+    numbers = {key: value * amount for key, value in vars(move).items() if not isinstance(value, bool)}
+    scaled = replace(move, **numbers)
+    if (scaled.keeps_size or scaled.holds_subject) and scaled.dolly >= 1:
+        raise Track2ViewError(
+            f"{name} with amount {amount:g} would move the camera {scaled.dolly:.2f} scene scales forward and reach "
+            f"the subject at 1.0; keep the amount below {1 / move.dolly:g}"
+        )
+    return scaled
+
+
+def _camera_from_moved(
+    move: _Move,
+    progress: Tensor,  # [T] 0..1
+    scene_scale: float,
+) -> Tensor:
+    """Poses `[T, 4, 4]` of the moved camera in the axes of the one it starts from; at progress 0 the exact identity."""
+    angle = torch.deg2rad(move.orbit * progress)
+    turn = 2 * torch.pi * progress
+    x = angle.sin() + move.truck * progress + move.spiral * progress * turn.sin()
+    y = -move.rise * progress - move.spiral * progress * turn.cos()
+    # 1 - cos(angle), written so that small angles keep their digits
+    z = 2 * (angle / 2).sin() ** 2 + move.dolly * progress
+    zero = torch.zeros_like(progress)
+    if move.holds_subject:
+        yaw = torch.atan2(-x, 1 - z)
+        pitch = torch.atan2(y, torch.hypot(x, 1 - z))
+        roll = zero
+    else:
+        yaw, pitch, roll = (torch.deg2rad(angle * progress) for angle in (move.pan, move.tilt, move.roll))
+    rotation = (
+        matrix_from_axis_angle(torch.stack([zero, yaw, zero], dim=-1))
+        @ matrix_from_axis_angle(torch.stack([pitch, zero, zero], dim=-1))
+        @ matrix_from_axis_angle(torch.stack([zero, zero, roll], dim=-1))
+    )
+    return rigid(rotation, scene_scale * torch.stack([x, y, z], dim=-1))
+
+
+def _focal_factor(move: _Move, progress: Tensor) -> Tensor:
+    """Factor `[T]` on the focal length: the subject's share of its first distance, where its size is to be kept."""
+    return 1 - move.dolly * progress if move.keeps_size else torch.ones_like(progress)
+
+
+def _description(move: _Move) -> str:
+    def toward(value: float, positive: str, negative: str) -> str:
+        return positive if value > 0 else negative
+
+    parts = []
+    if move.orbit:
+        parts.append(
+            f"{abs(move.orbit):.1f} degrees to the {toward(move.orbit, 'right', 'left')} "
+            "around a point 1.0 scene scales ahead"
+        )
+    if move.pan:
+        parts.append(f"turns {abs(move.pan):.1f} degrees to the {toward(move.pan, 'right', 'left')}")
+    if move.tilt:
+        parts.append(f"turns {abs(move.tilt):.1f} degrees {toward(move.tilt, 'up', 'down')}")
+    if move.roll:
+        parts.append(f"rolls {abs(move.roll):.1f} degrees {toward(move.roll, 'clockwise', 'counter-clockwise')}")
+    if move.truck:
+        parts.append(f"moves {abs(move.truck):.2f} scene scales to the {toward(move.truck, 'right', 'left')}")
+    if move.spiral:
+        parts.append(f"circles the axis of view once, out to {abs(move.spiral):.2f} scene scales")
+    if move.rise:
+        parts.append(f"moves {abs(move.rise):.2f} scene scales {toward(move.rise, 'up', 'down')}")
+    if move.dolly:
+        parts.append(f"moves {abs(move.dolly):.2f} scene scales {toward(move.dolly, 'forward', 'back')}")
+    if not parts:
+        return "no movement of its own"
+    if move.holds_subject and (move.rise or move.spiral):
+        end = _camera_from_moved(move, torch.ones(1, dtype=torch.float64), 1.0)[0]
+        down = math.degrees(math.asin(float(end[1, 2])))
+        way = "down" if down > 0 else "up"
+        held = "it" if move.orbit else "a point 1.0 scene scales ahead"
+        parts.append(f"turned {abs(down):.1f} degrees {way} at the end to hold {held} in the middle")
+    if move.keeps_size:
+        parts.append(f"focal length times {1 - move.dolly:.2f}, so that a point 1.0 scene scales ahead keeps its size")
+    return ", ".join(parts)
+
+
+PRESETS: Mapping[str, str] = MappingProxyType({name: _description(move) for name, move in _MOVES.items()})
