@@ -1,0 +1,145 @@
+"""The command line: `track2view <verb>`. Parses, calls one function a verb, and turns errors into one sentence."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from .errors import Track2ViewError
+
+EXIT_MISTAKE = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code: 0 done, 2 something the user can mend, 130 interrupted."""
+    arguments = build_parser().parse_args(argv)
+    # Verbs are imported on use: --help and a mistyped option answer without loading torch.
+    verb = importlib.import_module(f".commands.{arguments.verb}", package=__package__)
+    try:
+        verb.run(arguments)
+    except Track2ViewError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(_said_by_the_system(error))
+    except KeyboardInterrupt:
+        return _fail("Interrupted; nothing was written.", EXIT_INTERRUPTED)
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        return _fail("The memory did not suffice; lower --size, --frames or --points, or choose another --device.")
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all verbs. Defaults that a bundle or the core knows better are None here."""
+    parser = _OneSentenceParser(prog="track2view", description="Re-film a video along a new camera path.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_OneSentenceParser)
+    demo = verbs.add_parser("demo", help="re-render the built-in sample clip: no file, no download, about a minute")
+    demo.add_argument("--out", type=Path, default=Path("track2view_demo"), metavar="DIR", help="default: %(default)s")
+    _add_move(demo, preset="orbit_left", amount=1.0)
+    _add_model(demo)
+    rerender = verbs.add_parser("rerender", help="re-render a video file along a preset camera move")
+    rerender.add_argument("input", type=Path, metavar="IN", help="the video to re-film")
+    rerender.add_argument("output", type=Path, metavar="OUT", help="the .mp4 to write; pictures are written beside it")
+    _add_clip(rerender)
+    _add_move(rerender, preset="orbit_left", amount=0.3)
+    _add_tracking(rerender)
+    _add_model(rerender)
+    verbs.add_parser("presets", help="list the preset camera moves and what amount 1.0 means for each")
+    return parser
+
+
+def _add_clip(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("clip")
+    group.add_argument("--frames", type=int, metavar="N", help="only the clip's first N frames (default: all)")
+    group.add_argument(
+        "--size", type=_size, metavar="WxH", help="size the model works at, turned for a portrait clip (default: the bundle's);"
+        " the result has the clip's own size"
+    )  # fmt: skip
+
+
+def _add_move(parser: argparse.ArgumentParser, *, preset: str, amount: float) -> None:
+    group = parser.add_argument_group("camera move")
+    group.add_argument("--preset", default=preset, metavar="NAME", help="see `track2view presets` (default: %(default)s)")
+    group.add_argument(
+        "--amount", type=float, default=amount, metavar="X", help="1.0 is the preset's nominal move, 0 none (default: %(default)s)"
+    )  # fmt: skip
+    group.add_argument("--ease", default="smooth", metavar="NAME", help="linear, smooth, ease_in or ease_out (default: %(default)s)")
+    group.add_argument(
+        "--relative-to", default="source", choices=("source", "first_frame"),
+        help="ride on the clip's own moving camera, or start from its held first pose (default: %(default)s)",
+    )  # fmt: skip
+
+
+def _add_tracking(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("tracking")
+    group.add_argument("--points", type=int, default=1024, metavar="N", help="points to track (default: %(default)s)")
+    group.add_argument(
+        "--motion", default="auto", choices=("auto", "static", "rotation", "general"),
+        help="how the clip's own camera moves (default: found out from the clip)",
+    )  # fmt: skip
+    group.add_argument("--fov", type=float, metavar="DEGREES", help="horizontal field of view (default: estimated)")
+    group.add_argument("--tracks", type=Path, metavar="FILE", help="3D tracks of this clip (.npz or .safetensors) instead of tracking")
+    group.add_argument("--save-tracks", type=Path, metavar="FILE", help="write the 3D tracks (.npz or .safetensors)")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("model")
+    group.add_argument("--model", type=Path, metavar="PATH", help="WAN transformer: file or diffusers folder (default: the built-in tiny one)")
+    group.add_argument("--vae", type=Path, metavar="PATH", help="WAN VAE: file or diffusers folder (default: the built-in tiny one)")
+    group.add_argument("--bundle", type=Path, metavar="FILE", help="Track2View bundle (default: the built-in tiny one)")
+    group.add_argument("--prompt", default="", metavar="TEXT", help="caption of the clip, for a base with a text encoder")
+    group.add_argument("--negative", default="", metavar="TEXT", help="what the result should not show")
+    group.add_argument("--steps", type=int, metavar="N", help="sampling steps (default: the bundle's)")
+    group.add_argument("--guidance", type=float, metavar="X", help="text guidance (default: the bundle's)")
+    group.add_argument("--shift", type=float, metavar="X", help="flow shift (default: the bundle's)")
+    group.add_argument("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
+    group.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
+    group.add_argument(
+        "--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"), help="default: %(default)s"
+    )  # fmt: skip
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} came; give WIDTHxHEIGHT such as 832x480")
+    return int(width), int(height)
+
+
+class _OneSentenceParser(argparse.ArgumentParser):
+    """argparse without the usage dump in front of its message."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_MISTAKE, f"{self.prog}: {message}; see {self.prog} --help.\n")
+
+
+def _fail(sentence: str, code: int = EXIT_MISTAKE) -> int:
+    print(f"track2view: {sentence}", file=sys.stderr)
+    return code
+
+
+def _said_by_the_system(error: OSError) -> str:
+    where = f"{os.fspath(error.filename)}: " if isinstance(error.filename, str | os.PathLike) else ""
+    return f"{where}{error.strerror or error}."
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def entry() -> NoReturn:
+    """The console script: a termination request cleans up as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    raise SystemExit(main())
+
+
+if __name__ == "__main__":
+    entry()

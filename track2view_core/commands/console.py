@@ -1,0 +1,47 @@
+"""What a run says: facts on standard output, progress bars on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+LABEL_WIDTH = 9
+
+
+def say(label: str, *sentences: str) -> None:
+    """One fact a line, under its label."""
+    for sentence in sentences:
+        print(f"{label:{LABEL_WIDTH}} {sentence}", flush=True)
+        label = ""
+
+
+class Progress:
+    """A progress callback `(done, total, stage)` that draws one bar a stage."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+        self._stage = ""
+
+    def __call__(self, done: int, total: int, stage: str) -> None:
+        if self._bar is None or stage != self._stage:
+            self.close()
+            self._bar, self._stage = tqdm(total=total, desc=stage, leave=False), stage
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+@contextmanager
+def progress_bars() -> Iterator[Progress]:
+    """Bars that are gone from the screen when the block ends, also when it fails."""
+    progress = Progress()
+    try:
+        yield progress
+    finally:
+        progress.close()

@@ -1,0 +1,28 @@
+"""Where to compute, and in which precision: the command line decides, the core never guesses."""
+
+from __future__ import annotations
+
+import torch
+
+from ..errors import Track2ViewError
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device called `name`; `auto` is a CUDA card where there is one, else the CPU."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise Track2ViewError(f"--device is {name}, which this torch cannot use; take auto, cpu, cuda or mps.") from error
+    if device.type == "meta":
+        raise Track2ViewError("--device is meta, which computes nothing; take auto, cpu, cuda or mps.")
+    return device
+
+
+def chosen_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The precision called `name`; `auto` is bfloat16 on a card and float32 on the CPU."""
+    if name == "auto":
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    return getattr(torch, name)
