@@ -1,7 +1,7 @@
 """Put a real ComfyUI 0.3.75 and what it needs into tests/comfyui/.cache (git-ignored); a second call finds it there.
 
 The interpreter that runs the tests keeps its own torch, numpy, transformers and so on: only what they lack goes into the
-cache, and only the server has the cache on its path. Run by hand: `python tests/comfyui/install_server.py`.
+cache, and only the server has the cache on its path. Run by hand: `python tests/comfyui/driver/install.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-CACHE = Path(os.environ.get("TRACK2VIEW_COMFYUI_CACHE") or Path(__file__).parent / ".cache")
+CACHE = Path(os.environ.get("TRACK2VIEW_COMFYUI_CACHE") or Path(__file__).parent.parent / ".cache")
 COMFYUI = CACHE / "ComfyUI"
 PACKAGES = CACHE / "packages"
 

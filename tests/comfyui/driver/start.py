@@ -1,4 +1,4 @@
-"""Run the cached ComfyUI's main.py with this interpreter: `start_server.py COMFYUI PACKAGES [main.py's options]`.
+"""Run the cached ComfyUI's main.py with this interpreter: `start.py COMFYUI PACKAGES [main.py's options]`.
 
 torchvision's wheel is built for CUDA: beside a CPU torch its import fails unless two operators that it only declares
 are defined first. That is why it lives in the cache, on this process's path alone.

@@ -1,0 +1,239 @@
+"""The only file that touches ComfyUI's internals: folders, progress and interrupt, videos, latents, model memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import folder_paths
+import torch
+from comfy_api.latest import InputImpl, Types, io
+from torch import Tensor
+
+from ..track2view_core.errors import Track2ViewError
+
+if TYPE_CHECKING:
+    from ..track2view_core.video import VideoClip
+
+WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "track2view_core" / "weights"
+BUNDLE_FOLDER = "track2view"
+Progress = Callable[[int, int, str], None]
+
+
+# Schemas
+
+
+def schema(**fields: Any) -> io.Schema:
+    """A Schema with the fields that the running core knows; newer ones (search_aliases, ...) are left out on an older core."""
+    known = getattr(io.Schema, "__dataclass_fields__", fields)
+    return io.Schema(**{name: value for name, value in fields.items() if name in known})
+
+
+# Folders and files
+
+
+def register_model_folders() -> None:
+    """Add the pack's weights folder after the user's own, and ComfyUI/models/track2view for bundles."""
+    known = folder_paths.folder_names_and_paths
+    if BUNDLE_FOLDER not in known:
+        known[BUNDLE_FOLDER] = ([str(Path(folder_paths.models_dir) / BUNDLE_FOLDER)], {".safetensors"})
+    for name in ("diffusion_models", "vae", BUNDLE_FOLDER):
+        folder_paths.add_model_folder_path(name, str(WEIGHTS_FOLDER))
+
+
+def model_files(folder: str, *, leave_out: tuple[str, ...] = ()) -> list[str]:
+    """The .safetensors of a model folder, without the shipped files that are of another kind."""
+    names = folder_paths.get_filename_list(folder)
+    return [name for name in names if name.endswith(".safetensors") and name not in leave_out]
+
+
+def model_file(folder: str, name: str) -> Path:
+    path = folder_paths.get_full_path(folder, name)
+    if path is None:
+        raise Track2ViewError(f"{name} is not in ComfyUI's {folder} folder any more; choose another file, or put it back")
+    return Path(path)
+
+
+def diffusers_folders() -> list[str]:
+    """Folders under models/diffusers that hold a WAN: a pipeline, or its transformer alone."""
+    found = []
+    for root in map(Path, folder_paths.get_folder_paths("diffusers")):
+        for config in (*root.glob("*/transformer/config.json"), *root.glob("*/config.json")):
+            found.append(config.relative_to(root).parts[0])
+    return sorted(set(found))
+
+
+def diffusers_folder(name: str) -> Path:
+    for root in folder_paths.get_folder_paths("diffusers"):
+        folder = Path(root) / name
+        if folder.is_dir():
+            return folder
+    raise Track2ViewError(f"{name} is not in ComfyUI's diffusers folder any more; choose another model, or put it back")
+
+
+def output_file(prefix: str, suffix: str) -> Path:
+    """A new numbered file under ComfyUI's output folder; `prefix` may name subfolders, and nothing outside."""
+    # What Windows or a shell could take for something else becomes an underscore; dots alone are no names.
+    parts = [re.sub(r'[<>:"|?*\x00-\x1f]', "_", part).strip(" .") for part in re.split(r"[\\/]+", prefix)]
+    parts = [part for part in parts if part]
+    if not parts or ".." in re.split(r"[\\/]+", prefix):
+        raise Track2ViewError(f'filename_prefix is "{prefix}"; give a name such as tracks or a subfolder and a name such as clips/tracks')
+    folder, name, counter, _, _ = folder_paths.get_save_image_path("/".join(parts), folder_paths.get_output_directory())
+    return Path(folder) / f"{name}_{counter:05}_{suffix}"
+
+
+def below_output(file: Path) -> str:
+    """The path of `file` inside the output folder, with forward slashes."""
+    return file.relative_to(folder_paths.get_output_directory()).as_posix()
+
+
+def temp_file(name: str, suffix: str) -> Path:
+    """A new numbered file in ComfyUI's temp folder, which ComfyUI empties."""
+    folder, stem, counter, _, _ = folder_paths.get_save_image_path(name, folder_paths.get_temp_directory())
+    return Path(folder) / f"{stem}_{counter:05}_{suffix}"
+
+
+# Progress, interrupt, messages
+
+
+def progress_callback() -> Progress:
+    """`(done, total, stage)` -> the node's progress bar and its text; raises ComfyUI's interrupt when the user asked for it."""
+    from comfy.model_management import throw_exception_if_processing_interrupted
+    from comfy.utils import ProgressBar
+
+    bar: ProgressBar | None = None
+    shown = ""
+
+    def report(done: int, total: int, stage: str) -> None:
+        nonlocal bar, shown
+        throw_exception_if_processing_interrupted()
+        if bar is None:
+            bar = ProgressBar(total)
+        bar.update_absolute(done, total)
+        if stage != shown:
+            shown = stage
+            show_text(stage)
+
+    return report
+
+
+def show_text(text: str) -> None:
+    """Progress text above the node that runs."""
+    from comfy_execution.utils import get_executing_context
+    from server import PromptServer
+
+    context = get_executing_context()
+    if text and context is not None:
+        PromptServer.instance.send_progress_text(text, context.node_id)
+
+
+# Videos
+
+
+def streamable_source(video: Any) -> Any | None:
+    """The file behind a VIDEO, to be decoded as a stream; None when there is none, or when only a part of it is meant."""
+    if not isinstance(video, InputImpl.VideoFromFile):
+        return None
+    source = video.get_stream_source()
+    if not isinstance(source, str):
+        return source
+    # A trimmed VIDEO of a newer core still names the whole file: the durations tell.
+    whole = InputImpl.VideoFromFile(source)
+    return source if abs(video.get_duration() - whole.get_duration()) < 1e-3 else None
+
+
+class ExactVideo(InputImpl.VideoFromComponents):
+    """A VIDEO whose file has the exact frame rate, odd sides and the original sound, which core's own writer does not keep.
+
+    Downstream nodes take the lossless pictures; core's Save Video takes the file.
+    """
+
+    def __init__(self, clip: VideoClip, images: Tensor):
+        self._clip = clip
+        audio = clip.audio and {"waveform": clip.audio.waveform[None], "sample_rate": clip.audio.sample_rate}
+        super().__init__(Types.VideoComponents(images=images, audio=audio, frame_rate=clip.fps))
+
+    def get_frame_rate(self) -> Fraction:
+        return self._clip.fps
+
+    def save_to(self, path: Any, *args: Any, **options: Any) -> None:
+        from ..track2view_core.video import write_clip
+
+        file = temp_file("track2view_video", ".mp4")
+        try:
+            write_clip(self._clip, file)
+            InputImpl.VideoFromFile(str(file)).save_to(path, *args, **options)
+        finally:
+            file.unlink(missing_ok=True)
+
+
+# Latents
+
+
+def model_latent(latent: dict[str, Any], name: str) -> Tensor:
+    """A LATENT of WAN's VAE (raw, as ComfyUI's VAE nodes give it) -> the normalised latent `[1, 16, F, h, w]` the model sees."""
+    samples = latent.get("samples") if isinstance(latent, dict) else None
+    if not isinstance(samples, Tensor) or samples.ndim != 5 or samples.shape[:2] != (1, 16):
+        came = list(samples.shape) if isinstance(samples, Tensor) else type(latent).__name__
+        raise Track2ViewError(f"{name} is {came}; it must be one video of a WAN 2.1 VAE, [1, 16, frames, height, width]: use VAE Encode")
+    if not samples.isfinite().all():
+        raise Track2ViewError(f"{name} holds NaN or infinity; encode the clip again, with the VAE in fp32 if it overflows")
+    return _latent_format().process_in(samples.to(torch.float32))
+
+
+def raw_latent(latent: Tensor) -> dict[str, Tensor]:
+    """The model's latent -> a LATENT for ComfyUI's VAE Decode."""
+    return {"samples": _latent_format().process_out(latent.to(device="cpu", dtype=torch.float32))}
+
+
+def _latent_format() -> Any:
+    from comfy.latent_formats import Wan21
+
+    return Wan21()
+
+
+# Model memory
+
+
+def managed(module: torch.nn.Module) -> Any:
+    """A patcher, so that ComfyUI moves `module` on and off the device with its other models."""
+    from comfy import model_management
+    from comfy.model_patcher import ModelPatcher
+
+    return ModelPatcher(module, model_management.get_torch_device(), model_management.unet_offload_device())
+
+
+def load_whole(patchers: list[Any], working_memory: int) -> torch.device:
+    """Bring the models onto the device whole, with `working_memory` bytes to spare, or refuse; gives the device.
+
+    ComfyUI streams only modules built with its own layers, and those of diffusers are not.
+    """
+    from comfy import model_management
+
+    device = patchers[0].load_device
+    missing = sum(patcher.model_size() - patcher.loaded_size() for patcher in patchers)
+    if device == patchers[0].offload_device:
+        missing = 0  # they are there already
+    needed = missing + working_memory
+    model_management.free_memory(needed, device)
+    free = model_management.get_free_memory(device)
+    if needed > free:
+        raise Track2ViewError(
+            f"sampling needs {needed / 2**30:.1f} GiB on {device} and {free / 2**30:.1f} GiB are free, since the diffusers sampler holds "
+            "the whole model; use a smaller size, fewer frames or the native workflow (ComfyUI's own MODEL), which offloads"
+        )
+    model_management.load_models_gpu(patchers, memory_required=working_memory, force_full_load=True)
+    return device
+
+
+def compute_dtype(name: str) -> torch.dtype:
+    """The dtype that a widget names; "auto" is what ComfyUI would take for a diffusion model on this device."""
+    from comfy import model_management
+
+    if name != "auto":
+        return getattr(torch, name)
+    device = model_management.get_torch_device()
+    return torch.bfloat16 if model_management.should_use_bf16(device) else torch.float32

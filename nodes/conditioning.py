@@ -1,0 +1,133 @@
+"""Stage conditioning: the same points in both views, their preview, and what the model is told."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io, ui
+
+from .comfy_bridge import model_latent, progress_callback, schema, show_text, temp_file
+from .sockets import BUNDLE, CAMERA_PATH, CONDITION, PAIRED_TRACKS, POINT_TRACKS, frames_from_image
+
+CATEGORY = "Track2View/conditioning"
+
+
+class PairTracks(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="Track2View_PairTracks",
+            display_name="Pair Tracks",
+            category=CATEGORY,
+            description="Project the same 3D points into the source camera and into the new one.",
+            inputs=[
+                POINT_TRACKS.Input("point_tracks", tooltip="The tracks of the clip."),
+                CAMERA_PATH.Input("camera_path", tooltip="The path of the new camera, as many frames as the tracks."),
+            ],
+            outputs=[
+                PAIRED_TRACKS.Output("paired_tracks", display_name="paired tracks", tooltip="Every track in both views, one to one."),
+                io.String.Output("report", display_name="report", tooltip="How much of the new view the tracks reach."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, point_tracks, camera_path) -> io.NodeOutput:
+        from ..track2view_core.tracks import pair_tracks
+
+        paired = pair_tracks(point_tracks, camera_path)
+        report = coverage_report(paired)
+        show_text(report)
+        return io.NodeOutput(paired, report)
+
+
+def coverage_report(paired, *, every_frame: bool = False) -> str:
+    """How much of the new view the tracks reach, with the worst frame; a low share is a warning."""
+    coverage = paired.coverage()
+    worst = int(coverage.argmin())
+    lines = [
+        f"{paired.visible.shape[1]} tracks reach {100 * float(coverage.mean()):.0f} % of the new view on average, "
+        f"least in frame {worst}: {100 * float(coverage[worst]):.0f} %"
+    ]
+    if float(coverage[worst]) < 0.3:
+        lines.append("Warning: where no track reaches, the model invents; track more points or move the camera less")
+    if every_frame:
+        lines.append("Coverage per frame: " + " ".join(f"{100 * float(share):.0f}" for share in coverage) + " %")
+    return "\n".join(lines)
+
+
+class PreviewRecamera(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="Track2View_PreviewRecamera",
+            display_name="Preview Re-camera",
+            category=CATEGORY,
+            description="Show both views with the same coloured tracks, coverage and both camera paths, in seconds and with no model loaded.",
+            search_aliases=["preview tracks", "pair view"],
+            inputs=[
+                PAIRED_TRACKS.Input("paired_tracks", tooltip="From Pair Tracks."),
+                io.Image.Input("image", tooltip="The frames of the clip, at any size."),
+            ],
+            outputs=[io.String.Output("report", display_name="report", tooltip="How much of the new view the tracks reach, frame by frame.")],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, paired_tracks, image) -> io.NodeOutput:
+        from ..track2view_core.video import VideoClip, frame_rate, write_clip
+        from .preview_pictures import preview_frames, save_png
+
+        frames, plot = preview_frames(frames_from_image(image, "image"), paired_tracks, progress_callback())
+        video, picture = temp_file("track2view_preview", ".mp4"), temp_file("track2view_paths", ".png")
+        write_clip(VideoClip(frames, frame_rate(paired_tracks.source_camera.fps)), video)
+        save_png(plot, picture)
+        report = coverage_report(paired_tracks, every_frame=True)
+        show_text(report)
+        shown, drawn = (ui.SavedResult(file.name, "", io.FolderType.temp) for file in (video, picture))
+        # The frontend plays `images` only while none of them is a PNG, so the plot has a key of its own.
+        return io.NodeOutput(report, ui={"images": [shown], "animated": (True,), "track2view_paths": [drawn], "text": (report,)})
+
+
+class ConditionOnTracks(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="Track2View_ConditionOnTracks",
+            display_name="Condition on Tracks",
+            category=CATEGORY,
+            description="Tell the model which clip to re-film and where every point goes.",
+            inputs=[
+                BUNDLE.Input("bundle", tooltip="From Load Track2View."),
+                PAIRED_TRACKS.Input("paired_tracks", tooltip="From Pair Tracks, of the same clip as the latent; any size of the same shape."),
+                io.Latent.Input("source_latent", tooltip="The prepared clip through core's VAE Encode with a WAN 2.1 VAE."),
+                io.Float.Input("strength", default=1.0, min=0.0, max=4.0, step=0.05, tooltip="How strongly the tracks guide; 1 as trained."),
+                io.Float.Input("start", default=0.0, min=0.0, max=1.0, step=0.01, tooltip="Share of the steps after which the tracks set in."),
+                io.Float.Input("end", default=1.0, min=0.0, max=1.0, step=0.01, tooltip="Share of the steps after which they let go."),
+            ],
+            outputs=[
+                CONDITION.Output("condition", display_name="condition", tooltip="For a Track2View sampler."),
+                io.String.Output("report", display_name="report", tooltip="How the clip fits what the bundle was trained for."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, bundle, paired_tracks, source_latent, strength, start, end) -> io.NodeOutput:
+        from ..track2view_core.wan.condition import TrackCondition
+
+        latent = model_latent(source_latent, "source_latent")
+        width, height = 8 * latent.shape[4], 8 * latent.shape[3]
+        tracks = paired_tracks.resized(width, height)
+        condition = TrackCondition(bundle.bundle, tracks, latent, strength=strength, start=start, end=end)
+        report = _fit_report(bundle.bundle.config.sampling, width, height, len(tracks.visible))
+        show_text(report)
+        return io.NodeOutput(condition, report)
+
+
+def _fit_report(trained, width: int, height: int, frames: int) -> str:
+    lines = [f"{frames} frames of {width} x {height}; the bundle was trained on {trained.frames} of {trained.width} x {trained.height}"]
+    if frames > trained.frames:
+        lines.append("The clip is longer than that and runs in overlapping windows")
+    if not 0.5 <= width * height / (trained.width * trained.height) <= 2:
+        lines.append("Warning: the size is far from the trained one; set width and height in Prepare Clip")
+    return "\n".join(lines)
+
+
+NODES = (PairTracks, PreviewRecamera, ConditionOnTracks)

@@ -1,0 +1,25 @@
+"""What the pack hands to ComfyUI: its node classes, and the shipped weights in the model folders."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from . import clip, conditioning, loading, sampling, tracking, trajectory
+from .comfy_bridge import register_model_folders
+
+NODES: tuple[type[io.ComfyNode], ...] = (
+    *clip.NODES,
+    *tracking.NODES,
+    *trajectory.NODES,
+    *conditioning.NODES,
+    *loading.NODES,
+    *sampling.NODES,
+)
+
+
+class Track2ViewExtension(ComfyExtension):
+    async def on_load(self) -> None:
+        register_model_folders()
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return list(NODES)

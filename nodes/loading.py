@@ -1,0 +1,142 @@
+"""Stage loading: bundle, base model, and a prompt for models that know no text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from .comfy_bridge import (
+    BUNDLE_FOLDER,
+    compute_dtype,
+    diffusers_folder,
+    diffusers_folders,
+    managed,
+    model_file,
+    model_files,
+    schema,
+    show_text,
+)
+from .sockets import BUNDLE, WAN
+
+CATEGORY = "Track2View/loading"
+TINY_DIT, TINY_VAE, TINY_BUNDLE = (f"track2view_tiny_{part}.safetensors" for part in ("dit", "vae", "bundle"))
+DIFFUSERS_PREFIX = "diffusers/"
+TEXT_TOKENS, TEXT_WIDTH = 512, 4096
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedBundle:
+    """What travels on a BUNDLE wire: the bundle, and the patcher by which ComfyUI moves its conditioner."""
+
+    bundle: Any  # track2view_core.wan.bundle.Bundle
+    patcher: Any
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedWan:
+    """What travels on a WAN wire: the transformer, and the patcher by which ComfyUI moves it."""
+
+    transformer: Any  # diffusers.WanTransformer3DModel
+    patcher: Any
+
+
+class LoadBundle(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="Track2View_LoadBundle",
+            display_name="Load Track2View",
+            category=CATEGORY,
+            description="Load a Track2View bundle: the track conditioner and the LoRA of one WAN base.",
+            search_aliases=["track2view loader"],
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=model_files(BUNDLE_FOLDER, leave_out=(TINY_DIT, TINY_VAE)),
+                    default=TINY_BUNDLE,
+                    tooltip="A bundle in models/track2view; track2view_tiny_bundle is shipped and goes with track2view_tiny_dit and _vae.",
+                ),
+            ],
+            outputs=[
+                BUNDLE.Output("bundle", display_name="bundle", tooltip="For Condition on Tracks and the sampler."),
+                io.String.Output("report", display_name="report", tooltip="What the bundle is and the settings it recommends."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, file) -> io.NodeOutput:
+        from ..track2view_core.wan.bundle import load_bundle
+
+        with torch.inference_mode(False):  # weights that outlive this run must not be inference tensors
+            bundle = load_bundle(model_file(BUNDLE_FOLDER, file))
+        sampling = bundle.config.sampling
+        report = (
+            f"{file}: for a WAN {bundle.config.base}; {sampling.frames} frames of {sampling.width} x {sampling.height}, "
+            f"{sampling.steps} steps, guidance {sampling.guidance:g}, shift {sampling.shift:g}, {sampling.scheduler}, "
+            + ("with a text prompt" if sampling.uses_text else "without text: use Empty Prompt")
+        )
+        show_text(report)
+        return io.NodeOutput(LoadedBundle(bundle, managed(bundle.conditioner)), report)
+
+
+class LoadWanDiffusers(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        folders = [DIFFUSERS_PREFIX + name for name in diffusers_folders()]
+        return schema(
+            node_id="Track2View_LoadWanDiffusers",
+            display_name="Load WAN (diffusers)",
+            category=CATEGORY,
+            description="Load a WAN 2.1 text-to-video transformer for the Track2View Sampler (diffusers).",
+            search_aliases=["wan loader"],
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=model_files("diffusion_models", leave_out=(TINY_BUNDLE, TINY_VAE)) + folders,
+                    default=TINY_DIT,
+                    tooltip="A WAN 2.1 T2V file of models/diffusion_models, or a folder of models/diffusers.",
+                ),
+                io.Combo.Input(
+                    "dtype",
+                    options=["auto", "bfloat16", "float16", "float32"],
+                    default="auto",
+                    tooltip="Precision of the weights; auto takes bfloat16 where the device is fast at it.",
+                ),
+            ],
+            outputs=[WAN.Output("wan", display_name="WAN", tooltip="For the Track2View Sampler (diffusers).")],
+        )
+
+    @classmethod
+    def execute(cls, file, dtype) -> io.NodeOutput:
+        from ..track2view_core.wan.checkpoints import load_transformer
+
+        if file.startswith(DIFFUSERS_PREFIX):
+            path = diffusers_folder(file.removeprefix(DIFFUSERS_PREFIX))
+        else:
+            path = model_file("diffusion_models", file)
+        with torch.inference_mode(False):
+            transformer = load_transformer(path, compute_dtype(dtype))
+        return io.NodeOutput(LoadedWan(transformer, managed(transformer)))
+
+
+class EmptyPrompt(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="Track2View_EmptyPrompt",
+            display_name="Empty Prompt (no text encoder)",
+            category=CATEGORY,
+            description="A prompt of zeros in the shape of WAN's text encoder, for models trained without text, such as the tiny one.",
+            inputs=[],
+            outputs=[io.Conditioning.Output("conditioning", display_name="conditioning", tooltip="512 text tokens of zeros.")],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        return io.NodeOutput([[torch.zeros(1, TEXT_TOKENS, TEXT_WIDTH), {}]])
+
+
+NODES = (LoadBundle, LoadWanDiffusers, EmptyPrompt)

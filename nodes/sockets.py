@@ -1,0 +1,38 @@
+"""The socket types of the pack, and the border between ComfyUI's IMAGE and the core's frames."""
+
+from __future__ import annotations
+
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..track2view_core.errors import Track2ViewError
+
+BUNDLE = io.Custom("TRACK2VIEW_BUNDLE")
+WAN = io.Custom("TRACK2VIEW_WAN")
+POINT_TRACKS = io.Custom("TRACK2VIEW_POINT_TRACKS")
+CAMERA_PATH = io.Custom("TRACK2VIEW_CAMERA_PATH")
+PAIRED_TRACKS = io.Custom("TRACK2VIEW_PAIRED_TRACKS")
+CONDITION = io.Custom("TRACK2VIEW_CONDITION")
+CLIP_INFO = io.Custom("TRACK2VIEW_CLIP_INFO")
+
+
+def frames_from_image(image: Tensor, name: str) -> Tensor:
+    """ComfyUI's IMAGE `[T, H, W, 3 or more]`, float 0..1 -> frames `[T, H, W, 3]` uint8 on the CPU; alpha is dropped."""
+    if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[-1] < 3 or image.numel() == 0:
+        came = list(image.shape) if isinstance(image, Tensor) else type(image).__name__
+        raise Track2ViewError(f"{name} is {came}; it must be an IMAGE batch [frames, height, width, 3], one image a video frame")
+    frames = torch.empty((*image.shape[:3], 3), dtype=torch.uint8)
+    for index, frame in enumerate(image):  # one frame at a time: a whole clip in float is large enough once
+        if not frame.isfinite().all():
+            raise Track2ViewError(f"{name} holds NaN or infinity at frame {index}; check the node that made it")
+        frames[index] = (frame[..., :3].float() * 255).round_().clamp_(0, 255).to(device="cpu", dtype=torch.uint8)
+    return frames
+
+
+def image_from_frames(frames: Tensor) -> Tensor:
+    """Frames `[T, H, W, 3]` uint8 -> ComfyUI's IMAGE, float32 0..1 on the CPU."""
+    image = torch.empty(frames.shape, dtype=torch.float32)
+    for index, frame in enumerate(frames):
+        torch.div(frame.cpu(), 255.0, out=image[index])
+    return image

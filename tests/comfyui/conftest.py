@@ -1,0 +1,53 @@
+"""One ComfyUI server for the whole test run, with the pack linked in and models of random weights where none are shipped."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def _driver() -> ModuleType:
+    """The package beside this file, by path: nothing here is on sys.path, so that `nodes` never becomes a top-level module."""
+    name = "track2view_comfyui_driver"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, HERE / "driver/__init__.py", submodule_search_locations=[str(HERE / "driver")])
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+        for part in ("install", "server", "graph", "weights"):
+            importlib.import_module(f"{name}.{part}")
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def driver() -> ModuleType:
+    return _driver()
+
+
+@pytest.fixture(scope="session")
+def server(driver, tmp_path_factory):
+    base = tmp_path_factory.mktemp("comfyui")
+    driver.weights.provide_tiny_models(base / "models")
+    with driver.server.running_server(base) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def object_info(server):
+    return server.get("/object_info")
+
+
+@pytest.fixture(scope="session")
+def workflow_file() -> Path:
+    return HERE.parent.parent / "workflows/01_recamera_tiny.json"
+
+
+@pytest.fixture(scope="session")
+def recamera(driver, object_info, workflow_file):
+    """Workflow 01 as a prompt, with few steps."""
+    return driver.graph.to_prompt(driver.graph.load_workflow(workflow_file), object_info)

@@ -1,0 +1,70 @@
+"""From a saved workflow (UI format) to the graph that /prompt takes (API format)."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+CONTROL_AFTER_GENERATE = ("fixed", "increment", "decrement", "randomize")
+WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+NOT_RUN = (2, 4)  # the modes of muted and bypassed nodes
+
+
+def load_workflow(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def to_prompt(workflow: dict[str, Any], object_info: dict[str, Any]) -> dict[str, Any]:
+    """The prompt of a workflow without subgraphs, as the editor would queue it."""
+    links = {link[0]: (str(link[1]), link[2]) for link in workflow["links"]}
+    prompt = {}
+    for node in workflow["nodes"]:
+        if node.get("mode", 0) in NOT_RUN or node["type"] in ("Note", "MarkdownNote"):
+            continue
+        inputs = widget_values(node, object_info[node["type"]])
+        for socket in node.get("inputs", []):
+            if socket.get("link") is not None:
+                inputs[socket["name"]] = list(links[socket["link"]])
+        prompt[str(node["id"])] = {"class_type": node["type"], "inputs": inputs}
+    return prompt
+
+
+def widget_values(node: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
+    """The saved widget values by name: they are a plain list, in the order of the schema's widgets."""
+    saved = list(node.get("widgets_values", []))
+    values = {}
+    for name, spec in widgets(info).items():
+        values[name] = saved.pop(0)
+        if spec.get("control_after_generate") and saved and saved[0] in CONTROL_AFTER_GENERATE:
+            saved.pop(0)
+    assert not saved, f"{node['type']} has {len(saved)} widget values too many: {saved}"
+    return values
+
+
+def widgets(info: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Name -> options of the inputs that are widgets, in order."""
+    found = {}
+    for group in ("required", "optional"):
+        for name in info["input_order"].get(group, []):
+            kind, *options = info["input"][group][name]
+            if isinstance(kind, list) or kind in WIDGET_TYPES:
+                found[name] = options[0] if options else {}
+    return found
+
+
+def changed(prompt: dict[str, Any], class_type: str, **inputs: Any) -> dict[str, Any]:
+    """A copy of the graph with other inputs at its one node of `class_type`."""
+    other = copy.deepcopy(prompt)
+    other[node_id(prompt, class_type)]["inputs"].update(inputs)
+    return other
+
+
+def node_id(prompt: dict[str, Any], class_type: str) -> str:
+    (found,) = [name for name, node in prompt.items() if node["class_type"] == class_type]
+    return found
+
+
+def classes(prompt: dict[str, Any], ids: list[str]) -> list[str]:
+    return [prompt[name]["class_type"] for name in ids]
