@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -41,8 +42,9 @@ class CameraPath:
             )
         for name in ("width", "height"):
             object.__setattr__(self, name, _whole_number(getattr(self, name), name))
-        if not (math.isfinite(self.fps) and self.fps > 0):
+        if not (isinstance(self.fps, Real) and math.isfinite(self.fps) and self.fps > 0):
             raise Track2ViewError(f"CameraPath.fps is {self.fps}; it must be a finite number above 0")
+        object.__setattr__(self, "fps", float(self.fps))
         _check_poses(self.world_from_camera)
         _check_intrinsics(self.intrinsics)
 
@@ -127,7 +129,7 @@ def _matrices(value: Tensor, name: str, rows: int) -> Tensor:
 
 
 def _whole_number(value: int, name: str) -> int:
-    if int(value) != value or value < 1:
+    if not isinstance(value, Real) or not math.isfinite(value) or int(value) != value or value < 1:
         raise Track2ViewError(f"CameraPath.{name} is {value}; it must be a whole number of at least 1")
     return int(value)
 

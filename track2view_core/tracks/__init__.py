@@ -3,6 +3,16 @@
 from ..cameras import ViewTracks
 from .batch import TrackBatch, collate_tracks
 from .pairing import PairedTracks, pair_tracks
+from .storage import load_tracks, save_tracks
 from .types import PointTracks
 
-__all__ = ["PairedTracks", "PointTracks", "TrackBatch", "ViewTracks", "collate_tracks", "pair_tracks"]
+__all__ = [
+    "PairedTracks",
+    "PointTracks",
+    "TrackBatch",
+    "ViewTracks",
+    "collate_tracks",
+    "load_tracks",
+    "pair_tracks",
+    "save_tracks",
+]

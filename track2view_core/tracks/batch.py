@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -36,6 +36,16 @@ class TrackBatch:
     visible: Tensor  # [B, F, N] bool, in the source view
     image_size: tuple[int, int]  # (H, W) pixels, of both views
 
+    def __post_init__(self) -> None:
+        shape = self.visible.shape
+        for name in _TENSORS:
+            wanted = [*shape, 2] if name.endswith("_xy") else [*shape]
+            found = list(getattr(self, name).shape)
+            if len(shape) != 3 or found != wanted:
+                raise Track2ViewError(
+                    f"TrackBatch.{name} has shape {found}; with visible {list(shape)} as [B, F, N] it must be {wanted}"
+                )
+
     def window(self, index: Sequence[int]) -> TrackBatch:
         """The latent frames of `index`, in its order; disparities stay those of the whole clip."""
         return self._map(lambda tensor: tensor[:, list(index)])
@@ -43,9 +53,11 @@ class TrackBatch:
     def to(self, device: torch.device | str) -> TrackBatch:
         return self._map(lambda tensor: tensor.to(device))
 
-    def _map(self, change) -> TrackBatch:
-        tensors = [field.name for field in fields(self) if field.name != "image_size"]
-        return replace(self, **{name: change(getattr(self, name)) for name in tensors})
+    def _map(self, change: Callable[[Tensor], Tensor]) -> TrackBatch:
+        return replace(self, **{name: change(getattr(self, name)) for name in _TENSORS})
+
+
+_TENSORS = tuple(field.name for field in fields(TrackBatch) if field.name != "image_size")
 
 
 def collate_tracks(pairs: Sequence[PairedTracks], *, anchor: FrameAnchor = "last") -> TrackBatch:
