@@ -60,18 +60,22 @@ def _add_clip(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("clip")
     group.add_argument("--frames", type=int, metavar="N", help="only the clip's first N frames (default: all)")
     group.add_argument(
-        "--size", type=_size, metavar="WxH", help="size the model works at, turned for a portrait clip (default: the bundle's);"
-        " the result has the clip's own size"
+        "--size", type=_size, metavar="WxH", help="size the model works at, turned for a portrait clip"
+        " (default: the bundle's); the result has the clip's own size"
     )  # fmt: skip
 
 
 def _add_move(parser: argparse.ArgumentParser, *, preset: str, amount: float) -> None:
     group = parser.add_argument_group("camera move")
-    group.add_argument("--preset", default=preset, metavar="NAME", help="see `track2view presets` (default: %(default)s)")
     group.add_argument(
-        "--amount", type=float, default=amount, metavar="X", help="1.0 is the preset's nominal move, 0 none (default: %(default)s)"
+        "--preset", default=preset, metavar="NAME", help="see `track2view presets` (default: %(default)s)"
+    )
+    group.add_argument(
+        "--amount", type=float, default=amount, metavar="X", help="1.0 is the nominal move (default: %(default)s)"
     )  # fmt: skip
-    group.add_argument("--ease", default="smooth", metavar="NAME", help="linear, smooth, ease_in or ease_out (default: %(default)s)")
+    group.add_argument(
+        "--ease", default="smooth", metavar="NAME", help="linear, smooth, ease_in or ease_out (default: %(default)s)"
+    )
     group.add_argument(
         "--relative-to", default="source", choices=("source", "first_frame"),
         help="ride on the clip's own moving camera, or start from its held first pose (default: %(default)s)",
@@ -86,22 +90,35 @@ def _add_tracking(parser: argparse.ArgumentParser) -> None:
         help="how the clip's own camera moves (default: found out from the clip)",
     )  # fmt: skip
     group.add_argument("--fov", type=float, metavar="DEGREES", help="horizontal field of view (default: estimated)")
-    group.add_argument("--tracks", type=Path, metavar="FILE", help="3D tracks of this clip (.npz or .safetensors) instead of tracking")
+    group.add_argument(
+        "--tracks", type=Path, metavar="FILE", help="3D tracks of this clip (.npz or .safetensors) instead of tracking"
+    )
     group.add_argument("--save-tracks", type=Path, metavar="FILE", help="write the 3D tracks (.npz or .safetensors)")
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
-    group.add_argument("--model", type=Path, metavar="PATH", help="WAN transformer: file or diffusers folder (default: the built-in tiny one)")
-    group.add_argument("--vae", type=Path, metavar="PATH", help="WAN VAE: file or diffusers folder (default: the built-in tiny one)")
+    group.add_argument(
+        "--model",
+        type=Path,
+        metavar="PATH",
+        help="WAN transformer: file or diffusers folder (default: the built-in tiny one)",
+    )
+    group.add_argument(
+        "--vae", type=Path, metavar="PATH", help="WAN VAE: file or diffusers folder (default: the built-in tiny one)"
+    )
     group.add_argument("--bundle", type=Path, metavar="FILE", help="Track2View bundle (default: the built-in tiny one)")
-    group.add_argument("--prompt", default="", metavar="TEXT", help="caption of the clip, for a base with a text encoder")
+    group.add_argument(
+        "--prompt", default="", metavar="TEXT", help="caption of the clip, for a base with a text encoder"
+    )
     group.add_argument("--negative", default="", metavar="TEXT", help="what the result should not show")
     group.add_argument("--steps", type=int, metavar="N", help="sampling steps (default: the bundle's)")
     group.add_argument("--guidance", type=float, metavar="X", help="text guidance (default: the bundle's)")
     group.add_argument("--shift", type=float, metavar="X", help="flow shift (default: the bundle's)")
     group.add_argument("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
-    group.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
+    group.add_argument(
+        "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)"
+    )
     group.add_argument(
         "--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"), help="default: %(default)s"
     )  # fmt: skip

@@ -15,7 +15,9 @@ def chosen_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise Track2ViewError(f"--device is {name}, which this torch cannot use; take auto, cpu, cuda or mps.") from error
+        raise Track2ViewError(
+            f"--device is {name}, which this torch cannot use; take auto, cpu, cuda or mps."
+        ) from error
     if device.type == "meta":
         raise Track2ViewError("--device is meta, which computes nothing; take auto, cpu, cuda or mps.")
     return device

@@ -15,14 +15,18 @@ class Staging:
     """Hands out a path to write to for each final path; leaving the block without an error moves the files into place."""
 
     def __init__(self) -> None:
-        self._folders: dict[Path, Path] = {}  # folder of the results -> hidden folder inside it, so that a move is a rename
+        self._folders: dict[
+            Path, Path
+        ] = {}  # folder of the results -> hidden folder inside it, so that a move is a rename
         self._files: dict[Path, Path] = {}  # final path -> path it is written to
         self._made: list[Path] = []
 
     def __enter__(self) -> Staging:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             if kind is None:
                 for final, written in self._files.items():
@@ -58,4 +62,6 @@ def check_writable(option: str, file: Path, endings: Sequence[str]) -> None:
     if file.is_dir():
         raise Track2ViewError(f"{option} is the folder {file}; name a file.")
     if not file.parent.is_dir():
-        raise Track2ViewError(f"{option} would go into {file.parent}, which is no folder; make it first or name another.")
+        raise Track2ViewError(
+            f"{option} would go into {file.parent}, which is no folder; make it first or name another."
+        )

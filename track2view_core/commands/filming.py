@@ -1,0 +1,114 @@
+"""The job both verbs share: a clip, its tracks and a preset in; the re-filmed clip and its pictures out."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..cameras import CameraPath, describe_move, preset_path
+from ..preview import pair_view, path_plot, side_by_side, write_picture
+from ..tracks import PairedTracks, PointTracks, pair_tracks
+from ..tracks.placing import place_in_frame
+from ..video import ClipInfo, VideoClip, restore_clip, write_clip
+from ..wan.models import Models, load_models
+from ..wan.rerender import rerender
+from .console import progress_bars, say
+from .hardware import chosen_device, chosen_dtype
+from .staging import Staging
+
+SHOWN_FRAMES = 3  # rows of the pair view picture: first, middle, last
+
+
+@dataclass(frozen=True, eq=False)
+class Filming:
+    """A clip at the size it was tracked at, and what is known of its geometry."""
+
+    clip: VideoClip
+    tracks: PointTracks
+    target: CameraPath
+    prepared: Tensor  # [T', H', W', 3] uint8, as the model takes it
+    info: ClipInfo
+
+
+def check_move(arguments: argparse.Namespace) -> str:
+    """The move in degrees and scene scales; refuses an unknown preset before any work is done."""
+    return describe_move(arguments.preset, arguments.amount)
+
+
+def load(arguments: argparse.Namespace) -> Models:
+    device = chosen_device(arguments.device)
+    models = load_models(
+        arguments.model,
+        vae=arguments.vae,
+        bundle=arguments.bundle,
+        dtype=chosen_dtype(arguments.dtype, device),
+        device=device,
+    )
+    for role, path in (("model", arguments.model), ("vae", arguments.vae), ("bundle", arguments.bundle)):
+        say(role, str(path) if path else "built-in tiny one")
+    return models
+
+
+def working_size(arguments: argparse.Namespace, models: Models) -> tuple[int, int]:
+    """Width and height to prepare the clip for: --size, or what the bundle was trained at."""
+    sampling = models.bundle.config.sampling
+    return getattr(arguments, "size", None) or (sampling.width, sampling.height)
+
+
+def target_path(arguments: argparse.Namespace, tracks: PointTracks) -> CameraPath:
+    """The target camera along the preset; says what the move came to."""
+    say("move", f"{arguments.preset} {arguments.amount:g}: {check_move(arguments)}")
+    say(
+        "",
+        f"one scene scale is {tracks.scene_scale:.4g} units of the tracks, the subject's distance in the first frame",
+    )
+    return preset_path(
+        arguments.preset, tracks.camera, amount=arguments.amount, scene_scale=tracks.scene_scale,
+        ease=arguments.ease, relative_to=arguments.relative_to,
+    )  # fmt: skip
+
+
+def film(filming: Filming, models: Models, arguments: argparse.Namespace, output: Path, staging: Staging) -> None:
+    """Re-render the clip and write OUT, the side-by-side video and both pictures."""
+    paired = place_in_frame(filming.tracks, filming.target, filming.info)
+    say_coverage(paired)
+    with progress_bars() as progress:
+        pictures = rerender(
+            filming.prepared, paired, models=models, steps=arguments.steps, guidance=arguments.guidance, shift=arguments.shift,
+            seed=arguments.seed, progress=progress,
+        )  # fmt: skip
+    result = restore_clip(pictures, filming.info)
+    write_results(filming, result, output, staging)
+
+
+def say_coverage(paired: PairedTracks) -> None:
+    coverage = paired.coverage()
+    lowest = int(coverage.argmin())
+    say("coverage", f"tracks reach {coverage.mean():.0%} of the target view, {coverage[lowest]:.0%} in frame {lowest}")
+
+
+def write_results(filming: Filming, result: VideoClip, output: Path, staging: Staging) -> None:
+    """OUT, OUT_side_by_side.mp4, OUT_tracks.png, OUT_paths.png, all of them staged."""
+    write_clip(result, staging.path(output))
+    compared = beside(output, "_side_by_side.mp4")
+    frames = side_by_side(filming.clip.frames, result.frames, ("source", "re-filmed"))
+    write_clip(VideoClip(frames, result.fps, result.audio), staging.path(compared))
+    paired = pair_tracks(filming.tracks, filming.target)
+    rows = torch.linspace(0, len(paired) - 1, min(SHOWN_FRAMES, len(paired))).long()
+    view = pair_view(filming.clip.frames[rows], paired.with_frames(rows))
+    write_picture(view.flatten(0, 1), staging.path(beside(output, "_tracks.png")))
+    plot = path_plot(filming.tracks.camera, filming.target, filming.tracks)
+    write_picture(plot, staging.path(beside(output, "_paths.png")))
+
+
+def result_files(output: Path) -> tuple[Path, ...]:
+    endings = ("_side_by_side.mp4", "_tracks.png", "_paths.png")
+    return (output, *(beside(output, ending) for ending in endings))
+
+
+def beside(output: Path, ending: str) -> Path:
+    return output.with_name(output.stem + ending)

@@ -1,0 +1,75 @@
+"""`track2view rerender IN OUT`: a video file along a preset camera move."""
+
+from __future__ import annotations
+
+import argparse
+
+from torch import Tensor
+
+from ..errors import Track2ViewError
+from ..tracks import PointTracks, load_tracks, save_tracks
+from ..tracks.trackers import KltTracker
+from ..video import ClipInfo, VideoClip, open_stream, prepare_file, read_clip
+from .console import progress_bars, say
+from .filming import Filming, check_move, film, load, result_files, target_path, working_size
+from .staging import Staging, check_writable
+
+ANALYSIS_SIDE = 832  # px, the long side that tracking gains from
+VIDEO_ENDINGS = (".mp4", ".mov", ".mkv")
+TRACK_ENDINGS = (".npz", ".safetensors")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    check(arguments)
+    models = load(arguments)
+    clip, prepared, info = read(arguments, *working_size(arguments, models))
+    tracks = find_tracks(clip, arguments)
+    target = target_path(arguments, tracks)
+    with Staging() as staging:
+        if arguments.save_tracks:
+            save_tracks(tracks, staging.path(arguments.save_tracks))
+        film(Filming(clip, tracks, target, prepared, info), models, arguments, arguments.output, staging)
+    for file in (*result_files(arguments.output), *filter(None, [arguments.save_tracks])):
+        say("wrote", str(file))
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Everything that can be refused before the first second of work."""
+    check_writable("OUT", arguments.output, VIDEO_ENDINGS)
+    if arguments.save_tracks:
+        check_writable("--save-tracks", arguments.save_tracks, TRACK_ENDINGS)
+    for file in result_files(arguments.output):
+        if file.exists() and arguments.input.exists() and file.samefile(arguments.input):
+            raise Track2ViewError(f"The run would write over its own input {arguments.input}; give OUT another name.")
+    check_move(arguments)
+
+
+def read(arguments: argparse.Namespace, width: int, height: int) -> tuple[VideoClip, Tensor, ClipInfo]:
+    """The clip at the size it is tracked at; its frames as the model takes them, and what preparing them did."""
+    stream = open_stream(arguments.input, frames=arguments.frames)
+    small = max(stream.width, stream.height) <= ANALYSIS_SIDE
+    box = None if small else (ANALYSIS_SIDE, ANALYSIS_SIDE)
+    with progress_bars() as progress:
+        clip = read_clip(arguments.input, frames=arguments.frames, box=box, progress=progress)
+        prepared, info = prepare_file(
+            arguments.input, width=width, height=height, frames=arguments.frames, progress=progress
+        )
+    say("clip", str(arguments.input), *info.report().splitlines())
+    return clip, prepared, info
+
+
+def find_tracks(clip: VideoClip, arguments: argparse.Namespace) -> PointTracks:
+    """The tracks of --tracks, or of the built-in tracker."""
+    if arguments.tracks:
+        tracks = load_tracks(arguments.tracks)
+    else:
+        with progress_bars() as progress:
+            tracks = KltTracker().track(
+                clip.frames,
+                points=arguments.points,
+                motion=arguments.motion,
+                fov_degrees=arguments.fov,
+                progress=progress,
+            )
+    say("tracks", f"{tracks.positions.shape[1]} points over {len(tracks)} frames", *tracks.notes)
+    return tracks
