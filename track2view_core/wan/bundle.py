@@ -16,7 +16,7 @@ from ..conditioner import ConditionerConfig, TrackConditioner
 from ..errors import Track2ViewError
 from .lora import PREFIX as LORA_PREFIX
 from .seams import ROTARY, SOURCE_TIMESTEPS, Rotary, SourceTimestep
-from .tensor_files import cast_floats, read_tensors, write_tensors
+from .tensor_files import cast_floats, check_shapes, read_tensors, write_tensors
 
 CONDITIONER_PREFIX = "track2view."
 METADATA_KEY = "track2view"
@@ -185,17 +185,6 @@ def load_bundle(file: Path | str, *, dtype: torch.dtype = torch.float32) -> Bund
             f"{CONDITIONER_PREFIX}* and {LORA_PREFIX}*: give a bundle file."
         )
     conditioner = TrackConditioner(config.conditioner).to(dtype)
-    expected = conditioner.state_dict()
-    for key in expected.keys() | weights.keys():
-        found, wanted = weights.get(key), expected.get(key)
-        if found is None or wanted is None or found.shape != wanted.shape:
-            raise Track2ViewError(
-                f"{CONDITIONER_PREFIX}{key} in the bundle {file.name} is {_shape(found)}, but its config asks for "
-                f"{_shape(wanted)}; get the bundle again."
-            )
+    check_shapes(weights, conditioner.state_dict(), f"The bundle {file.name}", "get the bundle again")
     conditioner.load_state_dict(weights)
     return Bundle(conditioner.eval().requires_grad_(False), lora, config)
-
-
-def _shape(tensor: Tensor | None) -> str:
-    return "absent" if tensor is None else str(tuple(tensor.shape))

@@ -58,3 +58,15 @@ def write_tensors(state: Mapping[str, Tensor], file: Path | str, metadata: Mappi
 def cast_floats(state: Mapping[str, Tensor], dtype: torch.dtype | None) -> dict[str, Tensor]:
     """The same tensors with every floating one in `dtype` (None: unchanged)."""
     return {k: v.to(dtype) if dtype is not None and v.is_floating_point() else v for k, v in state.items()}
+
+
+def check_shapes(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], what: str, remedy: str) -> None:
+    """Refuse weights whose names or shapes are not those of the model that is to hold them."""
+    for key in [*wanted, *(key for key in found if key not in wanted)]:
+        came, asked = (_shape(state.get(key)) for state in (found, wanted))
+        if came != asked:
+            raise Track2ViewError(f"{what} has {key} {came}, but {asked} is needed; {remedy}.")
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "absent" if tensor is None else f"of shape {list(tensor.shape)}"
