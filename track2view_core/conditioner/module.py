@@ -1,0 +1,130 @@
+"""The dual-view track conditioner: sample along the tracks, transform over time, scatter into both views."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import Track2ViewError
+from ..tracks import TrackBatch
+from .config import ConditionerConfig
+from .latent_warp import warp_latents
+from .sampling import sample_along_tracks
+from .scattering import scatter_to_grid
+from .temporal import TemporalBlock, rotary_table
+
+
+def fourier_bands(x: Tensor, bands: int) -> Tensor:  # [...] in 0..1 -> [..., 2 * bands]
+    """Sines, then cosines, of `2^k pi x` for k = 0..bands-1; float32 at least, or the highest bands would be noise."""
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    angle = x[..., None] * (math.pi * 2.0 ** torch.arange(bands, device=x.device, dtype=x.dtype))
+    return torch.cat([angle.sin(), angle.cos()], -1)
+
+
+class TrackConditioner(nn.Module):
+    """Turns the source's tokens and paired tracks into what is added to the source's and the target's tokens.
+
+    It sees neither timestep nor noise. Freshly built it returns zeros, so that training starts from the base model.
+    Tracks are independent of each other up to the scatter, and their order does not matter; a track that the source
+    shows in no frame of the batch contributes nothing.
+    """
+
+    def __init__(self, config: ConditionerConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim, width = config.dim, config.width
+        self.input = nn.Linear(dim, width)
+        self.mask_token = nn.Parameter(0.02 * torch.randn(width))
+        self.blocks = nn.ModuleList(TemporalBlock(width, config.heads) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(width)
+        self.depth_embedding = nn.Linear(2 * config.depth_bands, width)
+        self.output = nn.ModuleDict({view: nn.Linear(width + 1, dim, bias=False) for view in ("source", "target")})
+        for linear in self.output.values():
+            nn.init.zeros_(linear.weight)
+        self.latent_patch = None
+        if config.scatter_level == "latent":
+            self.latent_patch = nn.Conv3d(config.latent_channels + 1, dim, (1, 2, 2), (1, 2, 2), bias=False)
+            nn.init.zeros_(self.latent_patch.weight)
+
+    def forward(
+        self,
+        source_tokens: Tensor,  # [B, D, F, h, w] patch embedding of the clean source latent
+        batch: TrackBatch,
+        source_latents: Tensor | None = None,  # [B, C, F, 2h, 2w], read by scatter_level latent
+    ) -> tuple[Tensor, Tensor]:
+        """`(source_delta, target_delta)`, both `[B, D, F, h, w]` in the dtype of `source_tokens`.
+
+        Raises:
+            Track2ViewError: tokens, latents and tracks do not belong together.
+        """
+        self._check(source_tokens, batch, source_latents)
+        valid = batch.visible & batch.source_inside  # [B, F, N]
+        seen = valid.any(1, keepdim=True)  # [B, 1, N]
+        values = self._values(source_tokens, batch, valid)
+        grid = tuple(source_tokens.shape[-2:])
+        # No tracker ran in the target view: there only `inside` and the z-buffer can say what is hidden.
+        source = self._scatter("source", values, batch, valid, grid)
+        target = self._scatter("target", values, batch, batch.target_inside & seen, grid)
+        if self.latent_patch is not None:
+            assert source_latents is not None
+            config = self.config
+            warped = warp_latents(source_latents, batch, valid, beta=config.zbuffer_beta, norm=config.scatter_norm)
+            target = target + self.latent_patch(warped.to(self.latent_patch.weight.dtype))
+        return source.to(source_tokens.dtype), target.to(source_tokens.dtype)
+
+    def _values(self, tokens: Tensor, batch: TrackBatch, valid: Tensor) -> Tensor:  # [B, F, N, width]
+        """Each track's value at each frame, filled in where it cannot be seen; 0 for a track that is never seen."""
+        sampled = sample_along_tracks(tokens, batch.source_xy, batch.image_size).to(self.input.weight.dtype)
+        count, frames, tracks, dim = sampled.shape
+        rows = sampled.transpose(1, 2).reshape(count * tracks, frames, dim)
+        keys = valid.transpose(1, 2).reshape(count * tracks, frames)
+        seen = keys.any(1)
+        # Tracks without a valid key are dropped; on the meta device nobody can tell, and all are counted.
+        kept = None if tokens.is_meta else seen.nonzero().squeeze(1)
+        if kept is not None and len(kept) < len(keys):
+            rows, keys = rows[kept], keys[kept]
+        x = torch.where(keys[..., None], self.input(rows), self.mask_token)
+        table = rotary_table(frames, self.config.width // self.config.heads, x.device)
+        for block in self.blocks:
+            x = block(x, keys, table)
+        x = self.norm(x)
+        if kept is not None and len(kept) < len(seen):
+            x = x.new_zeros(len(seen), *x.shape[1:]).index_copy(0, kept, x)
+        return x.view(count, tracks, frames, -1).transpose(1, 2)
+
+    def _scatter(self, view: str, values: Tensor, batch: TrackBatch, reach: Tensor, grid: tuple[int, int]) -> Tensor:
+        xy, depth, disparity = (getattr(batch, f"{view}_{name}") for name in ("xy", "depth", "disparity"))
+        bands = fourier_bands(torch.where(reach, disparity, 0.0), self.config.depth_bands)
+        values = values + self.depth_embedding(bands.to(self.depth_embedding.weight.dtype))
+        config = self.config
+        mean, coverage = scatter_to_grid(
+            values, xy, depth, reach, grid, batch.image_size, beta=config.zbuffer_beta, norm=config.scatter_norm
+        )
+        linear = self.output[view]
+        told = torch.cat([mean.to(linear.weight.dtype), coverage.to(linear.weight.dtype)], 1)
+        return linear(told.permute(0, 2, 3, 4, 1)).permute(0, 4, 1, 2, 3)
+
+    def _check(self, tokens: Tensor, batch: TrackBatch, latents: Tensor | None) -> None:
+        if tokens.ndim != 5 or tokens.shape[1] != self.config.dim:
+            raise Track2ViewError(
+                f"the conditioner got source tokens of shape {list(tokens.shape)}; this bundle needs "
+                f"[B, {self.config.dim}, F, h, w]: choose the bundle that was trained for this base model"
+            )
+        count, _, frames, rows, columns = tokens.shape
+        tracks = tuple(batch.visible.shape[:2])
+        if tracks != (count, frames):
+            raise Track2ViewError(
+                f"the conditioner got tracks of {tracks[0]} clips and {tracks[1]} latent frames for tokens of {count} "
+                f"clips and {frames} latent frames; they must agree: track the same clip that is re-rendered"
+            )
+        if self.latent_patch is None:
+            return
+        needed = (count, self.config.latent_channels, frames, 2 * rows, 2 * columns)
+        if latents is None or latents.shape != needed:
+            given = "none" if latents is None else f"those of shape {list(latents.shape)}"
+            raise Track2ViewError(
+                f"a conditioner with scatter_level latent got {given} as source latents; it needs {list(needed)}: pass "
+                "source_latents"
+            )

@@ -1,0 +1,159 @@
+"""Write the tracks' values back into a grid of features, nearer tracks hiding those behind. No parameters."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ..errors import Track2ViewError
+
+EPSILON = 1e-6  # least weight that a cell's mean is divided by
+NEAR_WEIGHT = 0.25  # a point belongs to a cell's z-buffer from this weight on; its greatest of four is never less
+
+
+class Scattered(NamedTuple):
+    """What the tracks say about each cell."""
+
+    mean: Tensor  # [B, D, F, h, w] in the values' dtype; 0 where no track reaches
+    coverage: Tensor  # [B, 1, F, h, w] float32 at least, 0..1
+
+
+def scatter_to_grid(
+    values: Tensor,  # [B, F, N, D], finite
+    xy: Tensor,  # [B, F, N, 2] pixels
+    depth: Tensor,  # [B, F, N] camera z, positive where inside
+    inside: Tensor,  # [B, F, N] bool: which points take part
+    grid_size: tuple[int, int],  # (h, w)
+    image_size: tuple[int, int],  # (H, W) pixels
+    *,
+    beta: float = 10.0,
+    norm: str = "mean_coverage",
+) -> Scattered:
+    """Spread every inside point over the four cells around it, nearer points hiding those behind.
+
+    A point's share w of a cell is bilinear, its coordinates clamped to the outermost centres so that borders lose
+    nothing. A cell's z_min is the least depth among points with w >= 0.25 there; each point counts with w q,
+    `q = min(1, exp(-beta (z - z_min) / z_min))`, and q = 1 in a cell that has no such point.
+    `mean = sum(w q value) / max(eps, sum(w q))`, `coverage = min(1, sum(w q))`.
+
+    Args:
+        norm: `max1` divides by `max(1, sum(w q))` instead.
+
+    Differentiable with respect to `values` alone. Weights are float32 at least, whatever the values' dtype; points that
+    are not inside may lie anywhere, also at no finite place.
+
+    Raises:
+        Track2ViewError: the shapes do not belong together, or `norm` is unknown.
+    """
+    _check(values, xy, depth, inside, norm)
+    batch, frames, _, dim = values.shape
+    rows, columns = grid_size
+    precision = torch.promote_types(torch.promote_types(values.dtype, xy.dtype), torch.float32)
+    with torch.no_grad():
+        cell, weight = _four_cells(xy.to(precision), inside, grid_size, image_size)
+        first = torch.arange(batch * frames, device=cell.device).view(batch, frames, 1, 1) * (rows * columns)
+        cell = (cell + first).view(-1, 4)
+        weight = weight.view(-1, 4)
+        count = batch * frames * rows * columns
+        weight = weight * _unhidden(depth.to(precision), inside, cell, weight, count, beta)
+        order = _by_cell(cell, count)
+        total = F.embedding_bag(order.entry, weight.reshape(-1, 1), order.start, mode="sum")
+    summed = _SumPerCell.apply(values.reshape(-1, dim).to(precision), weight, cell, order)
+    mean = summed / total.clamp_min(EPSILON if norm == "mean_coverage" else 1.0)
+    shape = (batch, frames, rows, columns)
+    return Scattered(
+        mean.view(*shape, dim).permute(0, 4, 1, 2, 3).to(values.dtype),
+        total.clamp_max(1.0).view(*shape, 1).permute(0, 4, 1, 2, 3),
+    )
+
+
+def _four_cells(
+    xy: Tensor,  # [B, F, N, 2] pixels
+    inside: Tensor,  # [B, F, N]
+    grid_size: tuple[int, int],
+    image_size: tuple[int, int],
+) -> tuple[Tensor, Tensor]:  # [B, F, N, 4] long, [B, F, N, 4]
+    """The four cells around each point, as row * w + column, and their bilinear weights, 0 where not inside."""
+    low, share = [], []
+    for axis, (cells, pixels) in enumerate(zip(reversed(grid_size), reversed(image_size), strict=True)):
+        at = (xy[..., axis] * (cells / pixels) - 0.5).nan_to_num(nan=0.0).clamp(0, cells - 1)
+        # The last centre is reached from the cell before it, so that its neighbour exists.
+        start = at.floor().clamp(max=max(cells - 2, 0))
+        low.append(start.long())
+        share.append(at - start)
+    (u, v), (right, down) = low, share
+    next_u, next_v = (u + 1).clamp(max=grid_size[1] - 1), (v + 1).clamp(max=grid_size[0] - 1)
+    columns = grid_size[1]
+    cell = torch.stack([v * columns + u, v * columns + next_u, next_v * columns + u, next_v * columns + next_u], -1)
+    left, up = 1 - right, 1 - down
+    weight = torch.stack([left * up, right * up, left * down, right * down], -1)
+    return cell, weight * inside[..., None]
+
+
+def _unhidden(
+    depth: Tensor,  # [B, F, N]
+    inside: Tensor,  # [B, F, N]
+    cell: Tensor,  # [B*F*N, 4]
+    weight: Tensor,  # [B*F*N, 4]
+    count: int,
+    beta: float,
+) -> Tensor:  # [B*F*N, 4]
+    """q of the soft z-buffer for each point in each of its four cells."""
+    limits = torch.finfo(depth.dtype)
+    z = torch.where(inside, depth, 1.0).clamp(limits.tiny, limits.max).view(-1, 1).expand(-1, 4)
+    near = torch.where(weight >= NEAR_WEIGHT, z, torch.inf)
+    nearest = z.new_full((count,), torch.inf).scatter_reduce_(0, cell.reshape(-1), near.reshape(-1), "amin")
+    # A cell without a z-buffer has z_min = inf: z / inf - 1 < 0, hence q = 1.
+    return torch.exp(-beta * (z / nearest[cell] - 1).clamp_min(0))
+
+
+class _Order(NamedTuple):
+    """The (point, corner) pairs sorted by cell."""
+
+    entry: Tensor  # [P*4] long, point * 4 + corner
+    start: Tensor  # [cells] long, where each cell's entries begin
+
+
+def _by_cell(cell: Tensor, count: int) -> _Order:
+    ordered, entry = cell.reshape(-1).sort(stable=True)
+    return _Order(entry, torch.searchsorted(ordered, torch.arange(count, device=cell.device)))
+
+
+class _SumPerCell(torch.autograd.Function):
+    """out[c] = sum of weight * value over the (point, corner) pairs whose cell is c.
+
+    Summed cell by cell in the tracks' order, so without atomics: fast on a CPU, and the same on every run of a GPU. Its
+    transpose reads four cells a point.
+    """
+
+    @staticmethod
+    def forward(ctx, values: Tensor, weight: Tensor, cell: Tensor, order: _Order) -> Tensor:
+        ctx.save_for_backward(weight, cell)
+        shares = weight.reshape(-1)[order.entry]
+        return F.embedding_bag(order.entry // 4, values, order.start, mode="sum", per_sample_weights=shares)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        weight, cell = ctx.saved_tensors
+        return F.embedding_bag(cell, gradient.contiguous(), mode="sum", per_sample_weights=weight), None, None, None
+
+
+def _check(values: Tensor, xy: Tensor, depth: Tensor, inside: Tensor, norm: str) -> None:
+    if values.ndim != 4:
+        raise Track2ViewError(f"scatter_to_grid got values of shape {list(values.shape)}; they must be [B, F, N, D]")
+    points = values.shape[:3]
+    for name, tensor, shape in (("xy", xy, (*points, 2)), ("depth", depth, points), ("inside", inside, points)):
+        if tensor.shape != shape:
+            raise Track2ViewError(
+                f"scatter_to_grid got {name} of shape {list(tensor.shape)}; with values {list(values.shape)} it must "
+                f"be {list(shape)}"
+            )
+    if inside.dtype != torch.bool:
+        raise Track2ViewError(f"scatter_to_grid got inside of dtype {inside.dtype}; it must be bool")
+    if norm not in ("mean_coverage", "max1"):
+        raise Track2ViewError(f"scatter_to_grid got norm {norm!r}; it must be mean_coverage or max1")
