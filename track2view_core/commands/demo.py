@@ -24,10 +24,8 @@ def run(arguments: argparse.Namespace) -> None:
         clip = VideoClip(demo.frames, demo.fps)
         width, height = working_size(arguments, models)
         prepared, info = prepare_clip(clip, width=width, height=height)
-        say(
-            "clip",
-            f"built-in sample: {clip.width} x {clip.height}, {len(clip)} frames, {clip.fps} a second, camera path known",
-        )
+        say("clip", "the built-in sample, rendered by this project, and its true camera path")
+        say("", *info.report().splitlines())
         with progress_bars() as progress:
             tracks = KltTracker().track(clip.frames, points=1024, camera=demo.camera, progress=progress)
         say("tracks", f"{tracks.positions.shape[1]} points over {len(tracks)} frames", *tracks.notes)

@@ -78,8 +78,8 @@ def film(filming: Filming, models: Models, arguments: argparse.Namespace, output
     say_coverage(paired)
     with progress_bars() as progress:
         pictures = rerender(
-            filming.prepared, paired, models=models, steps=arguments.steps, guidance=arguments.guidance, shift=arguments.shift,
-            seed=arguments.seed, progress=progress,
+            filming.prepared, paired, models=models, progress=progress, seed=arguments.seed,
+            steps=arguments.steps, guidance=arguments.guidance, shift=arguments.shift,
         )  # fmt: skip
     result = restore_clip(pictures, filming.info)
     write_results(filming, result, output, staging)

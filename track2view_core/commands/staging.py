@@ -12,7 +12,7 @@ from ..errors import Track2ViewError
 
 
 class Staging:
-    """Hands out a path to write to for each final path; leaving the block without an error moves the files into place."""
+    """Hands out a path to write to for each final path; a block that ends well moves the files into place."""
 
     def __init__(self) -> None:
         self._folders: dict[
