@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from track2view_core.errors import Track2ViewError
-from track2view_core.wan.text import TEXT_TOKENS, encode_prompts
+from track2view_core.wan.text import TEXT_TOKENS, TextEncoder
 
 WORDS = ["<pad>", "</s>", "<unk>", "a", "red", "car", "by", "the", "sea"]
 
@@ -30,24 +30,23 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_prompt_is_zero_behind_its_last_token(pipeline: Path):
-    long, short = encode_prompts(["a red  car\nby the sea", "car"], pipeline)
+    long, short = TextEncoder(pipeline).encode(["a red  car\nby the sea", "car"])
     assert long.shape == short.shape == (1, TEXT_TOKENS, 32)
     assert [int(text.any(dim=-1).sum()) for text in (long, short)] == [7, 2]
     assert not short[:, 2:].any()
 
 
-def test_padding_does_not_change_a_prompt(pipeline: Path):
-    (first,), (second,) = encode_prompts(["a red car"], pipeline), encode_prompts(["a  red car "], pipeline)
+def test_white_space_does_not_change_a_prompt(pipeline: Path):
+    first, second = TextEncoder(pipeline).encode(["a red car", " a  red car "])
     assert torch.equal(first, second)
 
 
-def test_a_folder_without_an_encoder_is_refused(tmp_path: Path):
-    with pytest.raises(Track2ViewError, match="holds no text encoder"):
-        encode_prompts(["a"], tmp_path)
+def test_it_is_found_where_encoder_and_tokenizer_lie(pipeline: Path, tmp_path: Path):
+    assert TextEncoder.is_in(pipeline) and not TextEncoder.is_in(tmp_path)
 
 
 def test_a_broken_encoder_is_one_sentence(tmp_path: Path):
     (tmp_path / "tokenizer").mkdir()
     (tmp_path / "text_encoder").mkdir()
     with pytest.raises(Track2ViewError, match="cannot be loaded"):
-        encode_prompts(["a"], tmp_path)
+        TextEncoder(tmp_path).encode(["a"])

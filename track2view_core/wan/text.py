@@ -6,51 +6,61 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from diffusers import WanTransformer3DModel
 from torch import Tensor
 
 from ..errors import Track2ViewError
 
 TEXT_TOKENS = 512
-_PARTS = ("text_encoder", "tokenizer")
 
 
-def holds_text_encoder(folder: Path) -> bool:
-    """Whether `folder` is a diffusers pipeline with a text encoder and its tokenizer."""
-    return all((folder / part).is_dir() for part in _PARTS)
+def empty_text(transformer: WanTransformer3DModel) -> Tensor:
+    """The all-zero prompt [1, 512, text_dim], for models that were trained without text."""
+    return torch.zeros(1, TEXT_TOKENS, transformer.config.text_dim)
 
 
-@torch.no_grad()
-def encode_prompts(
-    prompts: Sequence[str],
-    folder: Path | str,
-    *,
-    dtype: torch.dtype = torch.float32,
-    device: torch.device | str = "cpu",
-) -> list[Tensor]:
-    """Embeddings `[1, 512, text_dim]` of each prompt, on the CPU, zero behind its last token, as WAN was trained.
+def empty_text(transformer: WanTransformer3DModel) -> Tensor:
+    """The all-zero prompt [1, 512, text_dim], for models that were trained without text."""
+    return torch.zeros(1, TEXT_TOKENS, transformer.config.text_dim)
 
-    The encoder (5.7 billion parameters) is loaded for this call and let go after it.
+
+class TextEncoder:
+    """WAN's text encoder in a diffusers pipeline's folder.
+
+    Its 5.7 billion parameters are loaded when prompts are encoded and let go after that: they are needed once a run.
     """
-    folder = Path(folder)
-    if not holds_text_encoder(folder):
-        raise Track2ViewError(
-            f"{folder} holds no text encoder; give a diffusers folder of WAN 2.1 with text_encoder and tokenizer in it."
-        )
-    from transformers import AutoTokenizer, UMT5EncoderModel
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        encoder = UMT5EncoderModel.from_pretrained(folder / "text_encoder", dtype=dtype, local_files_only=True)
-    except Exception as error:  # whatever transformers finds wrong with the user's folder is one sentence to them
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise Track2ViewError(f"The text encoder in {folder} cannot be loaded ({reason}); copy it again.") from error
-    encoder = encoder.to(device).eval()
-    results = []
-    for prompt in prompts:
-        tokens = tokenizer(
-            " ".join(prompt.split()), padding="max_length", max_length=TEXT_TOKENS, truncation=True, return_tensors="pt"
-        )
-        mask = tokens.attention_mask.to(device)
-        embedding = encoder(tokens.input_ids.to(device), mask).last_hidden_state
-        results.append((embedding * mask[..., None]).float().cpu())
-    return results
+    def __init__(self, folder: Path | str, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"):
+        self.folder, self.dtype, self.device = Path(folder), dtype, device
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Whether `folder` holds a text encoder and its tokenizer."""
+        return (folder / "text_encoder").is_dir() and (folder / "tokenizer").is_dir()
+
+    @torch.no_grad()
+    def encode(self, prompts: Sequence[str]) -> list[Tensor]:
+        """Each prompt [1, 512, text_dim] float32 on the CPU, zero behind its last token, as WAN was trained."""
+        from transformers import AutoTokenizer, UMT5EncoderModel
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(self.folder / "tokenizer", local_files_only=True)
+            encoder = UMT5EncoderModel.from_pretrained(
+                self.folder / "text_encoder", torch_dtype=self.dtype, local_files_only=True
+            )
+        except Exception as error:  # whatever transformers finds wrong with the user's folder is one sentence to them
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise Track2ViewError(
+                f"The text encoder in {self.folder} cannot be loaded ({reason}); copy the folder again."
+            ) from error
+        encoder = encoder.to(self.device).eval()
+        return [_embedding(tokenizer, encoder, prompt) for prompt in prompts]
+
+
+def _embedding(tokenizer, encoder, prompt: str) -> Tensor:
+    tokens = tokenizer(
+        " ".join(prompt.split()), padding="max_length", max_length=TEXT_TOKENS, truncation=True, return_tensors="pt"
+    )
+    mask = tokens.attention_mask.to(encoder.device)
+    hidden = encoder(tokens.input_ids.to(encoder.device), mask).last_hidden_state
+    return (hidden * mask[..., None]).float().cpu()
