@@ -1,0 +1,28 @@
+"""Clips: frame arithmetic, reading, writing, and the way into the model's size and back."""
+
+from .arithmetic import FRAME_STRIDE, SIZE_STRIDE, fit_inside, frame_rate, latent_frames, model_frames, model_side
+from .clip import Audio, VideoClip
+from .preparation import ClipInfo, prepare_clip, prepare_file, restore_clip
+from .reading import ClipStream, open_stream, read_clip, stream_pictures
+from .writing import write_clip
+
+__all__ = [
+    "FRAME_STRIDE",
+    "SIZE_STRIDE",
+    "Audio",
+    "ClipInfo",
+    "ClipStream",
+    "VideoClip",
+    "fit_inside",
+    "frame_rate",
+    "latent_frames",
+    "model_frames",
+    "model_side",
+    "open_stream",
+    "prepare_clip",
+    "prepare_file",
+    "read_clip",
+    "restore_clip",
+    "stream_pictures",
+    "write_clip",
+]

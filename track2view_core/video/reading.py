@@ -1,0 +1,257 @@
+"""Reading clips with PyAV, as a stream: one full-size frame at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import av
+import numpy as np
+import torch
+
+from ..errors import Track2ViewError
+from .arithmetic import fit_inside
+from .clip import VideoClip, check_limit
+from .resizing import resize_picture
+from .sound import read_audio
+from .timing import Timing, plan_timing
+
+ClipFile = str | os.PathLike[str] | BinaryIO
+Progress = Callable[[int, int, str], None] | None
+
+_STILL_FORMATS = ("image2", "_pipe", "tty", "ico")  # pictures and text, which FFmpeg would show as one-frame films
+# FFmpeg's SWS_BILINEAR | ACCURATE_RND | FULL_CHR_H_INT | FULL_CHR_H_INP: its fast path darkens by one level.
+_TRUE_COLORS = 2 | 0x40000 | 0x2000 | 0x4000
+_REORDERED = 32  # more than any codec holds back
+_QUARTER_TURNS = {0: 0, 90: 1, 180: 2, 270: 3}
+
+
+@dataclass(frozen=True, eq=False)
+class ClipStream:
+    """What is known of a file before its pictures are decoded."""
+
+    file: ClipFile
+    name: str
+    width: int
+    """As seen: after turning and with square pixels."""
+    height: int
+    timing: Timing
+    limit: int | None
+    """The number of frames that was asked for."""
+    wanted: int
+    """Frames to expect: those of the file, or the limit if that is less."""
+    frames_in_file: int
+    start: Fraction
+    """The time of the first frame, in seconds of the file's clock."""
+    quarter_turns: int
+    expected: Fraction | None
+    """The length in seconds that the file's header promises for its pictures."""
+    notes: tuple[str, ...]
+
+
+def read_clip(
+    file: ClipFile, *, frames: int | None = None, box: tuple[int, int] | None = None, progress: Progress = None
+) -> VideoClip:
+    """Read picture and sound of a file.
+
+    frames: only the first so many frames, and the sound that goes with them.
+    box: (width, height) that the pictures are scaled to fit inside while they are decoded (turned for portrait clips).
+
+    Memory stays near that of the result. Rotation metadata, pixel aspect and variable frame rates are resolved.
+    """
+    stream = open_stream(file, frames=frames)
+    size = (stream.width, stream.height) if box is None else fit_inside(stream.width, stream.height, *box)
+    pictures = torch.empty((stream.wanted, size[1], size[0], 3), dtype=torch.uint8)
+    target = pictures.numpy()
+    count = 0
+    for picture in stream_pictures(stream, progress=progress):
+        target[count] = resize_picture(picture, *size)
+        count += 1
+    audio, sound_notes = read_audio(file, start=stream.start, seconds=count / stream.timing.rate)
+    return VideoClip(
+        pictures[:count],
+        stream.timing.rate,
+        audio,
+        notes=stream.notes + sound_notes,
+        frames_in_file=max(stream.frames_in_file, count),
+    )
+
+
+def open_stream(file: ClipFile, *, frames: int | None = None) -> ClipStream:
+    """Find size, turn, time stamps and frame rate without keeping a picture."""
+    check_limit(frames)
+    name = _checked_name(file)
+    with _opened(file, name) as container:
+        video = _video_stream(container, name)
+        stamps, whole = _time_stamps(container, video, frames)
+        first = _first_picture(container, video, name)
+        turns, notes = _quarter_turns(first)
+        width, height, shape_notes = _seen_size(first, video, turns)
+        declared = video.average_rate or video.guessed_rate
+        timing = plan_timing(stamps, video.time_base, Fraction(declared) if declared else None)
+        start = (stamps[0] if stamps else video.start_time or 0) * video.time_base
+        expected = video.duration * video.time_base if video.duration else None
+        known = round(expected * timing.rate) if expected else int(video.frames)
+    return ClipStream(
+        file=file,
+        name=name,
+        width=width,
+        height=height,
+        timing=timing,
+        limit=frames,
+        wanted=timing.count if frames is None else min(frames, timing.count),
+        frames_in_file=timing.count if whole else max(known, timing.count),
+        start=start,
+        quarter_turns=turns,
+        expected=expected,
+        notes=notes + shape_notes + timing.notes,
+    )
+
+
+def stream_pictures(stream: ClipStream, *, progress: Progress = None) -> Iterator[np.ndarray]:
+    """The frames at the constant rate of `stream.timing`, each [H, W, 3] uint8 RGB, upright, square pixels."""
+    shown = 0
+    with _opened(stream.file, stream.name) as container:
+        video = _video_stream(container, stream.name)
+        try:
+            for frame in container.decode(video):
+                picture = None
+                for _ in range(_times_shown(stream.timing, frame)):
+                    if picture is None:
+                        picture = _upright(frame, stream)
+                    yield picture
+                    shown += 1
+                    if progress is not None:
+                        progress(shown, stream.wanted, "Reading")
+                    if shown >= stream.wanted:
+                        break
+                if shown >= stream.wanted:
+                    break
+        except av.error.FFmpegError as error:
+            raise _cut_short(stream, shown) from error
+    if shown == stream.limit:
+        return
+    missing = (stream.expected or 0) * stream.timing.rate - shown
+    if shown == 0 or missing > max(Fraction(3, 2), stream.wanted // 100):
+        raise _cut_short(stream, shown)
+
+
+def _times_shown(timing: Timing, frame: Any) -> int:
+    return 1 if timing.repeats is None else timing.repeats.get(frame.pts, 0)
+
+
+def _cut_short(stream: ClipStream, readable: int) -> Track2ViewError:
+    way = f"give the whole file, or set frames to {readable} or less" if readable else "give the whole file"
+    return Track2ViewError(
+        f"{stream.name} is cut short or damaged: {readable} of its {stream.frames_in_file} frames can be read; {way}."
+    )
+
+
+def _checked_name(file: ClipFile) -> str:
+    if not isinstance(file, str | os.PathLike):
+        return "The video in memory"
+    path = Path(file)
+    if path.is_dir():
+        raise Track2ViewError(f"{path} is a folder; give a video file.")
+    if not path.exists():
+        raise Track2ViewError(f"{path} does not exist; give an existing video file.")
+    if path.stat().st_size == 0:
+        raise Track2ViewError(f"{path} is empty (0 bytes); give a video file such as an .mp4, .mov, .mkv or .webm.")
+    return str(path)
+
+
+@contextmanager
+def _opened(file: ClipFile, name: str) -> Iterator[Any]:
+    if not isinstance(file, str | os.PathLike):
+        file.seek(0)
+    source = os.fspath(file) if isinstance(file, os.PathLike) else file
+    try:
+        container = av.open(source)
+    except av.error.FFmpegError as error:
+        raise Track2ViewError(
+            f"{name} cannot be read as a video ({error.strerror}); give a whole .mp4, .mov, .mkv or .webm file."
+        ) from error
+    except OSError as error:
+        raise Track2ViewError(f"{name} cannot be opened ({error.strerror}); give a file that may be read.") from error
+    with container:
+        yield container
+
+
+def _video_stream(container: Any, name: str) -> Any:
+    if any(mark in container.format.name for mark in _STILL_FORMATS):
+        kind = container.format.long_name
+        raise Track2ViewError(f"{name} is not a video ({kind}); give an .mp4, .mov, .mkv or .webm file.")
+    cover = av.stream.Disposition.attached_pic
+    streams = [stream for stream in container.streams.video if not stream.disposition & cover]
+    if not streams:
+        raise Track2ViewError(f"{name} has no video stream; give a file with pictures in it.")
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise Track2ViewError(f"{name} uses a video codec that this FFmpeg cannot decode; convert it to H.264 first.")
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def _time_stamps(container: Any, video: Any, limit: int | None) -> tuple[list[int], bool]:
+    """Sorted presentation stamps, and whether they are those of the whole file; no picture is decoded."""
+    enough = None if limit is None else 2 * limit + 2 * _REORDERED
+    stamps: list[int] = []
+    whole = True
+    try:
+        for packet in container.demux(video):
+            if packet.size and packet.pts is not None and not packet.is_discard:
+                stamps.append(packet.pts)
+            if len(stamps) == enough:
+                whole = False
+                break
+    except av.error.FFmpegError:
+        whole = False  # decoding finds the same spot and reports it
+    stamps = sorted(set(stamps))
+    # Packets come in decoding order: near the point where reading stopped some stamps are still missing.
+    return (stamps if whole or enough is None else stamps[:-_REORDERED]), whole
+
+
+def _first_picture(container: Any, video: Any, name: str) -> Any:
+    try:
+        container.seek(0)
+    except av.error.FFmpegError:
+        pass
+    try:
+        return next(iter(container.decode(video)))
+    except (av.error.FFmpegError, StopIteration) as error:
+        raise Track2ViewError(f"{name} holds no picture that can be decoded; give a whole, playable video.") from error
+
+
+def _quarter_turns(frame: Any) -> tuple[int, tuple[str, ...]]:
+    angle = getattr(frame, "rotation", 0) % 360
+    if angle == 0:
+        return 0, ()
+    if angle not in _QUARTER_TURNS:
+        return 0, (f"The file asks for a turn by {angle} degrees; that was left out, as it is no quarter turn.",)
+    return _QUARTER_TURNS[angle], (f"The file is stored turned by {angle} degrees; it was set upright.",)
+
+
+def _seen_size(frame: Any, video: Any, turns: int) -> tuple[int, int, tuple[str, ...]]:
+    width, height, notes = frame.width, frame.height, ()
+    aspect = video.sample_aspect_ratio
+    if aspect and abs(float(aspect) - 1) > 0.01:  # smaller ones are rounding, seen in many files
+        width = max(1, 2 * round(width * aspect / 2))  # even, as more players show that
+        notes = (f"The file has pixels of {aspect.numerator}:{aspect.denominator}; they were made square.",)
+    if turns % 2:
+        width, height = height, width
+    return width, height, notes
+
+
+def _upright(frame: Any, stream: ClipStream) -> np.ndarray:
+    # Untagged pictures of HD size are Rec. 709 by every player's convention; FFmpeg alone would take Rec. 601.
+    untagged = frame.colorspace in (0, 2) and not frame.format.is_rgb
+    colors = "ITU709" if untagged and max(frame.width, frame.height) >= 1280 else None
+    picture = frame.to_ndarray(format="rgb24", src_colorspace=colors, interpolation=_TRUE_COLORS)
+    if stream.quarter_turns:
+        picture = np.ascontiguousarray(np.rot90(picture, stream.quarter_turns))
+    return resize_picture(picture, stream.width, stream.height)

@@ -1,0 +1,188 @@
+"""The sound of a clip: decoded to samples, and its packets kept so that it can be written again without loss."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+import torch
+
+from .clip import Audio
+
+# What MP4 holds and common players decode.
+_CARRIED = ("aac", "mp3", "alac", "ac3", "eac3", "flac", "opus")
+_AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+_BLOCK = 1024
+
+
+def read_audio(file: Any, *, start: Fraction, seconds: Fraction) -> tuple[Audio | None, tuple[str, ...]]:
+    """The first sound track from `start` on the file's clock, `seconds` long, and notes on what was left out."""
+    if not isinstance(file, str | os.PathLike):
+        file.seek(0)
+    with av.open(os.fspath(file) if isinstance(file, os.PathLike) else file) as container:
+        if not container.streams.audio:
+            return None, ()
+        stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            return None, ("The sound uses a codec that this FFmpeg cannot decode; it was left out.",)
+        keeper = _PacketKeeper(stream, start) if stream.codec_context.name in _CARRIED else None
+        samples = _Samples(stream, start, seconds)
+        notes: tuple[str, ...] = ()
+        try:
+            _decode(container, stream, samples, keeper)
+        except av.error.FFmpegError as error:
+            notes = (f"The sound is damaged ({error.strerror}); it was kept as far as it can be read.",)
+            keeper = None
+        waveform = samples.joined()
+        if waveform is None:
+            return None, notes
+        return Audio(waveform, samples.rate, keeper.finished() if keeper else None), notes
+
+
+def _decode(container: Any, stream: Any, samples: _Samples, keeper: _PacketKeeper | None) -> None:
+    for packet in container.demux(stream):
+        late = packet.pts is not None and packet.pts * packet.time_base >= samples.end
+        for frame in packet.decode():
+            samples.add(frame)
+        if keeper is not None and not late:
+            keeper.add(packet)
+        if late:
+            return
+
+
+class _Samples:
+    """Decoded sound, laid on the clip's clock: silence where the track starts late or has holes."""
+
+    def __init__(self, stream: Any, start: Fraction, seconds: Fraction) -> None:
+        self.rate = int(stream.codec_context.sample_rate)
+        self.start, self.end = start, start + seconds
+        self._length = round(seconds * self.rate)
+        self._parts: list[np.ndarray] = []
+        self._position: int | None = None
+        self._resampler: Any = None
+
+    def add(self, frame: Any) -> None:
+        at = None if frame.pts is None else round((frame.pts * frame.time_base - self.start) * self.rate)
+        if self._position is None:
+            self._position = min(at or 0, 0)
+        if at is not None and at - self._position > (self.rate // 10 if self._parts else 0):
+            self._append(np.zeros((frame.layout.nb_channels, at - self._position), np.float32))
+        if self._resampler is None:
+            self._resampler = av.AudioResampler(format="fltp", layout=frame.layout.name, rate=self.rate)
+        for block in self._resampler.resample(frame):
+            self._append(block.to_ndarray())
+
+    def _append(self, block: np.ndarray) -> None:
+        """Keep what lies between the clip's start and end."""
+        position = self._position or 0
+        self._position = position + block.shape[1]
+        kept = block[:, max(0, -position) : max(0, self._length - position)]
+        if kept.shape[1]:
+            self._parts.append(kept)
+
+    def joined(self) -> torch.Tensor | None:
+        if not self._parts:
+            return None
+        return torch.from_numpy(np.ascontiguousarray(np.concatenate(self._parts, axis=1)))
+
+
+class _PacketKeeper:
+    """Copies a sound track's packets into an MP4 in memory, moved to the clip's clock."""
+
+    def __init__(self, stream: Any, start: Fraction) -> None:
+        self._memory = io.BytesIO()
+        self._container = av.open(self._memory, "w", format="mp4")
+        self._stream = self._container.add_stream_from_template(stream)
+        self._shift = round(start / stream.time_base)
+        self._count = 0
+
+    def add(self, packet: Any) -> None:
+        if not packet.size or packet.pts is None or packet.dts is None:
+            return
+        packet.pts -= self._shift
+        packet.dts -= self._shift
+        packet.stream = self._stream
+        self._container.mux(packet)
+        self._count += 1
+
+    def finished(self) -> bytes | None:
+        try:
+            self._container.close()
+        except av.error.FFmpegError:  # a codec that MP4 refuses: the samples are still there
+            return None
+        return self._memory.getvalue() if self._count else None
+
+
+def add_sound(output: Any, audio: Audio, seconds: Fraction) -> Callable[[Fraction], None]:
+    """Give an output container a sound track; the returned function writes it up to a time in seconds.
+
+    Kept packets are carried over as they are; samples are encoded as AAC.
+    """
+    packets = _carried_packets(output, audio, seconds) if audio.encoded else _encoded_packets(output, audio, seconds)
+    waiting: list[tuple[Fraction, Any]] = []
+
+    def write_until(time: Fraction) -> None:
+        while True:
+            if not waiting:
+                following = next(packets, None)
+                if following is None:
+                    return
+                waiting.append(following)
+            if waiting[0][0] > time:
+                return
+            output.mux(waiting.pop()[1])
+
+    return write_until
+
+
+def _carried_packets(output: Any, audio: Audio, seconds: Fraction) -> Iterator[tuple[Fraction, Any]]:
+    source = av.open(io.BytesIO(audio.encoded or b""))
+    track = source.streams.audio[0]
+    stream = output.add_stream_from_template(track)
+
+    def packets() -> Iterator[tuple[Fraction, Any]]:
+        with source:
+            for packet in source.demux(track):
+                if not packet.size or packet.pts is None:
+                    continue
+                time = packet.pts * packet.time_base
+                if time >= seconds:
+                    return
+                packet.stream = stream
+                yield time, packet
+
+    return packets()
+
+
+def _encoded_packets(output: Any, audio: Audio, seconds: Fraction) -> Iterator[tuple[Fraction, Any]]:
+    audio = audio.trimmed(seconds)
+    waveform = audio.waveform.detach().to(device="cpu", dtype=torch.float32).numpy()
+    channels = min(waveform.shape[0], 8)
+    rate = audio.sample_rate
+    coded_rate = min(_AAC_RATES, key=lambda known: (known < rate, abs(known - rate)))
+    stream = output.add_stream("aac", rate=coded_rate, layout=_LAYOUTS[channels])
+    stream.bit_rate = 96_000 * channels
+
+    def packets() -> Iterator[tuple[Fraction, Any]]:
+        resampler = av.AudioResampler(format="fltp", layout=_LAYOUTS[channels], rate=coded_rate, frame_size=_BLOCK)
+        for at in range(0, waveform.shape[1], _BLOCK):
+            block = np.ascontiguousarray(waveform[:channels, at : at + _BLOCK])
+            frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=_LAYOUTS[channels])
+            frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
+            for ready in resampler.resample(frame):
+                yield from timed(stream.encode(ready))
+        for ready in resampler.resample(None):
+            yield from timed(stream.encode(ready))
+        yield from timed(stream.encode(None))
+
+    def timed(coded: list[Any]) -> Iterator[tuple[Fraction, Any]]:
+        for packet in coded:
+            yield (packet.pts or 0) * packet.time_base, packet
+
+    return packets()
