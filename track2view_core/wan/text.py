@@ -19,11 +19,6 @@ def empty_text(transformer: WanTransformer3DModel) -> Tensor:
     return torch.zeros(1, TEXT_TOKENS, transformer.config.text_dim)
 
 
-def empty_text(transformer: WanTransformer3DModel) -> Tensor:
-    """The all-zero prompt [1, 512, text_dim], for models that were trained without text."""
-    return torch.zeros(1, TEXT_TOKENS, transformer.config.text_dim)
-
-
 class TextEncoder:
     """WAN's text encoder in a diffusers pipeline's folder.
 

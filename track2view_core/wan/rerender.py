@@ -1,0 +1,92 @@
+"""The main job on tensors: a prepared clip and its paired tracks in, the same clip from the new camera out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from ..errors import Track2ViewError
+from ..tracks import PairedTracks
+from .bundle import Scheduler
+from .condition import TrackCondition
+from .models import Models
+from .sampler import sample
+from .vae import decode, encode
+from .windows import plan_windows
+
+Progress = Callable[[int, int, str], None]
+
+
+def rerender(
+    video: Tensor,  # [T, H, W, 3] uint8, T = 4n + 1, H and W multiples of 16
+    tracks: PairedTracks,  # T frames, both views W x H
+    *,
+    models: Models,
+    steps: int | None = None,
+    guidance: float | None = None,
+    shift: float | None = None,
+    scheduler: Scheduler | None = None,
+    seed: int = 0,
+    prompt: str = "",
+    negative_prompt: str = "",
+    strength: float = 1.0,
+    start: float = 0.0,
+    end: float = 1.0,
+    overlap: int | None = None,
+    progress: Progress | None = None,
+) -> Tensor:
+    """The clip as the target camera of `tracks` sees it: uint8 [T, H, W, 3] on the CPU.
+
+    What is None comes from the bundle. `progress` is called with (done, total, stage) in the stages encode, sample and
+    decode; when it raises, the models are left as they were.
+    """
+    if len(video) != len(tracks):
+        raise Track2ViewError(
+            f"The clip has {len(video)} frames and the tracks have {len(tracks)}; track the same prepared clip."
+        )
+    defaults = models.bundle.config.sampling
+    guidance = defaults.guidance if guidance is None else guidance
+    if not defaults.uses_text:
+        guidance = 1.0  # both prompts are zeros: guidance would cost a second forward and change nothing
+    source = encode(models.vae, video, progress=progress)
+    condition = TrackCondition(models.bundle, tracks, source, strength, start, end)
+    prompts = models.encode_prompts([prompt] if guidance == 1.0 else [prompt, negative_prompt])
+    latent = sample(
+        models.transformer,
+        condition,
+        positive=prompts[0],
+        negative=prompts[1] if len(prompts) == 2 else None,
+        steps=defaults.steps if steps is None else steps,
+        guidance=guidance,
+        shift=defaults.shift if shift is None else shift,
+        seed=seed,
+        scheduler=scheduler or defaults.scheduler,
+        overlap=overlap,
+        progress=progress,
+    )
+    return decode(models.vae, latent, progress=progress)
+
+
+def rerender_notes(
+    video: Tensor, *, models: Models, prompt: str = "", guidance: float | None = None
+) -> tuple[str, ...]:
+    """What a user should know about this run before it starts, a sentence each; empty when nothing is unusual."""
+    sampling = models.bundle.config.sampling
+    frames, height, width = video.shape[:3]
+    notes = []
+    if (width, height) not in ((sampling.width, sampling.height), (sampling.height, sampling.width)):
+        notes.append(
+            f"The model works at {width} x {height}, but was trained at {sampling.width} x {sampling.height}; "
+            "expect less detail or drift at other sizes."
+        )
+    windows = plan_windows(1 + frames // 4, 1 + sampling.frames // 4)
+    if len(windows) > 1:
+        notes.append(
+            f"{frames} frames run in {len(windows)} overlapping, blended windows of {sampling.frames} frames each."
+        )
+    if prompt and not sampling.uses_text:
+        notes.append("This model was trained without text: the prompt has no effect.")
+    if guidance not in (None, 1.0) and not sampling.uses_text:
+        notes.append("This model was trained without text: guidance has no effect.")
+    return tuple(notes)

@@ -1,0 +1,204 @@
+"""The flow-matching sampler: diffusers' schedulers over the transformer with its seams, window by window."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler, WanTransformer3DModel
+from torch import Tensor
+
+from ..errors import Track2ViewError
+from .bundle import SCHEDULERS, Scheduler
+from .condition import TrackCondition
+from .lora import load_lora, remove_lora
+from .seams import Deltas, Seams, attach_seams
+from .windows import Window, plan_windows
+
+Progress = Callable[[int, int, str], None]
+TRAIN_TIMESTEPS = 1000
+
+
+def make_scheduler(
+    name: Scheduler, steps: int, shift: float
+) -> FlowMatchEulerDiscreteScheduler | UniPCMultistepScheduler:
+    """A scheduler with its timesteps set: WAN's own schedule, 1 .. 1/1000 in `steps` even steps, then shifted."""
+    if name not in SCHEDULERS:
+        raise Track2ViewError(f'scheduler is "{name}"; allowed are {", ".join(SCHEDULERS)}.')
+    if steps < 1:
+        raise Track2ViewError(f"steps is {steps}; it must be at least 1.")
+    if not 0.0 < shift < float("inf"):
+        raise Track2ViewError(f"shift is {shift}; it must be a finite number above 0.")
+    sigmas = np.linspace(1.0, 1.0 / TRAIN_TIMESTEPS, steps + 1)[:-1]
+    if name == "euler":
+        scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=TRAIN_TIMESTEPS, shift=shift)
+    else:
+        scheduler = UniPCMultistepScheduler(
+            num_train_timesteps=TRAIN_TIMESTEPS,
+            prediction_type="flow_prediction",
+            use_flow_sigmas=True,
+            flow_shift=shift,
+        )
+    scheduler.set_timesteps(sigmas=sigmas)
+    scheduler.set_begin_index(0)
+    return scheduler
+
+
+def initial_noise(latent: Tensor, seed: int) -> Tensor:
+    """Noise of the latent's shape, drawn on the CPU so that a seed means the same on every device."""
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return torch.randn(latent.shape, generator=generator, dtype=torch.float32)
+
+
+def _shortest(text: Tensor) -> Tensor:
+    """One token for an all-zero prompt: with equal keys, attention over 512 of them is attention over one."""
+    return text if text.any() else text[:, :1]
+
+
+@dataclass(frozen=True, eq=False)
+class _Prompts:
+    positive: Tensor  # [1, L, text_dim]
+    negative: Tensor | None  # None: no guidance
+    guidance: float
+    batched: bool
+
+    def velocity(self, seams: Seams, target: Tensor, source: Tensor, timestep: Tensor, deltas: Deltas | None) -> Tensor:
+        """Guided velocity of one window; the deltas serve both branches."""
+        if self.negative is None:
+            return seams.forward(target, source, timestep, self.positive, deltas=deltas)
+        if self.batched and self.negative.shape == self.positive.shape:
+            text = torch.cat([self.positive, self.negative])
+            pairs = (x.repeat(2, 1, 1, 1, 1) for x in (target, source))
+            positive, negative = seams.forward(*pairs, timestep.repeat(2), text, deltas=deltas).float().chunk(2)
+        else:
+            positive, negative = (
+                seams.forward(target, source, timestep, text, deltas=deltas).float()
+                for text in (self.positive, self.negative)
+            )
+        return negative + self.guidance * (positive - negative)
+
+
+def _prompts(
+    transformer: WanTransformer3DModel, positive: Tensor, negative: Tensor | None, guidance: float, batched: bool
+) -> _Prompts:
+    if guidance != 1.0 and negative is None:
+        raise Track2ViewError(
+            f"guidance is {guidance} and there is no negative prompt; give one, or set guidance to 1."
+        )
+    texts = [positive] if guidance == 1.0 else [positive, negative]
+    for text in texts:
+        if text.ndim != 3 or text.shape[0] != 1 or text.shape[2] != transformer.config.text_dim:
+            raise Track2ViewError(
+                f"The prompt has shape {list(text.shape)}; this WAN needs [1, L, {transformer.config.text_dim}]: "
+                "use the text encoder of WAN (UMT5-XXL)."
+            )
+    weight = transformer.patch_embedding.weight
+    ready = [_shortest(text.to(weight.device, weight.dtype)) for text in texts]
+    return _Prompts(ready[0], ready[1] if len(ready) == 2 else None, guidance, batched)
+
+
+@contextmanager
+def _prepared(transformer: WanTransformer3DModel, condition: TrackCondition) -> Iterator[Seams]:
+    """The transformer with the bundle's LoRA and seams on it; whatever happens inside, both are off afterwards."""
+    bundle = condition.bundle
+    bundle.check_fits(transformer)
+    device = transformer.patch_embedding.weight.device
+    conditioner = bundle.conditioner
+    if next(conditioner.parameters()).device != device:
+        conditioner = copy.deepcopy(conditioner).to(device)  # the bundle may be shared: it stays where it is
+    sampling = bundle.config.sampling
+    load_lora(transformer, bundle.lora)
+    try:
+        with attach_seams(
+            transformer, conditioner, rotary=sampling.rotary, source_timestep=sampling.source_timestep
+        ) as seams:
+            yield seams
+    finally:
+        if bundle.lora:  # without one of its own, a LoRA that the caller trains stays where it is
+            remove_lora(transformer)
+
+
+def _window_deltas(seams: Seams, condition: TrackCondition, windows: tuple[Window, ...]) -> list[Deltas | None]:
+    """The conditioner's result for each window, one run a window; kept on the CPU where there are several."""
+    if condition.strength == 0.0 or condition.start == condition.end:
+        return [None] * len(windows)
+    device = seams.transformer.patch_embedding.weight.device
+    batch, source = condition.track_batch().to(device), condition.source_latent.to(device)
+    results = []
+    for window in windows:
+        deltas = seams.deltas(source[:, :, window.frames], batch.window(window.index)).scaled(condition.strength)
+        results.append(deltas if len(windows) == 1 else deltas.to("cpu"))
+    return results
+
+
+@torch.no_grad()
+def sample(
+    transformer: WanTransformer3DModel,
+    condition: TrackCondition,
+    *,
+    positive: Tensor,  # [1, L, text_dim]
+    negative: Tensor | None = None,  # [1, L, text_dim], needed when guidance is not 1
+    steps: int,
+    guidance: float,
+    shift: float,
+    seed: int,
+    scheduler: Scheduler = "euler",
+    overlap: int | None = None,
+    batched_guidance: bool = False,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Denoise the target view from noise to a normalised latent [1, 16, F, h8, w8] float32 on the CPU.
+
+    A clip longer than the bundle's window runs in overlapping windows, whose velocities are blended at every step; the
+    tracks are prepared once for the whole clip, and only one window is on the device at a time.
+    overlap: latent frames that neighbouring windows share at least; None takes a third of the window.
+    batched_guidance: both prompts in one forward, faster and with twice the memory.
+    progress: called before each forward and at the end; when it raises, the transformer is left as it was.
+    """
+    schedule = make_scheduler(scheduler, steps, shift)
+    prompts = _prompts(transformer, positive, negative, guidance, batched_guidance)
+    source = condition.source_latent
+    latent = initial_noise(source, seed)
+    windows = plan_windows(source.shape[2], 1 + condition.bundle.config.sampling.frames // 4, overlap)
+    total = steps * len(windows)
+    with _prepared(transformer, condition) as seams:
+        _tell(progress, 0, total)
+        deltas = _window_deltas(seams, condition, windows)
+        for step in range(steps):
+            timestep = schedule.sigmas[step] * TRAIN_TIMESTEPS  # UniPC's own timesteps are cut to whole numbers
+            velocity, weight = torch.zeros_like(latent), torch.zeros(1, 1, latent.shape[2], 1, 1)
+            for number, window in enumerate(windows):
+                _tell(progress, step * len(windows) + number, total)
+                added = deltas[number] if condition.active(step, steps) else None
+                part = _window_velocity(seams, prompts, latent, source, timestep, window, added)
+                ramp = window.weights().view(1, 1, -1, 1, 1)
+                velocity[:, :, window.frames] += ramp * part
+                weight[:, :, window.frames] += ramp
+            latent = schedule.step(velocity / weight, schedule.timesteps[step], latent, return_dict=False)[0]
+        _tell(progress, total, total)
+    return latent
+
+
+def _tell(progress: Progress | None, done: int, total: int) -> None:
+    if progress is not None:
+        progress(done, total, "sample")
+
+
+def _window_velocity(
+    seams: Seams,
+    prompts: _Prompts,
+    latent: Tensor,
+    source: Tensor,
+    timestep: Tensor,
+    window: Window,
+    deltas: Deltas | None,
+) -> Tensor:
+    """Guided velocity of one window's target [1, 16, length, h8, w8] float32 on the CPU."""
+    device = seams.transformer.patch_embedding.weight.device
+    target, clean = (x[:, :, window.frames].to(device) for x in (latent, source))
+    here = None if deltas is None else deltas.to(device)
+    return prompts.velocity(seams, target, clean, timestep.to(device)[None], here).float().cpu()
