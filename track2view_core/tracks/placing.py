@@ -26,8 +26,8 @@ def place_in_frame(tracks: PointTracks, target_camera: CameraPath, info: ClipInf
     """
     if len(tracks) != info.frames:
         raise Track2ViewError(
-            f"The tracks have {len(tracks)} frames and the clip has {info.frames}; track this clip, or set frames so that "
-            "both agree."
+            f"The tracks have {len(tracks)} frames and the clip has {info.frames}; track this clip, or set frames so "
+            "that both agree."
         )
     camera = tracks.camera
     height = info.height * camera.width / info.width
