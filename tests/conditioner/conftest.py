@@ -1,4 +1,4 @@
-"""Random paired tracks with everything that happens to tracks: hidden, outside, behind the camera, coincident, padded."""
+"""Random paired tracks with everything that happens to tracks: hidden, outside, behind the camera."""
 
 from __future__ import annotations
 

@@ -47,7 +47,9 @@ def wild_xy(generator, count, frames, tracks, image_size):
     return xy
 
 
-@pytest.mark.parametrize(("grid", "image"), [((3, 4), (48, 64)), ((1, 5), (16, 80)), ((1, 1), (16, 16)), ((6, 8), (48, 64))])
+@pytest.mark.parametrize(
+    ("grid", "image"), [((3, 4), (48, 64)), ((1, 5), (16, 80)), ((1, 1), (16, 16)), ((6, 8), (48, 64))]
+)
 def test_matches_the_loop(grid, image):
     generator = torch.Generator().manual_seed(1)
     tokens = torch.randn(2, 3, 2, *grid, generator=generator, dtype=torch.float64)

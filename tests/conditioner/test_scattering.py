@@ -47,7 +47,17 @@ def wild_points(seed, count=2, frames=2, tracks=30, dim=3, image_size=IMAGE):
     height, width = image_size
     shape = (count, frames, tracks)
     xy = torch.rand(*shape, 2, generator=generator, dtype=torch.float64) * torch.tensor([width, height])
-    special = [[0, 0], [width, height], [width, 0], [8, 8], [16, 16], [24, 16], [width - 8, height - 8], [-50, 3], [7, 400]]
+    special = [
+        [0, 0],
+        [width, height],
+        [width, 0],
+        [8, 8],
+        [16, 16],
+        [24, 16],
+        [width - 8, height - 8],
+        [-50, 3],
+        [7, 99],
+    ]
     xy[:, :, : len(special)] = torch.tensor(special, dtype=torch.float64)
     depth = 0.5 + 3 * torch.rand(shape, generator=generator, dtype=torch.float64)
     xy[:, :, -4:-1] = xy[:, :, -1:]  # four points at one place
@@ -62,7 +72,9 @@ def wild_points(seed, count=2, frames=2, tracks=30, dim=3, image_size=IMAGE):
 
 @pytest.mark.parametrize("norm", ["mean_coverage", "max1"])
 @pytest.mark.parametrize("beta", [0.0, 10.0, 300.0])
-@pytest.mark.parametrize(("grid", "image"), [((3, 4), (48, 64)), ((6, 8), (48, 64)), ((1, 5), (16, 80)), ((1, 1), (16, 16))])
+@pytest.mark.parametrize(
+    ("grid", "image"), [((3, 4), (48, 64)), ((6, 8), (48, 64)), ((1, 5), (16, 80)), ((1, 1), (16, 16))]
+)
 def test_matches_the_loops(grid, image, beta, norm):
     points = wild_points(3, image_size=image)
     mean, coverage = scatter_to_grid(*points, grid, image, beta=beta, norm=norm)
@@ -154,7 +166,7 @@ def test_the_order_of_tracks_does_not_matter():
     values, xy, depth, inside = wild_points(9)
     order = torch.randperm(values.shape[2], generator=torch.Generator().manual_seed(0))
     straight = scatter_to_grid(values, xy, depth, inside, GRID, IMAGE)
-    shuffled = scatter_to_grid(values[:, :, order], xy[:, :, order], depth[:, :, order], inside[:, :, order], GRID, IMAGE)
+    shuffled = scatter_to_grid(*(part[:, :, order] for part in (values, xy, depth, inside)), GRID, IMAGE)
     torch.testing.assert_close(tuple(straight), tuple(shuffled), atol=1e-12, rtol=0)
 
 

@@ -19,7 +19,9 @@ from .temporal import TemporalBlock, rotary_table
 def fourier_bands(x: Tensor, bands: int) -> Tensor:  # [...] in 0..1 -> [..., 2 * bands]
     """Sines, then cosines, of `2^k pi x` for k = 0..bands-1; float32 at least, or the highest bands would be noise."""
     x = x.to(torch.promote_types(x.dtype, torch.float32))
-    angle = x[..., None] * (math.pi * 2.0 ** torch.arange(bands, device=x.device, dtype=x.dtype))
+    octave = 2.0 ** torch.arange(bands, device=x.device, dtype=x.dtype)
+    # Whole turns are taken off before pi comes in: up to there float32 is exact, and the highest band stays so.
+    angle = math.pi * (x[..., None] * octave).remainder(2.0)
     return torch.cat([angle.sin(), angle.cos()], -1)
 
 
@@ -92,7 +94,7 @@ class TrackConditioner(nn.Module):
         x = self.norm(x)
         if kept is not None and len(kept) < len(seen):
             x = x.new_zeros(len(seen), *x.shape[1:]).index_copy(0, kept, x)
-        return x.view(count, tracks, frames, -1).transpose(1, 2)
+        return x.view(count, tracks, frames, self.config.width).transpose(1, 2)
 
     def _scatter(self, view: str, values: Tensor, batch: TrackBatch, reach: Tensor, grid: tuple[int, int]) -> Tensor:
         xy, depth, disparity = (getattr(batch, f"{view}_{name}") for name in ("xy", "depth", "disparity"))
