@@ -95,40 +95,37 @@ class PrepareClip(io.ComfyNode):
 
     @classmethod
     def execute(cls, width, height, max_frames, fps, video=None, image=None, audio=None) -> io.NodeOutput:
-        from ..track2view_core.video import prepare_clip
+        from ..track2view_core.video import prepare_clip, prepare_file
 
-        limit = max_frames or None
-        clip = _clip_of(video, image, audio, fps, limit, (width, height))
-        frames, info = prepare_clip(clip, width=width, height=height, frames=limit)
-        report = "\n".join((info.report(), *clip.notes))
+        if (video is None) == (image is None):
+            came = "neither video nor image" if video is None else "both video and image"
+            raise Track2ViewError(f"Prepare Clip got {came}; link one of the two")
+        wanted = {"width": width, "height": height, "frames": max_frames or None, "progress": progress_callback()}
+        source = None if video is None else streamable_source(video)
+        if source is not None:
+            frames, info = prepare_file(source, **wanted)
+        else:
+            frames, info = prepare_clip(_clip_in_memory(video, image, fps), **wanted)
+        if audio is not None:
+            info = replace(info, audio=_sound(audio).trimmed(info.frames / info.fps))
+        report = info.report()
         show_text(report)
         return io.NodeOutput(image_from_frames(frames), info, report)
 
 
-def _clip_of(video, image, audio, fps, limit, box):
-    """The clip behind whichever inputs are linked, no larger than `box` where it can be decoded that way."""
-    from ..track2view_core.video import VideoClip, frame_rate, read_clip
+def _clip_in_memory(video, image, fps):
+    from ..track2view_core.video import VideoClip, frame_rate
 
-    if (video is None) == (image is None):
-        came = "nothing" if video is None else "both a video and images"
-        raise Track2ViewError(f"Prepare Clip got {came}; link either video or image")
     if video is None:
-        clip = VideoClip(frames_from_image(image, "image"), frame_rate(fps))
-    elif (source := streamable_source(video)) is not None:
-        clip = read_clip(source, frames=limit, box=box, progress=progress_callback())
-    else:
-        parts = video.get_components()
-        clip = VideoClip(frames_from_image(parts.images, "video"), frame_rate(parts.frame_rate), _sound(parts.audio))
-    if audio is not None:
-        clip = replace(clip, audio=_sound(audio))
-    return clip.first(limit)
+        return VideoClip(frames_from_image(image, "image"), frame_rate(fps))
+    parts = video.get_components()
+    sound = None if parts.audio is None else _sound(parts.audio)
+    return VideoClip(frames_from_image(parts.images, "video"), frame_rate(parts.frame_rate), sound)
 
 
 def _sound(audio):
     from ..track2view_core.video import Audio
 
-    if audio is None:
-        return None
     waveform = audio["waveform"]
     if waveform.ndim != 3 or waveform.shape[0] != 1:
         raise Track2ViewError(f"audio has the shape {list(waveform.shape)}; it must be one sound, [1, channels, samples]")
@@ -164,7 +161,7 @@ class RestoreClip(io.ComfyNode):
     def execute(cls, image, clip_info, size) -> io.NodeOutput:
         from ..track2view_core.video import restore_clip
 
-        clip = restore_clip(frames_from_image(image, "image"), clip_info, size=size)
+        clip = restore_clip(frames_from_image(image, "image"), clip_info, size=size, progress=progress_callback())
         restored = image_from_frames(clip.frames)
         return io.NodeOutput(ExactVideo(clip, restored), restored)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
+from ..track2view_core.errors import Track2ViewError
 from .comfy_bridge import model_latent, progress_callback, schema, show_text, temp_file
 from .sockets import BUNDLE, CAMERA_PATH, CONDITION, PAIRED_TRACKS, POINT_TRACKS, frames_from_image
 
@@ -114,9 +115,15 @@ class ConditionOnTracks(io.ComfyNode):
 
         latent = model_latent(source_latent, "source_latent")
         width, height = 8 * latent.shape[4], 8 * latent.shape[3]
+        camera = paired_tracks.source_camera
+        if abs(camera.width * height - camera.height * width) > 0.03 * camera.height * width:
+            raise Track2ViewError(
+                f"paired_tracks are of pictures of {camera.width} x {camera.height} and source_latent of {width} x {height}, another "
+                "shape; track and encode the same Prepare Clip"
+            )
         tracks = paired_tracks.resized(width, height)
         condition = TrackCondition(bundle.bundle, tracks, latent, strength=strength, start=start, end=end)
-        report = _fit_report(bundle.bundle.config.sampling, width, height, len(tracks.visible))
+        report = _fit_report(bundle.bundle.config.sampling, width, height, len(tracks))
         show_text(report)
         return io.NodeOutput(condition, report)
 

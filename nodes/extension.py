@@ -18,8 +18,6 @@ NODES: tuple[type[io.ComfyNode], ...] = (
 
 
 class Track2ViewExtension(ComfyExtension):
-    async def on_load(self) -> None:
-        register_model_folders()
-
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        register_model_folders()  # not in on_load, which older cores never call; schemas list the files
         return list(NODES)

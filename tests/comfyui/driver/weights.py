@@ -1,0 +1,56 @@
+"""The tiny models by their shipped names: the pack's own where they are all there, else random ones of the same shape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+NAMES = tuple(f"track2view_tiny_{part}.safetensors" for part in ("dit", "vae", "bundle"))
+PACK_WEIGHTS = Path(__file__).resolve().parents[3] / "track2view_core/weights"
+WIDTH, LAYERS, FEED_FORWARD = 128, 8, 512
+
+
+def provide_tiny_models(models: Path) -> None:
+    """Random weights go into `models`, ComfyUI's own folder, which comes before the pack's."""
+    if not all((PACK_WEIGHTS / name).is_file() for name in NAMES):
+        write_random_models(models / "diffusion_models" / NAMES[0], models / "vae" / NAMES[1], models / "track2view" / NAMES[2])
+
+
+def write_random_models(dit: Path, vae: Path, bundle: Path) -> None:
+    from diffusers import AutoencoderKLWan
+    from track2view_core.wan.checkpoints import save_transformer
+    from track2view_core.wan.vae import save_vae
+
+    torch.manual_seed(0)
+    for file in (dit, vae, bundle):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    transformer = random_transformer()
+    save_transformer(transformer, dit)
+    save_vae(AutoencoderKLWan(base_dim=8), vae)
+    write_bundle(bundle, transformer)
+
+
+def random_transformer(width: int = WIDTH, layers: int = LAYERS):
+    from diffusers import WanTransformer3DModel
+
+    return WanTransformer3DModel(
+        num_attention_heads=width // 128, attention_head_dim=128, num_layers=layers, ffn_dim=FEED_FORWARD, text_dim=4096, freq_dim=256
+    )
+
+
+def write_bundle(file: Path, transformer, *, rank: int = 4, unknown_key: str | None = None) -> None:
+    """A bundle of random conditioner and LoRA for `transformer`, which is left as it came."""
+    from track2view_core.conditioner import ConditionerConfig, TrackConditioner
+    from track2view_core.wan.bundle import BaseConfig, Bundle, BundleConfig, SamplingConfig, save_bundle
+    from track2view_core.wan.lora import add_lora, lora_state, remove_lora
+
+    base = BaseConfig.of(transformer)
+    conditioner = TrackConditioner(ConditionerConfig(dim=base.dim, width=64, layers=2, heads=2))
+    add_lora(transformer, rank, float(rank))
+    lora = lora_state(transformer)
+    remove_lora(transformer)
+    if unknown_key is not None:
+        lora[unknown_key] = torch.zeros(rank, base.dim)
+    sampling = SamplingConfig(steps=4, guidance=1.0, shift=5.0, width=128, height=128, frames=17, uses_text=False)
+    save_bundle(file, Bundle(conditioner, lora, BundleConfig(conditioner.config, sampling, base, {"title": "random weights"})))

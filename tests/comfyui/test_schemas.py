@@ -1,0 +1,86 @@
+"""Laws of the node schemas, as the running server tells them."""
+
+import pytest
+
+NODE_IDS = (
+    "DemoClip",
+    "PrepareClip",
+    "RestoreClip",
+    "TrackPoints",
+    "SaveTracks",
+    "CameraPreset",
+    "PairTracks",
+    "PreviewRecamera",
+    "LoadBundle",
+    "LoadWanDiffusers",
+    "EmptyPrompt",
+    "ConditionOnTracks",
+    "SampleDiffusers",
+)
+
+
+def ours(object_info):
+    return {name: info for name, info in object_info.items() if name.startswith("Track2View_")}
+
+
+def inputs(info):
+    """(name, type, options, is required) in the order of the schema."""
+    for group in ("required", "optional"):
+        for name in info["input_order"].get(group, []):
+            kind, *options = info["input"][group][name]
+            yield name, kind, options[0] if options else {}, group == "required"
+
+
+@pytest.mark.parametrize("node", NODE_IDS)
+def test_every_node_is_offered(object_info, node):
+    assert f"Track2View_{node}" in object_info
+
+
+def test_no_node_is_left_out_of_the_list(object_info):
+    assert {f"Track2View_{node}" for node in NODE_IDS} <= ours(object_info).keys()
+
+
+def test_every_input_and_output_has_a_tooltip(object_info):
+    for name, info in ours(object_info).items():
+        bare = [socket for socket, _, options, _ in inputs(info) if not options.get("tooltip")]
+        assert not bare, f"{name}: {bare}"
+        assert len(info["output_tooltips"]) == len(info["output"]) and all(info["output_tooltips"]), name
+
+
+def test_every_node_says_what_it_does_in_one_sentence(object_info):
+    for name, info in ours(object_info).items():
+        assert info["description"].endswith(".") and ". " not in info["description"], name
+        assert info["category"].startswith("Track2View/"), name
+        assert info["display_name"] and info["display_name"].isascii(), name
+
+
+def test_sockets_are_cores_or_named_after_the_pack(object_info):
+    cores = {"VIDEO", "IMAGE", "AUDIO", "LATENT", "CONDITIONING", "STRING", "INT", "FLOAT", "COMBO", "BOOLEAN"}
+    for name, info in ours(object_info).items():
+        for kind in [*(kind for _, kind, _, _ in inputs(info) if isinstance(kind, str)), *info["output"]]:
+            assert kind in cores or kind.startswith("TRACK2VIEW_"), f"{name}: {kind}"
+
+
+def test_every_node_has_help_that_names_its_inputs_and_outputs(server, object_info):
+    import requests
+
+    for name, info in ours(object_info).items():
+        answer = requests.get(f"{server.url}/extensions/track2view/docs/{name}.md", timeout=10)
+        assert answer.ok, name
+        missing = [socket for socket, *_ in inputs(info) if f"`{socket}`" not in answer.text]
+        missing += [socket for socket in info["output_name"] if f"`{socket}`" not in answer.text]
+        assert not missing, f"{name}: {missing}"
+
+
+def test_the_shipped_names_are_in_the_loaders_lists(object_info):
+    for node, field, name in (
+        ("Track2View_LoadBundle", "file", "track2view_tiny_bundle.safetensors"),
+        ("Track2View_LoadWanDiffusers", "file", "track2view_tiny_dit.safetensors"),
+        ("VAELoader", "vae_name", "track2view_tiny_vae.safetensors"),
+    ):
+        kind, *options = object_info[node]["input"]["required"][field]
+        assert name in (kind if isinstance(kind, list) else options[0]["options"])
+
+
+def test_the_template_browser_offers_the_workflows(server):
+    assert "01_recamera_tiny" in server.get("/workflow_templates")["track2view"]
