@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import safetensors.torch
@@ -123,7 +123,7 @@ def _read_npz(file: Path, image_size: tuple[int, int] | None) -> PointTracks:
         confidence=_per_point(entries["confs"]) if "confs" in entries else torch.ones(visible.shape),
         camera=replace(inverse, world_from_camera=inverse.camera_from_world),
         colors=_tensor(entries["colors"]).to(torch.uint8) if "colors" in entries else None,
-        notes=_parsed_notes(entries["notes"].item()) if "notes" in entries else (),
+        notes=_texts(_parsed(str(entries["notes"]), "notes")) if "notes" in entries else (),
     )
 
 
@@ -216,17 +216,9 @@ def _read_safetensors(file: Path, image_size: tuple[int, int] | None) -> PointTr
         tensors = safetensors.torch.load(content)
     except SafetensorError as error:
         raise Track2ViewError(DAMAGED) from error
-    (header_size,) = struct.unpack("<Q", content[:8])
-    metadata = json.loads(content[8 : 8 + header_size]).get("__metadata__", {})
-    if METADATA_KEY not in metadata:
-        raise Track2ViewError("it holds other tensors than tracks; choose a file that Save Tracks wrote")
-    facts = json.loads(metadata[METADATA_KEY])
-    missing = [
-        name
-        for name in ("positions", "visible", "confidence", "world_from_camera", "intrinsics")
-        if name not in tensors
-    ]
-    missing += [name for name in ("width", "height", "fps", "notes") if name not in facts]
+    facts = _track_facts(content)
+    names = ("positions", "visible", "confidence", "world_from_camera", "intrinsics")
+    missing = [name for name in names if name not in tensors] + [name for name in _FACTS if name not in facts]
     if missing:
         raise Track2ViewError(f"it holds no {missing[0]!r}; save the tracks again")
     return PointTracks(
@@ -237,15 +229,31 @@ def _read_safetensors(file: Path, image_size: tuple[int, int] | None) -> PointTr
             tensors["world_from_camera"], tensors["intrinsics"], facts["width"], facts["height"], facts["fps"]
         ),
         colors=tensors.get("colors"),
-        notes=tuple(facts["notes"]),
+        notes=_texts(facts["notes"]),
     )
 
 
-def _parsed_notes(text: str) -> tuple[str, ...]:
+_FACTS = ("width", "height", "fps", "notes")
+
+
+def _track_facts(content: bytes) -> dict[str, Any]:
+    """What `_write_safetensors` put into the metadata of a file that has been found sound."""
+    (header_size,) = struct.unpack("<Q", content[:8])
+    metadata = json.loads(content[8 : 8 + header_size]).get("__metadata__", {})
+    if METADATA_KEY not in metadata:
+        raise Track2ViewError("it holds other tensors than tracks; choose a file that Save Tracks wrote")
+    facts = _parsed(metadata[METADATA_KEY], "track metadata")
+    return facts if isinstance(facts, dict) else {}
+
+
+def _parsed(text: str, name: str) -> object:
     try:
-        notes = json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError as error:
-        raise Track2ViewError("its 'notes' are not a JSON list of texts") from error
+        raise Track2ViewError(f"its {name!r} is not JSON; save or export the tracks again") from error
+
+
+def _texts(notes: object) -> tuple[str, ...]:
     return tuple(str(note) for note in notes) if isinstance(notes, list) else (str(notes),)
 
 
