@@ -6,6 +6,9 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -62,3 +65,62 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     save_vae(vae, files.vae)
     save_bundle(files.bundle, Bundle(conditioner, {}, BundleConfig(config, sampling, BaseConfig.of(transformer))))
     return files
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run of the command line left behind."""
+
+    code: int
+    said: str
+    complaint: str
+    output: Path
+    left: set[str]  # names in the output's folder that were not there before
+
+    @property
+    def sentence(self) -> str:
+        """The complaint of a run that was refused: one line, exit code 2, no traceback, no file."""
+        assert self.code == 2, self.said + self.complaint
+        assert not self.left
+        (line,) = [line for line in self.complaint.splitlines() if line.strip()]
+        assert line.startswith("track2view: ") and line.endswith(".")
+        return line
+
+
+Rerender = Callable[..., Outcome]
+
+
+@pytest.fixture
+def rerender(random_weights: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Rerender:
+    """Run `track2view rerender` in this process with random weights and few points."""
+    from track2view_core.cli import main
+
+    def run(clip: Path, *options: str | Path) -> Outcome:
+        folder = tmp_path / "results"
+        folder.mkdir(exist_ok=True)
+        before = {file.name for file in folder.iterdir()}
+        weights = ("--model", random_weights.dit, "--vae", random_weights.vae, "--bundle", random_weights.bundle)
+        output = folder / "out.mp4"
+        argv = ["rerender", clip, output, "--points", "64", *weights, *options]
+        code = main([str(word) for word in argv])
+        caught = capsys.readouterr()
+        return Outcome(code, caught.out, caught.err, output, {file.name for file in folder.iterdir()} - before)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def clip_from(real_clips: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A file cut from a real clip: so many frames, any size and rate, turned to portrait if wanted."""
+    from track2view_core.video import VideoClip, read_clip, write_clip
+    from track2view_core.video.resizing import resize_picture
+
+    def cut(
+        name: str, frames: int, width: int, height: int, fps: Fraction = Fraction(24), *, turned: bool = False
+    ) -> Path:
+        clip = read_clip(real_clips[name], frames=frames).frames
+        clip = clip.transpose(1, 2).flip(1) if turned else clip
+        small = [torch.from_numpy(resize_picture(picture.contiguous().numpy(), width, height)) for picture in clip]
+        return write_clip(VideoClip(torch.stack(small), fps), tmp_path_factory.mktemp("clip") / f"{name}.mp4")
+
+    return cut
