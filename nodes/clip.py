@@ -20,12 +20,19 @@ class DemoClip(io.ComfyNode):
             node_id="Track2View_DemoClip",
             display_name="Demo Clip",
             category=CATEGORY,
-            description="Render the built-in sample clip, with the true path of its camera, so that a first try needs no file.",
+            description="Render the built-in sample clip, with the true path of its camera, so that a first "
+            "try needs no file.",
             search_aliases=["sample video", "test clip"],
             inputs=[],
             outputs=[
-                io.Video.Output("video", display_name="video", tooltip="17 frames of 256 x 256 at 8 fps, a moving camera over moving shapes."),
-                CAMERA_PATH.Output("true_path", display_name="true path", tooltip="The camera path the clip was rendered with."),
+                io.Video.Output(
+                    "video",
+                    display_name="video",
+                    tooltip="17 frames of 256 x 256 at 8 fps, a moving camera over moving shapes.",
+                ),
+                CAMERA_PATH.Output(
+                    "true_path", display_name="true path", tooltip="The camera path the clip was rendered with."
+                ),
             ],
         )
 
@@ -46,7 +53,8 @@ class PrepareClip(io.ComfyNode):
             node_id="Track2View_PrepareClip",
             display_name="Prepare Clip",
             category=CATEGORY,
-            description="Bring a video of any size and length to what the model takes, without cropping; Restore Clip undoes it.",
+            description="Bring a video of any size and length to what the model takes, without cropping; "
+            "Restore Clip undoes it.",
             search_aliases=["resize video", "pad video", "4n+1 frames"],
             inputs=[
                 io.Int.Input(
@@ -55,7 +63,8 @@ class PrepareClip(io.ComfyNode):
                     min=16,
                     max=4096,
                     step=16,
-                    tooltip="Width of the box the picture is fitted into, in pixels: 128 for the tiny model that is shipped, 832 for "
+                    tooltip="Width of the box the picture is fitted into, in pixels: 128 for the tiny model "
+                    "that is shipped, 832 for "
                     "WAN 2.1 at 480p. A portrait clip turns the box.",
                 ),
                 io.Int.Input(
@@ -64,14 +73,16 @@ class PrepareClip(io.ComfyNode):
                     min=16,
                     max=4096,
                     step=16,
-                    tooltip="Height of that box, in pixels: 128 for the tiny model that is shipped, 480 for WAN 2.1 at 480p.",
+                    tooltip="Height of that box, in pixels: 128 for the tiny model that is shipped, 480 for "
+                    "WAN 2.1 at 480p.",
                 ),
                 io.Int.Input(
                     "max_frames",
                     default=0,
                     min=0,
                     max=100_000,
-                    tooltip="Take only the first frames of the clip; 0 takes them all. Whatever is left is padded to 4n + 1 by holding "
+                    tooltip="Take only the first frames of the clip; 0 takes them all. Whatever is left is "
+                    "padded to 4n + 1 by holding "
                     "the last frame.",
                 ),
                 io.Float.Input(
@@ -82,14 +93,24 @@ class PrepareClip(io.ComfyNode):
                     step=0.01,
                     tooltip="Frame rate of an IMAGE input (29.97 means 30000/1001); a VIDEO brings its own.",
                 ),
-                io.Video.Input("video", optional=True, tooltip="The clip. A file is decoded as a stream and resized on the way."),
+                io.Video.Input(
+                    "video", optional=True, tooltip="The clip. A file is decoded as a stream and resized on the way."
+                ),
                 io.Image.Input("image", optional=True, tooltip="The clip as images, one a frame, instead of a video."),
-                io.Audio.Input("audio", optional=True, tooltip="Sound for the images; with a VIDEO it takes the place of its own."),
+                io.Audio.Input(
+                    "audio", optional=True, tooltip="Sound for the images; with a VIDEO it takes the place of its own."
+                ),
             ],
             outputs=[
-                io.Image.Output("prepared", display_name="image", tooltip="The frames for the tracker and for VAE Encode."),
-                CLIP_INFO.Output("clip_info", display_name="clip info", tooltip="What Restore Clip needs to undo this."),
-                io.String.Output("report", display_name="report", tooltip="What was resized, padded, left out or guessed."),
+                io.Image.Output(
+                    "prepared", display_name="image", tooltip="The frames for the tracker and for VAE Encode."
+                ),
+                CLIP_INFO.Output(
+                    "clip_info", display_name="clip info", tooltip="What Restore Clip needs to undo this."
+                ),
+                io.String.Output(
+                    "report", display_name="report", tooltip="What was resized, padded, left out or guessed."
+                ),
             ],
         )
 
@@ -128,7 +149,9 @@ def _sound(audio):
 
     waveform = audio["waveform"]
     if waveform.ndim != 3 or waveform.shape[0] != 1:
-        raise Track2ViewError(f"audio has the shape {list(waveform.shape)}; it must be one sound, [1, channels, samples]")
+        raise Track2ViewError(
+            f"audio has the shape {list(waveform.shape)}; it must be one sound, [1, channels, samples]"
+        )
     return Audio(waveform[0].float().cpu(), int(audio["sample_rate"]))
 
 
@@ -139,20 +162,27 @@ class RestoreClip(io.ComfyNode):
             node_id="Track2View_RestoreClip",
             display_name="Restore Clip",
             category=CATEGORY,
-            description="Undo Prepare Clip: the original frame count, size, frame rate and sound, also behind an upscaler or interpolation.",
+            description="Undo Prepare Clip: the original frame count, size, frame rate and sound, also behind "
+            "an upscaler or interpolation.",
             search_aliases=["unpad video", "create video"],
             inputs=[
-                io.Image.Input("image", tooltip="The new frames, from VAE Decode or from an upscaler or a frame interpolation behind it."),
+                io.Image.Input(
+                    "image",
+                    tooltip="The new frames, from VAE Decode or from an upscaler or a frame interpolation behind it.",
+                ),
                 CLIP_INFO.Input("clip_info", tooltip="From the Prepare Clip that the frames went through."),
                 io.Combo.Input(
                     "size",
                     options=["original", "keep"],
                     default="original",
-                    tooltip="original scales the picture to the clip's own size; keep leaves it as large as it comes in, less the padding.",
+                    tooltip="original scales the picture to the clip's own size; keep leaves it as large as it "
+                    "comes in, less the padding.",
                 ),
             ],
             outputs=[
-                io.Video.Output("video", display_name="video", tooltip="The clip at its exact frame rate, with its sound."),
+                io.Video.Output(
+                    "video", display_name="video", tooltip="The clip at its exact frame rate, with its sound."
+                ),
                 io.Image.Output("restored", display_name="image", tooltip="The same frames as images."),
             ],
         )

@@ -27,7 +27,7 @@ Progress = Callable[[int, int, str], None]
 
 
 def schema(**fields: Any) -> io.Schema:
-    """A Schema with the fields that the running core knows; newer ones (search_aliases, ...) are left out on an older core."""
+    """A Schema of the fields that the running core knows; an older core goes without search_aliases and the like."""
     known = getattr(io.Schema, "__dataclass_fields__", fields)
     return io.Schema(**{name: value for name, value in fields.items() if name in known})
 
@@ -53,7 +53,9 @@ def model_files(folder: str, *, leave_out: tuple[str, ...] = ()) -> list[str]:
 def model_file(folder: str, name: str) -> Path:
     path = folder_paths.get_full_path(folder, name)
     if path is None:
-        raise Track2ViewError(f"{name} is not in ComfyUI's {folder} folder any more; choose another file, or put it back")
+        raise Track2ViewError(
+            f"{name} is not in ComfyUI's {folder} folder any more; choose another file, or put it back"
+        )
     return Path(path)
 
 
@@ -80,7 +82,9 @@ def output_file(prefix: str, suffix: str) -> Path:
     parts = [re.sub(r'[<>:"|?*\x00-\x1f]', "_", part).strip(" .") for part in re.split(r"[\\/]+", prefix)]
     parts = [part for part in parts if part]
     if not parts or ".." in re.split(r"[\\/]+", prefix):
-        raise Track2ViewError(f'filename_prefix is "{prefix}"; give a name such as tracks or a subfolder and a name such as clips/tracks')
+        raise Track2ViewError(
+            f'filename_prefix is "{prefix}"; give a name such as tracks or a subfolder and a name such as clips/tracks'
+        )
     folder, name, counter, _, _ = folder_paths.get_save_image_path("/".join(parts), folder_paths.get_output_directory())
     return Path(folder) / f"{name}_{counter:05}_{suffix}"
 
@@ -100,7 +104,7 @@ def temp_file(name: str, suffix: str) -> Path:
 
 
 def progress_callback() -> Progress:
-    """`(done, total, stage)` -> the node's progress bar and its text; raises ComfyUI's interrupt when the user asked for it."""
+    """`(done, total, stage)` -> the node's progress bar and text; raises ComfyUI's interrupt when the user asked for it."""
     from comfy.model_management import throw_exception_if_processing_interrupted
     from comfy.utils import ProgressBar
 
@@ -134,7 +138,7 @@ def show_text(text: str) -> None:
 
 
 def streamable_source(video: Any) -> Any | None:
-    """The file behind a VIDEO, to be decoded as a stream; None when there is none, or when only a part of it is meant."""
+    """The file behind a VIDEO, to be decoded as a stream; None where there is none or only a part of it is meant."""
     if not isinstance(video, InputImpl.VideoFromFile):
         return None
     source = video.get_stream_source()
@@ -146,7 +150,7 @@ def streamable_source(video: Any) -> Any | None:
 
 
 class ExactVideo(InputImpl.VideoFromComponents):
-    """A VIDEO whose file has the exact frame rate, odd sides and the original sound, which core's own writer does not keep.
+    """A VIDEO that is saved with its exact frame rate, odd sides and sound, which core's own writer does not keep.
 
     Downstream nodes take the lossless pictures; core's Save Video takes the file.
     """
@@ -174,13 +178,17 @@ class ExactVideo(InputImpl.VideoFromComponents):
 
 
 def model_latent(latent: dict[str, Any], name: str) -> Tensor:
-    """A LATENT of WAN's VAE (raw, as ComfyUI's VAE nodes give it) -> the normalised latent `[1, 16, F, h, w]` the model sees."""
+    """A LATENT of WAN's VAE, raw as ComfyUI's VAE nodes give it -> the model's normalised latent `[1, 16, F, h, w]`."""
     samples = latent.get("samples") if isinstance(latent, dict) else None
     if not isinstance(samples, Tensor) or samples.ndim != 5 or samples.shape[:2] != (1, 16):
         came = list(samples.shape) if isinstance(samples, Tensor) else type(latent).__name__
-        raise Track2ViewError(f"{name} is {came}; it must be one video of a WAN 2.1 VAE, [1, 16, frames, height, width]: use VAE Encode")
+        raise Track2ViewError(
+            f"{name} is {came}; it must be one video of a WAN 2.1 VAE, [1, 16, frames, height, width]: use VAE Encode"
+        )
     if not samples.isfinite().all():
-        raise Track2ViewError(f"{name} holds NaN or infinity; encode the clip again, with the VAE in fp32 if it overflows")
+        raise Track2ViewError(
+            f"{name} holds NaN or infinity; encode the clip again, with the VAE in fp32 if it overflows"
+        )
     return _latent_format().process_in(samples.to(torch.float32))
 
 
@@ -222,8 +230,10 @@ def load_whole(patchers: list[Any], working_memory: int) -> torch.device:
     free = model_management.get_free_memory(device)
     if needed > free:
         raise Track2ViewError(
-            f"sampling needs {needed / 2**30:.1f} GiB on {device} and {free / 2**30:.1f} GiB are free, since the diffusers sampler holds "
-            "the whole model; use a smaller size, fewer frames or the native workflow (ComfyUI's own MODEL), which offloads"
+            f"sampling needs {needed / 2**30:.1f} GiB on {device} and {free / 2**30:.1f} GiB are free, since "
+            f"the diffusers sampler holds "
+            "the whole model; use a smaller size, fewer frames or the native workflow (ComfyUI's own MODEL), "
+            "which offloads"
         )
     model_management.load_models_gpu(patchers, memory_required=working_memory, force_full_load=True)
     return device

@@ -24,7 +24,9 @@ class PairTracks(io.ComfyNode):
                 CAMERA_PATH.Input("camera_path", tooltip="The path of the new camera, as many frames as the tracks."),
             ],
             outputs=[
-                PAIRED_TRACKS.Output("paired_tracks", display_name="paired tracks", tooltip="Every track in both views, one to one."),
+                PAIRED_TRACKS.Output(
+                    "paired_tracks", display_name="paired tracks", tooltip="Every track in both views, one to one."
+                ),
                 io.String.Output("report", display_name="report", tooltip="How much of the new view the tracks reach."),
             ],
         )
@@ -61,13 +63,20 @@ class PreviewRecamera(io.ComfyNode):
             node_id="Track2View_PreviewRecamera",
             display_name="Preview Re-camera",
             category=CATEGORY,
-            description="Show both views with the same coloured tracks, coverage and both camera paths, in seconds and with no model loaded.",
+            description="Show both views with the same coloured tracks, coverage and both camera paths, in "
+            "seconds and with no model loaded.",
             search_aliases=["preview tracks", "pair view"],
             inputs=[
                 PAIRED_TRACKS.Input("paired_tracks", tooltip="From Pair Tracks."),
                 io.Image.Input("image", tooltip="The frames of the clip, at any size."),
             ],
-            outputs=[io.String.Output("report", display_name="report", tooltip="How much of the new view the tracks reach, frame by frame.")],
+            outputs=[
+                io.String.Output(
+                    "report",
+                    display_name="report",
+                    tooltip="How much of the new view the tracks reach, frame by frame.",
+                )
+            ],
             is_output_node=True,
         )
 
@@ -84,7 +93,9 @@ class PreviewRecamera(io.ComfyNode):
         show_text(report)
         shown, drawn = (ui.SavedResult(file.name, "", io.FolderType.temp) for file in (video, picture))
         # The frontend plays `images` only while none of them is a PNG, so the plot has a key of its own.
-        return io.NodeOutput(report, ui={"images": [shown], "animated": (True,), "track2view_paths": [drawn], "text": (report,)})
+        return io.NodeOutput(
+            report, ui={"images": [shown], "animated": (True,), "track2view_paths": [drawn], "text": (report,)}
+        )
 
 
 class ConditionOnTracks(io.ComfyNode):
@@ -97,15 +108,43 @@ class ConditionOnTracks(io.ComfyNode):
             description="Tell the model which clip to re-film and where every point goes.",
             inputs=[
                 BUNDLE.Input("bundle", tooltip="From Load Track2View."),
-                PAIRED_TRACKS.Input("paired_tracks", tooltip="From Pair Tracks, of the same clip as the latent; any size of the same shape."),
-                io.Latent.Input("source_latent", tooltip="The prepared clip through core's VAE Encode with a WAN 2.1 VAE."),
-                io.Float.Input("strength", default=1.0, min=0.0, max=4.0, step=0.05, tooltip="How strongly the tracks guide; 1 as trained."),
-                io.Float.Input("start", default=0.0, min=0.0, max=1.0, step=0.01, tooltip="Share of the steps after which the tracks set in."),
-                io.Float.Input("end", default=1.0, min=0.0, max=1.0, step=0.01, tooltip="Share of the steps after which they let go."),
+                PAIRED_TRACKS.Input(
+                    "paired_tracks",
+                    tooltip="From Pair Tracks, of the same clip as the latent; any size of the same shape.",
+                ),
+                io.Latent.Input(
+                    "source_latent", tooltip="The prepared clip through core's VAE Encode with a WAN 2.1 VAE."
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.0,
+                    max=4.0,
+                    step=0.05,
+                    tooltip="How strongly the tracks guide; 1 as trained.",
+                ),
+                io.Float.Input(
+                    "start",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Share of the steps after which the tracks set in.",
+                ),
+                io.Float.Input(
+                    "end",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Share of the steps after which they let go.",
+                ),
             ],
             outputs=[
                 CONDITION.Output("condition", display_name="condition", tooltip="For a Track2View sampler."),
-                io.String.Output("report", display_name="report", tooltip="How the clip fits what the bundle was trained for."),
+                io.String.Output(
+                    "report", display_name="report", tooltip="How the clip fits what the bundle was trained for."
+                ),
             ],
         )
 
@@ -118,7 +157,8 @@ class ConditionOnTracks(io.ComfyNode):
         camera = paired_tracks.source_camera
         if abs(camera.width * height - camera.height * width) > 0.03 * camera.height * width:
             raise Track2ViewError(
-                f"paired_tracks are of pictures of {camera.width} x {camera.height} and source_latent of {width} x {height}, another "
+                f"paired_tracks are of pictures of {camera.width} x {camera.height} and source_latent of "
+                f"{width} x {height}, another "
                 "shape; track and encode the same Prepare Clip"
             )
         tracks = paired_tracks.resized(width, height)
@@ -129,7 +169,10 @@ class ConditionOnTracks(io.ComfyNode):
 
 
 def _fit_report(trained, width: int, height: int, frames: int) -> str:
-    lines = [f"{frames} frames of {width} x {height}; the bundle was trained on {trained.frames} of {trained.width} x {trained.height}"]
+    lines = [
+        f"{frames} frames of {width} x {height}; the bundle was trained on {trained.frames} of {trained.width} "
+        f"x {trained.height}"
+    ]
     if frames > trained.frames:
         lines.append("The clip is longer than that and runs in overlapping windows")
     if not 0.5 <= width * height / (trained.width * trained.height) <= 2:

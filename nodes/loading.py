@@ -57,12 +57,15 @@ class LoadBundle(io.ComfyNode):
                     "file",
                     options=model_files(BUNDLE_FOLDER, leave_out=(TINY_DIT, TINY_VAE)),
                     default=TINY_BUNDLE,
-                    tooltip="A bundle in models/track2view; track2view_tiny_bundle is shipped and goes with track2view_tiny_dit and _vae.",
+                    tooltip="A bundle in models/track2view; track2view_tiny_bundle is shipped and goes with "
+                    "track2view_tiny_dit and _vae.",
                 ),
             ],
             outputs=[
                 BUNDLE.Output("bundle", display_name="bundle", tooltip="For Condition on Tracks and the sampler."),
-                io.String.Output("report", display_name="report", tooltip="What the bundle is and the settings it recommends."),
+                io.String.Output(
+                    "report", display_name="report", tooltip="What the bundle is and the settings it recommends."
+                ),
             ],
         )
 
@@ -74,7 +77,8 @@ class LoadBundle(io.ComfyNode):
             bundle = load_bundle(model_file(BUNDLE_FOLDER, file))
         sampling = bundle.config.sampling
         report = (
-            f"{file}: for a WAN {bundle.config.base}; {sampling.frames} frames of {sampling.width} x {sampling.height}, "
+            f"{file}: for a WAN {bundle.config.base}; {sampling.frames} frames of {sampling.width} x "
+            f"{sampling.height}, "
             f"{sampling.steps} steps, guidance {sampling.guidance:g}, shift {sampling.shift:g}, {sampling.scheduler}, "
             + ("with a text prompt" if sampling.uses_text else "without text: use Empty Prompt")
         )
@@ -129,9 +133,12 @@ class EmptyPrompt(io.ComfyNode):
             node_id="Track2View_EmptyPrompt",
             display_name="Empty Prompt (no text encoder)",
             category=CATEGORY,
-            description="A prompt of zeros in the shape of WAN's text encoder, for models trained without text, such as the tiny one.",
+            description="A prompt of zeros in the shape of WAN's text encoder, for models trained without "
+            "text, such as the tiny one.",
             inputs=[],
-            outputs=[io.Conditioning.Output("conditioning", display_name="conditioning", tooltip="512 text tokens of zeros.")],
+            outputs=[
+                io.Conditioning.Output("conditioning", display_name="conditioning", tooltip="512 text tokens of zeros.")
+            ],
         )
 
     @classmethod

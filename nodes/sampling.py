@@ -25,7 +25,9 @@ class SampleDiffusers(io.ComfyNode):
             inputs=[
                 WAN.Input("wan", tooltip="The base the bundle was made for, from Load WAN (diffusers)."),
                 BUNDLE.Input("bundle", tooltip="The same bundle that Condition on Tracks got; it brings the LoRA."),
-                io.Conditioning.Input("positive", tooltip="A caption of the clip from WAN's text encoder, or Empty Prompt."),
+                io.Conditioning.Input(
+                    "positive", tooltip="A caption of the clip from WAN's text encoder, or Empty Prompt."
+                ),
                 CONDITION.Input("condition", tooltip="From Condition on Tracks."),
                 io.Int.Input(
                     "seed",
@@ -35,7 +37,9 @@ class SampleDiffusers(io.ComfyNode):
                     control_after_generate=True,
                     tooltip="The noise; the same seed gives the same video.",
                 ),
-                io.Int.Input("steps", default=0, min=0, max=1000, tooltip="Denoising steps; 0 takes what the bundle recommends."),
+                io.Int.Input(
+                    "steps", default=0, min=0, max=1000, tooltip="Denoising steps; 0 takes what the bundle recommends."
+                ),
                 io.Float.Input(
                     "cfg",
                     default=0.0,
@@ -58,17 +62,23 @@ class SampleDiffusers(io.ComfyNode):
                     default=BUNDLES_OWN,
                     tooltip="bundle takes what the bundle recommends.",
                 ),
-                io.Conditioning.Input("negative", optional=True, tooltip="What to stay away from, used with cfg above 1; none is zeros."),
+                io.Conditioning.Input(
+                    "negative", optional=True, tooltip="What to stay away from, used with cfg above 1; none is zeros."
+                ),
             ],
             outputs=[io.Latent.Output("latent", display_name="latent", tooltip="The new view, for core's VAE Decode.")],
         )
 
     @classmethod
-    def execute(cls, wan, bundle, positive, condition, seed, steps, cfg, shift, scheduler, negative=None) -> io.NodeOutput:
+    def execute(
+        cls, wan, bundle, positive, condition, seed, steps, cfg, shift, scheduler, negative=None
+    ) -> io.NodeOutput:
         from ..track2view_core.wan.sampler import empty_text, sample
 
         if bundle.bundle is not condition.bundle:
-            raise Track2ViewError("the sampler's bundle and the condition's come from two Load Track2View nodes; link both from one")
+            raise Track2ViewError(
+                "the sampler's bundle and the condition's come from two Load Track2View nodes; link both from one"
+            )
         bundle.bundle.check_fits(wan.transformer)
         trained = bundle.bundle.config.sampling
         text = _embedding(positive, "positive")
@@ -97,7 +107,8 @@ def _embedding(conditioning, name: str) -> torch.Tensor:
     """The text `[1, L, width]` of a CONDITIONING with one prompt."""
     if not isinstance(conditioning, list) or len(conditioning) != 1:
         raise Track2ViewError(
-            f"{name} holds {len(conditioning)} prompts; this sampler takes one: link CLIP Text Encode or Empty Prompt directly"
+            f"{name} holds {len(conditioning)} prompts; this sampler takes one: link CLIP Text Encode or Empty "
+            f"Prompt directly"
         )
     return conditioning[0][0].float()
 

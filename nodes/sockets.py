@@ -18,10 +18,12 @@ CLIP_INFO = io.Custom("TRACK2VIEW_CLIP_INFO")
 
 
 def frames_from_image(image: Tensor, name: str) -> Tensor:
-    """ComfyUI's IMAGE `[T, H, W, 3 or more]`, float 0..1 -> frames `[T, H, W, 3]` uint8 on the CPU; alpha is dropped."""
+    """ComfyUI's IMAGE `[T, H, W, 3 or more]`, 0..1 -> frames `[T, H, W, 3]` uint8 on the CPU; alpha is dropped."""
     if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[-1] < 3 or image.numel() == 0:
         came = list(image.shape) if isinstance(image, Tensor) else type(image).__name__
-        raise Track2ViewError(f"{name} is {came}; it must be an IMAGE batch [frames, height, width, 3], one image a video frame")
+        raise Track2ViewError(
+            f"{name} is {came}; it must be an IMAGE batch [frames, height, width, 3], one image a video frame"
+        )
     frames = torch.empty((*image.shape[:3], 3), dtype=torch.uint8)
     for index, frame in enumerate(image):  # one frame at a time: a whole clip in float is large enough once
         if not frame.isfinite().all():

@@ -20,16 +20,24 @@ class TrackPoints(io.ComfyNode):
             node_id="Track2View_TrackPoints",
             display_name="Track 3D Points",
             category=CATEGORY,
-            description="Follow points through the clip and recover their 3D positions and the camera's path, with the built-in tracker.",
+            description="Follow points through the clip and recover their 3D positions and the camera's path, "
+            "with the built-in tracker.",
             search_aliases=["point tracker", "camera solve", "structure from motion"],
             inputs=[
-                io.Image.Input("image", tooltip="The frames from Prepare Clip, or the same clip larger: tracks are scaled when they condition."),
-                io.Int.Input("points", default=1024, min=1, max=20_000, tooltip="How many tracks to keep; 500 to 1500 is usual."),
+                io.Image.Input(
+                    "image",
+                    tooltip="The frames from Prepare Clip, or the same clip larger: tracks are scaled when "
+                    "they condition.",
+                ),
+                io.Int.Input(
+                    "points", default=1024, min=1, max=20_000, tooltip="How many tracks to keep; 500 to 1500 is usual."
+                ),
                 io.Combo.Input(
                     "motion",
                     options=["auto", "static", "rotation", "general"],
                     default="auto",
-                    tooltip="How the source camera moves: it stands (static), turns on the spot (rotation) or moves freely (general). "
+                    tooltip="How the source camera moves: it stands (static), turns on the spot (rotation) or "
+                    "moves freely (general). "
                     "auto decides; the report tells what.",
                 ),
                 io.Float.Input(
@@ -38,25 +46,38 @@ class TrackPoints(io.ComfyNode):
                     min=0.0,
                     max=170.0,
                     step=0.1,
-                    tooltip="Horizontal field of view in degrees, if you know it; 0 estimates it. It helps most on forward moves.",
+                    tooltip="Horizontal field of view in degrees, if you know it; 0 estimates it. It helps "
+                    "most on forward moves.",
                 ),
                 io.Combo.Input(
                     "depth_is",
                     options=[NEAR_IS_BRIGHT, FAR_IS_BRIGHT],
                     default=NEAR_IS_BRIGHT,
-                    tooltip="What the depth images hold: near is bright for disparity (Depth Anything and most), far is bright for depth.",
+                    tooltip="What the depth images hold: near is bright for disparity (Depth Anything and "
+                    "most), far is bright for depth.",
                 ),
                 io.Image.Input(
                     "depth",
                     optional=True,
-                    tooltip="Depth images of the same frames, for moving things and standing cameras; their scale is fitted to the tracks.",
+                    tooltip="Depth images of the same frames, for moving things and standing cameras; their "
+                    "scale is fitted to the tracks.",
                 ),
-                CAMERA_PATH.Input("camera", optional=True, tooltip="The source camera's path, if it is known; it is then not solved for."),
+                CAMERA_PATH.Input(
+                    "camera",
+                    optional=True,
+                    tooltip="The source camera's path, if it is known; it is then not solved for.",
+                ),
             ],
             outputs=[
-                POINT_TRACKS.Output("point_tracks", display_name="point tracks", tooltip="3D points over time and the camera that saw them."),
+                POINT_TRACKS.Output(
+                    "point_tracks",
+                    display_name="point tracks",
+                    tooltip="3D points over time and the camera that saw them.",
+                ),
                 CAMERA_PATH.Output("source_path", display_name="source path", tooltip="The source camera's path."),
-                io.String.Output("report", display_name="report", tooltip="What the tracker found, assumed or guessed."),
+                io.String.Output(
+                    "report", display_name="report", tooltip="What the tracker found, assumed or guessed."
+                ),
             ],
         )
 
@@ -79,14 +100,16 @@ class TrackPoints(io.ComfyNode):
 
 
 def _depth_maps(depth, image, depth_is):
-    """Depth images `[T, H, W, C]` -> depth `[T, h, w]` at the clip's size, up to the scale and shift that the tracker fits."""
+    """Depth images `[T, H, W, C]` -> depth `[T, h, w]` at the clip's size, but for what the tracker fits: scale, shift."""
     if depth is None:
         return None
     if len(depth) != len(image):
         raise Track2ViewError(f"depth has {len(depth)} images and image has {len(image)}; give one depth image a frame")
     gray = depth[..., :3].float().mean(dim=-1)
     if gray.shape[1:] != image.shape[1:3]:
-        gray = torch.nn.functional.interpolate(gray[:, None], size=tuple(image.shape[1:3]), mode="bilinear", antialias=True)[:, 0]
+        gray = torch.nn.functional.interpolate(
+            gray[:, None], size=tuple(image.shape[1:3]), mode="bilinear", antialias=True
+        )[:, 0]
     # The tracker fits inverse depth, so an offset that keeps black finite is fitted away.
     return 1.0 / (gray + 0.05) if depth_is == NEAR_IS_BRIGHT else gray + 1e-3
 
@@ -114,7 +137,11 @@ class SaveTracks(io.ComfyNode):
                     tooltip="npz has the layout of TAPIP3D and SpatialTrackerV2; safetensors keeps every field.",
                 ),
             ],
-            outputs=[io.String.Output("file", display_name="file", tooltip="Where the tracks were written, below the output folder.")],
+            outputs=[
+                io.String.Output(
+                    "file", display_name="file", tooltip="Where the tracks were written, below the output folder."
+                )
+            ],
             is_output_node=True,
         )
 

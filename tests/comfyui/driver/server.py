@@ -58,7 +58,9 @@ class Server:
     def __init__(self, base: Path, url: str, log: Path):
         self.base, self.url, self.log = base, url, log
         self._client = uuid.uuid4().hex
-        self._socket = websocket.create_connection(f"{url.replace('http', 'ws')}/ws?clientId={self._client}", timeout=10)
+        self._socket = websocket.create_connection(
+            f"{url.replace('http', 'ws')}/ws?clientId={self._client}", timeout=10
+        )
 
     def get(self, path: str) -> Any:
         answer = requests.get(self.url + path, timeout=60)
@@ -153,7 +155,16 @@ def running_server(base: Path, *options: str) -> Iterator[Server]:
     settings.write_text('{"Comfy.TutorialCompleted": true}', encoding="utf-8")
     port = _free_port()
     start = Path(__file__).with_name("start.py")
-    command = [sys.executable, str(start), str(comfyui), str(PACKAGES), *OPTIONS, f"--port={port}", f"--base-directory={base}", *options]
+    command = [
+        sys.executable,
+        str(start),
+        str(comfyui),
+        str(PACKAGES),
+        *OPTIONS,
+        f"--port={port}",
+        f"--base-directory={base}",
+        *options,
+    ]
     environment = {**os.environ, "PYTHONPATH": "", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     log = base / "server.log"
     with log.open("wb") as output:

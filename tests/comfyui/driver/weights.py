@@ -1,4 +1,4 @@
-"""The tiny models by their shipped names: the pack's own where they are all there, else random ones of the same shape."""
+"""The tiny models by their shipped names: the pack's own, or random ones of the same shape where they are missing."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ WIDTH, LAYERS, FEED_FORWARD = 128, 8, 512
 def provide_tiny_models(models: Path) -> None:
     """Random weights go into `models`, ComfyUI's own folder, which comes before the pack's."""
     if not all((PACK_WEIGHTS / name).is_file() for name in NAMES):
-        write_random_models(models / "diffusion_models" / NAMES[0], models / "vae" / NAMES[1], models / "track2view" / NAMES[2])
+        write_random_models(
+            models / "diffusion_models" / NAMES[0], models / "vae" / NAMES[1], models / "track2view" / NAMES[2]
+        )
 
 
 def write_random_models(dit: Path, vae: Path, bundle: Path) -> None:
     from diffusers import AutoencoderKLWan
+
     from track2view_core.wan.checkpoints import save_transformer
     from track2view_core.wan.vae import save_vae
 
@@ -35,7 +38,12 @@ def random_transformer(width: int = WIDTH, layers: int = LAYERS):
     from diffusers import WanTransformer3DModel
 
     return WanTransformer3DModel(
-        num_attention_heads=width // 128, attention_head_dim=128, num_layers=layers, ffn_dim=FEED_FORWARD, text_dim=4096, freq_dim=256
+        num_attention_heads=width // 128,
+        attention_head_dim=128,
+        num_layers=layers,
+        ffn_dim=FEED_FORWARD,
+        text_dim=4096,
+        freq_dim=256,
     )
 
 
@@ -53,4 +61,6 @@ def write_bundle(file: Path, transformer, *, rank: int = 4, unknown_key: str | N
     if unknown_key is not None:
         lora[unknown_key] = torch.zeros(rank, base.dim)
     sampling = SamplingConfig(steps=4, guidance=1.0, shift=5.0, width=128, height=128, frames=17, uses_text=False)
-    save_bundle(file, Bundle(conditioner, lora, BundleConfig(conditioner.config, sampling, base, {"title": "random weights"})))
+    save_bundle(
+        file, Bundle(conditioner, lora, BundleConfig(conditioner.config, sampling, base, {"title": "random weights"}))
+    )
