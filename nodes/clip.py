@@ -20,8 +20,8 @@ class DemoClip(io.ComfyNode):
             node_id="Track2View_DemoClip",
             display_name="Demo Clip",
             category=CATEGORY,
-            description="Render the built-in sample clip, with the true path of its camera, so that a first "
-            "try needs no file.",
+            description="Render the built-in sample clip, with the true path of its camera, so that a first try "
+            "needs no file.",
             search_aliases=["sample video", "test clip"],
             inputs=[],
             outputs=[
@@ -46,6 +46,51 @@ class DemoClip(io.ComfyNode):
         return io.NodeOutput(ExactVideo(clip, image_from_frames(clip.frames)), demo.camera)
 
 
+def _prepare_inputs() -> list[io.Input]:
+    return [
+        io.Int.Input(
+            "width",
+            default=128,
+            min=16,
+            max=4096,
+            step=16,
+            tooltip="Width of the box the picture is fitted into, in pixels: 128 for the tiny model that is "
+            "shipped, 832 for WAN 2.1 at 480p. A portrait clip turns the box.",
+        ),
+        io.Int.Input(
+            "height",
+            default=128,
+            min=16,
+            max=4096,
+            step=16,
+            tooltip="Height of that box, in pixels: 128 for the tiny model that is shipped, 480 for WAN 2.1 at 480p.",
+        ),
+        io.Int.Input(
+            "max_frames",
+            default=0,
+            min=0,
+            max=100_000,
+            tooltip="Take only the first frames of the clip; 0 takes them all. Whatever is left is padded to "
+            "4n + 1 by holding the last frame.",
+        ),
+        io.Float.Input(
+            "fps",
+            default=16.0,
+            min=0.01,
+            max=1000.0,
+            step=0.01,
+            tooltip="Frame rate of an IMAGE input (29.97 means 30000/1001); a VIDEO brings its own.",
+        ),
+        io.Video.Input(
+            "video", optional=True, tooltip="The clip. A file is decoded as a stream and resized on the way."
+        ),
+        io.Image.Input("image", optional=True, tooltip="The clip as images, one a frame, instead of a video."),
+        io.Audio.Input(
+            "audio", optional=True, tooltip="Sound for the images; with a VIDEO it takes the place of its own."
+        ),
+    ]
+
+
 class PrepareClip(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -53,54 +98,10 @@ class PrepareClip(io.ComfyNode):
             node_id="Track2View_PrepareClip",
             display_name="Prepare Clip",
             category=CATEGORY,
-            description="Bring a video of any size and length to what the model takes, without cropping; "
-            "Restore Clip undoes it.",
+            description="Bring a video of any size and length to what the model takes, without cropping; Restore "
+            "Clip undoes it.",
             search_aliases=["resize video", "pad video", "4n+1 frames"],
-            inputs=[
-                io.Int.Input(
-                    "width",
-                    default=128,
-                    min=16,
-                    max=4096,
-                    step=16,
-                    tooltip="Width of the box the picture is fitted into, in pixels: 128 for the tiny model "
-                    "that is shipped, 832 for "
-                    "WAN 2.1 at 480p. A portrait clip turns the box.",
-                ),
-                io.Int.Input(
-                    "height",
-                    default=128,
-                    min=16,
-                    max=4096,
-                    step=16,
-                    tooltip="Height of that box, in pixels: 128 for the tiny model that is shipped, 480 for "
-                    "WAN 2.1 at 480p.",
-                ),
-                io.Int.Input(
-                    "max_frames",
-                    default=0,
-                    min=0,
-                    max=100_000,
-                    tooltip="Take only the first frames of the clip; 0 takes them all. Whatever is left is "
-                    "padded to 4n + 1 by holding "
-                    "the last frame.",
-                ),
-                io.Float.Input(
-                    "fps",
-                    default=16.0,
-                    min=0.01,
-                    max=1000.0,
-                    step=0.01,
-                    tooltip="Frame rate of an IMAGE input (29.97 means 30000/1001); a VIDEO brings its own.",
-                ),
-                io.Video.Input(
-                    "video", optional=True, tooltip="The clip. A file is decoded as a stream and resized on the way."
-                ),
-                io.Image.Input("image", optional=True, tooltip="The clip as images, one a frame, instead of a video."),
-                io.Audio.Input(
-                    "audio", optional=True, tooltip="Sound for the images; with a VIDEO it takes the place of its own."
-                ),
-            ],
+            inputs=_prepare_inputs(),
             outputs=[
                 io.Image.Output(
                     "prepared", display_name="image", tooltip="The frames for the tracker and for VAE Encode."
@@ -162,8 +163,8 @@ class RestoreClip(io.ComfyNode):
             node_id="Track2View_RestoreClip",
             display_name="Restore Clip",
             category=CATEGORY,
-            description="Undo Prepare Clip: the original frame count, size, frame rate and sound, also behind "
-            "an upscaler or interpolation.",
+            description="Undo Prepare Clip: the original frame count, size, frame rate and sound, also behind an "
+            "upscaler or interpolation.",
             search_aliases=["unpad video", "create video"],
             inputs=[
                 io.Image.Input(
@@ -175,8 +176,8 @@ class RestoreClip(io.ComfyNode):
                     "size",
                     options=["original", "keep"],
                     default="original",
-                    tooltip="original scales the picture to the clip's own size; keep leaves it as large as it "
-                    "comes in, less the padding.",
+                    tooltip="original scales the picture to the clip's own size; keep leaves it as large as it comes "
+                    "in, less the padding.",
                 ),
             ],
             outputs=[

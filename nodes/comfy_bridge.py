@@ -104,7 +104,7 @@ def temp_file(name: str, suffix: str) -> Path:
 
 
 def progress_callback() -> Progress:
-    """`(done, total, stage)` -> the node's progress bar and text; raises ComfyUI's interrupt when the user asked for it."""
+    """`(done, total, stage)` -> the node's progress bar and text; raises ComfyUI's interrupt when asked for."""
     from comfy.model_management import throw_exception_if_processing_interrupted
     from comfy.utils import ProgressBar
 

@@ -63,8 +63,8 @@ class PreviewRecamera(io.ComfyNode):
             node_id="Track2View_PreviewRecamera",
             display_name="Preview Re-camera",
             category=CATEGORY,
-            description="Show both views with the same coloured tracks, coverage and both camera paths, in "
-            "seconds and with no model loaded.",
+            description="Show both views with the same coloured tracks, coverage and both camera paths, in seconds "
+            "and with no model loaded.",
             search_aliases=["preview tracks", "pair view"],
             inputs=[
                 PAIRED_TRACKS.Input("paired_tracks", tooltip="From Pair Tracks."),

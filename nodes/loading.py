@@ -133,8 +133,8 @@ class EmptyPrompt(io.ComfyNode):
             node_id="Track2View_EmptyPrompt",
             display_name="Empty Prompt (no text encoder)",
             category=CATEGORY,
-            description="A prompt of zeros in the shape of WAN's text encoder, for models trained without "
-            "text, such as the tiny one.",
+            description="A prompt of zeros in the shape of WAN's text encoder, for models trained without text, such "
+            "as the tiny one.",
             inputs=[],
             outputs=[
                 io.Conditioning.Output("conditioning", display_name="conditioning", tooltip="512 text tokens of zeros.")

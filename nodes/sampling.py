@@ -13,6 +13,51 @@ CATEGORY = "Track2View/sampling"
 BUNDLES_OWN = "bundle"
 
 
+def _sampling_inputs() -> list[io.Input]:
+    return [
+        WAN.Input("wan", tooltip="The base the bundle was made for, from Load WAN (diffusers)."),
+        BUNDLE.Input("bundle", tooltip="The same bundle that Condition on Tracks got; it brings the LoRA."),
+        io.Conditioning.Input("positive", tooltip="A caption of the clip from WAN's text encoder, or Empty Prompt."),
+        CONDITION.Input("condition", tooltip="From Condition on Tracks."),
+        io.Int.Input(
+            "seed",
+            default=0,
+            min=0,
+            max=0xFFFF_FFFF_FFFF_FFFF,
+            control_after_generate=True,
+            tooltip="The noise; the same seed gives the same video.",
+        ),
+        io.Int.Input(
+            "steps", default=0, min=0, max=1000, tooltip="Denoising steps; 0 takes what the bundle recommends."
+        ),
+        io.Float.Input(
+            "cfg",
+            default=0.0,
+            min=0.0,
+            max=30.0,
+            step=0.1,
+            tooltip="Text guidance; 1 is none and twice as fast, 0 takes what the bundle recommends.",
+        ),
+        io.Float.Input(
+            "shift",
+            default=0.0,
+            min=0.0,
+            max=100.0,
+            step=0.1,
+            tooltip="Shift of the noise schedule; 0 takes what the bundle was trained with.",
+        ),
+        io.Combo.Input(
+            "scheduler",
+            options=[BUNDLES_OWN, "euler", "unipc"],
+            default=BUNDLES_OWN,
+            tooltip="bundle takes what the bundle recommends.",
+        ),
+        io.Conditioning.Input(
+            "negative", optional=True, tooltip="What to stay away from, used with cfg above 1; none is zeros."
+        ),
+    ]
+
+
 class SampleDiffusers(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -22,50 +67,7 @@ class SampleDiffusers(io.ComfyNode):
             category=CATEGORY,
             description="Film the clip again from the new camera, with the whole model on the device (no offloading).",
             search_aliases=["wan sampler"],
-            inputs=[
-                WAN.Input("wan", tooltip="The base the bundle was made for, from Load WAN (diffusers)."),
-                BUNDLE.Input("bundle", tooltip="The same bundle that Condition on Tracks got; it brings the LoRA."),
-                io.Conditioning.Input(
-                    "positive", tooltip="A caption of the clip from WAN's text encoder, or Empty Prompt."
-                ),
-                CONDITION.Input("condition", tooltip="From Condition on Tracks."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFF_FFFF_FFFF_FFFF,
-                    control_after_generate=True,
-                    tooltip="The noise; the same seed gives the same video.",
-                ),
-                io.Int.Input(
-                    "steps", default=0, min=0, max=1000, tooltip="Denoising steps; 0 takes what the bundle recommends."
-                ),
-                io.Float.Input(
-                    "cfg",
-                    default=0.0,
-                    min=0.0,
-                    max=30.0,
-                    step=0.1,
-                    tooltip="Text guidance; 1 is none and twice as fast, 0 takes what the bundle recommends.",
-                ),
-                io.Float.Input(
-                    "shift",
-                    default=0.0,
-                    min=0.0,
-                    max=100.0,
-                    step=0.1,
-                    tooltip="Shift of the noise schedule; 0 takes what the bundle was trained with.",
-                ),
-                io.Combo.Input(
-                    "scheduler",
-                    options=[BUNDLES_OWN, "euler", "unipc"],
-                    default=BUNDLES_OWN,
-                    tooltip="bundle takes what the bundle recommends.",
-                ),
-                io.Conditioning.Input(
-                    "negative", optional=True, tooltip="What to stay away from, used with cfg above 1; none is zeros."
-                ),
-            ],
+            inputs=_sampling_inputs(),
             outputs=[io.Latent.Output("latent", display_name="latent", tooltip="The new view, for core's VAE Decode.")],
         )
 

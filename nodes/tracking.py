@@ -13,6 +13,52 @@ CATEGORY = "Track2View/tracking"
 NEAR_IS_BRIGHT, FAR_IS_BRIGHT = "near is bright", "far is bright"
 
 
+def _tracking_inputs() -> list[io.Input]:
+    return [
+        io.Image.Input(
+            "image",
+            tooltip="The frames from Prepare Clip, or the same clip larger: tracks are scaled when they condition.",
+        ),
+        io.Int.Input(
+            "points", default=1024, min=1, max=20_000, tooltip="How many tracks to keep; 500 to 1500 is usual."
+        ),
+        io.Combo.Input(
+            "motion",
+            options=["auto", "static", "rotation", "general"],
+            default="auto",
+            tooltip="How the source camera moves: it stands (static), turns on the spot (rotation) or moves "
+            "freely (general). auto decides; the report tells what.",
+        ),
+        io.Float.Input(
+            "field_of_view",
+            default=0.0,
+            min=0.0,
+            max=170.0,
+            step=0.1,
+            tooltip="Horizontal field of view in degrees, if you know it; 0 estimates it. It helps most on "
+            "forward moves.",
+        ),
+        io.Combo.Input(
+            "depth_is",
+            options=[NEAR_IS_BRIGHT, FAR_IS_BRIGHT],
+            default=NEAR_IS_BRIGHT,
+            tooltip="What the depth images hold: near is bright for disparity (Depth Anything and most), far "
+            "is bright for depth.",
+        ),
+        io.Image.Input(
+            "depth",
+            optional=True,
+            tooltip="Depth images of the same frames, for moving things and standing cameras; their scale is "
+            "fitted to the tracks.",
+        ),
+        CAMERA_PATH.Input(
+            "camera",
+            optional=True,
+            tooltip="The source camera's path, if it is known; it is then not solved for.",
+        ),
+    ]
+
+
 class TrackPoints(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -20,54 +66,10 @@ class TrackPoints(io.ComfyNode):
             node_id="Track2View_TrackPoints",
             display_name="Track 3D Points",
             category=CATEGORY,
-            description="Follow points through the clip and recover their 3D positions and the camera's path, "
-            "with the built-in tracker.",
+            description="Follow points through the clip and recover their 3D positions and the camera's path, with "
+            "the built-in tracker.",
             search_aliases=["point tracker", "camera solve", "structure from motion"],
-            inputs=[
-                io.Image.Input(
-                    "image",
-                    tooltip="The frames from Prepare Clip, or the same clip larger: tracks are scaled when "
-                    "they condition.",
-                ),
-                io.Int.Input(
-                    "points", default=1024, min=1, max=20_000, tooltip="How many tracks to keep; 500 to 1500 is usual."
-                ),
-                io.Combo.Input(
-                    "motion",
-                    options=["auto", "static", "rotation", "general"],
-                    default="auto",
-                    tooltip="How the source camera moves: it stands (static), turns on the spot (rotation) or "
-                    "moves freely (general). "
-                    "auto decides; the report tells what.",
-                ),
-                io.Float.Input(
-                    "field_of_view",
-                    default=0.0,
-                    min=0.0,
-                    max=170.0,
-                    step=0.1,
-                    tooltip="Horizontal field of view in degrees, if you know it; 0 estimates it. It helps "
-                    "most on forward moves.",
-                ),
-                io.Combo.Input(
-                    "depth_is",
-                    options=[NEAR_IS_BRIGHT, FAR_IS_BRIGHT],
-                    default=NEAR_IS_BRIGHT,
-                    tooltip="What the depth images hold: near is bright for disparity (Depth Anything and "
-                    "most), far is bright for depth.",
-                ),
-                io.Image.Input(
-                    "depth",
-                    optional=True,
-                    tooltip="Depth images of the same frames, for moving things and standing cameras; their "
-                    "scale is fitted to the tracks.",
-                ),
-                CAMERA_PATH.Input(
-                    "camera",
-                    optional=True,
-                    tooltip="The source camera's path, if it is known; it is then not solved for.",
-                ),
-            ],
+            inputs=_tracking_inputs(),
             outputs=[
                 POINT_TRACKS.Output(
                     "point_tracks",
@@ -100,7 +102,7 @@ class TrackPoints(io.ComfyNode):
 
 
 def _depth_maps(depth, image, depth_is):
-    """Depth images `[T, H, W, C]` -> depth `[T, h, w]` at the clip's size, but for what the tracker fits: scale, shift."""
+    """Depth images `[T, H, W, C]` -> depth `[T, h, w]` of the clip, up to scale and shift, which the tracker fits."""
     if depth is None:
         return None
     if len(depth) != len(image):

@@ -32,9 +32,8 @@ class CameraPreset(io.ComfyNode):
                     min=-20.0,
                     max=20.0,
                     step=0.05,
-                    tooltip="How far, in the preset's nominal move; 0 keeps the source camera, negative goes "
-                    "the other way. The report "
-                    "says it in degrees and scene scales.",
+                    tooltip="How far, in the preset's nominal move; 0 keeps the source camera, negative goes the "
+                    "other way. The report says it in degrees and scene scales.",
                 ),
                 io.Combo.Input(
                     "ease", options=list(EASES), default="smooth", tooltip="How the move spreads over time."
@@ -43,8 +42,8 @@ class CameraPreset(io.ComfyNode):
                     "relative_to",
                     options=["source", "first_frame"],
                     default="source",
-                    tooltip="source rides on the moving source camera; first_frame starts from its first pose "
-                    "and holds it.",
+                    tooltip="source rides on the moving source camera; first_frame starts from its first pose and "
+                    "holds it.",
                 ),
             ],
             outputs=[
