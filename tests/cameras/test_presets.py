@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -245,6 +246,16 @@ def test_the_description_states_the_length_and_turn_of_the_end_pose(name: str) -
         for degrees, way in re.findall(r"turned ([\d.]+) degrees (up|down) at the end", text):
             tilt = math.degrees(math.asin(float(end[1, 2])))
             assert tilt * (1 if way == "down" else -1) == pytest.approx(float(degrees), abs=0.06)
+
+
+def test_the_conventions_page_states_the_same_nominal_moves() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "CONVENTIONS.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    for name in NAMES:
+        (row,) = (line for line in rows if name in re.split(r"[|, ]+", line.split("|")[1]))
+        stated = {float(number) for number in re.findall(r"\d+\.?\d*", row)}
+        text = PRESETS[name].split(", turned")[0].split(", focal")[0].replace("a point 1.0 scene scales ahead", "")
+        assert {float(number) for number in re.findall(r"\d+\.\d+", text)} <= stated, name
 
 
 def test_descriptions_read_as_promised() -> None:

@@ -14,6 +14,8 @@ from torch import Tensor
 from track2view_core.cameras import CameraPath, ViewTracks, preset_path, project
 from track2view_core.errors import Track2ViewError
 from track2view_core.tracks import PairedTracks, PointTracks, pair_tracks
+from track2view_core.tracks.pairing import FRAMES_PER_LATENT, PIXELS_PER_TOKEN
+from track2view_core.video import FRAME_STRIDE, SIZE_STRIDE
 
 
 def still_camera(frames: int, width: int = 128, height: int = 96) -> CameraPath:
@@ -126,6 +128,10 @@ def test_pairs_whose_fields_do_not_fit_together_are_refused_by_field() -> None:
 
 
 # --- latent frames ----------------------------------------------------------------------------------------------------
+
+
+def test_strides_are_those_of_the_video_room() -> None:
+    assert (FRAMES_PER_LATENT, PIXELS_PER_TOKEN) == (FRAME_STRIDE, SIZE_STRIDE)
 
 
 @pytest.mark.parametrize("frames", [1, 5, 9, 81])

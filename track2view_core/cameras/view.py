@@ -71,7 +71,7 @@ def project(
             f"[{len(path)}, N, 3]"
         )
     camera_from_world = path.camera_from_world
-    world = points.to(path.device, torch.float64)
+    world = points.to(path.device).to(torch.float64)  # in this order: not every device has float64
     camera = world @ camera_from_world[:, :3, :3].mT + camera_from_world[:, None, :3, 3]
     depth = camera[..., 2]
     in_front = depth > NEAR_DEPTH

@@ -63,20 +63,20 @@ class PairedTracks:
         bilinear weight above 0), which is the footprint of the conditioner's scatter. Tracks that the source never
         shows are not counted.
         """
-        camera, xy = self.target_camera, self.target.xy.to(torch.float64)
+        camera, xy = self.target_camera, self.target.xy.cpu().to(torch.float64)
         columns, rows = -(-camera.width // PIXELS_PER_TOKEN), -(-camera.height // PIXELS_PER_TOKEN)
-        size = torch.tensor([columns, rows], device=xy.device)
-        pixels = torch.tensor([camera.width, camera.height], device=xy.device)
+        size = torch.tensor([columns, rows])
+        pixels = torch.tensor([camera.width, camera.height])
         token = torch.minimum((xy * size / pixels - 0.5).clamp(min=0), size - 1)
         low, high = token.floor().long(), token.ceil().long()
-        counts = (self.target.inside & self.seen).unsqueeze(-1)
+        counts = (self.target.inside & self.seen).cpu().unsqueeze(-1)
         corners = torch.stack(
             [y[..., 1] * columns + x[..., 0] for y in (low, high) for x in (low, high)], dim=-1
         )  # [T, N, 4] flat token index
-        reached = torch.zeros(len(self), rows * columns, dtype=torch.int32, device=xy.device)
+        reached = torch.zeros(len(self), rows * columns, dtype=torch.int32)
         # Points that do not count add 0 to token 0.
         reached.scatter_add_(1, (corners * counts).flatten(1), counts.expand_as(corners).flatten(1).int())
-        return (reached > 0).float().mean(dim=1)
+        return (reached > 0).float().mean(dim=1).to(self.visible.device)
 
     def at_latent_frames(self, anchor: FrameAnchor = "last") -> PairedTracks:
         """The tracks at WAN's F = (T - 1) / 4 + 1 latent frames.

@@ -76,7 +76,7 @@ class PointTracks:
                 "so the scene has no scale; track the clip again with more points or another motion setting"
             )
         first = int(frames[0])
-        return float(depth[first][seen[first]].to(torch.float64).quantile(0.5))
+        return float(depth[first][seen[first]].cpu().to(torch.float64).quantile(0.5))
 
     def select(self, mask: Tensor) -> PointTracks:
         """The tracks of `mask`: `[N]` bool, or indices `[any]` long."""
