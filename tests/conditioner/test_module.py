@@ -171,11 +171,10 @@ def test_emptiness_gives_no_nan_in_output_or_gradient(level, case, random_batch)
         batch = batch._map(lambda tensor: tensor * kept.view(-1, *[1] * (tensor.ndim - 3)).to(tensor.dtype))
     source, target = module(tokens, batch, latents)
     (source.square().sum() + target.square().sum() + target.sum()).backward()
-    for tensor in (source, target, tokens.grad, latents.grad if level == "latent" else source):
-        assert tensor.isfinite().all()
+    for tensor in (source, target, tokens.grad, latents.grad):
+        assert tensor is None or tensor.isfinite().all()
     for name, weight in module.named_parameters():
-        assert weight.grad is not None, name
-        assert weight.grad.isfinite().all(), name
+        assert weight.grad is None or weight.grad.isfinite().all(), name
     if case in ("no tracks", "never visible"):
         assert (source == 0).all()
         assert (target == 0).all()

@@ -85,7 +85,9 @@ class TrackConditioner(nn.Module):
         seen = keys.any(1)
         # Tracks without a valid key are dropped; on the meta device nobody can tell, and all are counted.
         kept = None if tokens.is_meta else seen.nonzero().squeeze(1)
-        if kept is not None and len(kept) < len(keys):
+        if kept is not None and len(kept) == 0:
+            return rows.new_zeros(count, frames, tracks, self.config.width)
+        if kept is not None and len(kept) < len(seen):
             rows, keys = rows[kept], keys[kept]
         x = torch.where(keys[..., None], self.input(rows), self.mask_token)
         table = rotary_table(frames, self.config.width // self.config.heads, x.device)

@@ -39,5 +39,7 @@ def sample_along_tracks(
     place = (2 * xy.to(precision) / size - 1).nan_to_num(nan=0.0).clamp(-2, 2)
     tracks = xy.shape[2]
     grid = tokens.to(precision).transpose(1, 2).reshape(batch * frames, dim, rows, columns)
-    sampled = F.grid_sample(grid, place.view(batch * frames, tracks, 1, 2), padding_mode="border", align_corners=False)
+    # All tracks in one row of the "image": grid_sample is vectorised along its rows.
+    place = place.reshape(batch * frames, 1, tracks, 2)
+    sampled = F.grid_sample(grid, place, padding_mode="border", align_corners=False)
     return sampled.view(batch, frames, dim, tracks).transpose(2, 3).to(tokens.dtype)

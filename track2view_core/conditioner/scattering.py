@@ -61,9 +61,10 @@ def scatter_to_grid(
         count = batch * frames * rows * columns
         weight = weight * _unhidden(depth.to(precision), inside, cell, weight, count, beta)
         order = _by_cell(cell, count)
-        total = F.embedding_bag(order.entry, weight.reshape(-1, 1), order.start, mode="sum")
-    summed = _SumPerCell.apply(values.reshape(-1, dim).to(precision), weight, cell, order)
-    mean = summed / total.clamp_min(EPSILON if norm == "mean_coverage" else 1.0)
+        total = F.embedding_bag(order.entry, weight.reshape(-1, 1), order.start, mode="sum").squeeze(1)
+        # Divided before the sum: a number a point and corner, not one a cell and channel.
+        weight = weight / total.clamp_min(EPSILON if norm == "mean_coverage" else 1.0)[cell]
+    mean = _SumPerCell.apply(values.reshape(-1, dim).to(precision), weight, cell, order)
     shape = (batch, frames, rows, columns)
     return Scattered(
         mean.view(*shape, dim).permute(0, 4, 1, 2, 3).to(values.dtype),
@@ -134,7 +135,7 @@ class _SumPerCell(torch.autograd.Function):
     def forward(ctx, values: Tensor, weight: Tensor, cell: Tensor, order: _Order) -> Tensor:
         ctx.save_for_backward(weight, cell)
         shares = weight.reshape(-1)[order.entry]
-        return F.embedding_bag(order.entry // 4, values, order.start, mode="sum", per_sample_weights=shares)
+        return F.embedding_bag(order.entry >> 2, values, order.start, mode="sum", per_sample_weights=shares)
 
     @staticmethod
     @once_differentiable
