@@ -286,7 +286,7 @@ def test_eases_have_their_shape() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"name": "orbit_lefft"}, "did you mean 'orbit_left'"),
+        ({"name": "orbit_lefft"}, "perhaps 'orbit_left' is meant"),
         ({"name": "warp"}, "no camera preset 'warp'.*static, pan_left"),
         ({"amount": math.nan}, "amount is nan"),
         ({"amount": math.inf}, "amount is inf"),

@@ -123,8 +123,8 @@ def describe_move(name: str, amount: float) -> str:
 def _scaled_move(name: str, amount: float) -> _Move:
     if name not in _MOVES:
         near = difflib.get_close_matches(str(name), _MOVES, n=1)
-        hint = f"did you mean {near[0]!r}? The" if near else "the"
-        raise Track2ViewError(f"there is no camera preset {name!r}; {hint} presets are {', '.join(_MOVES)}")
+        hint = f" (perhaps {near[0]!r} is meant)" if near else ""
+        raise Track2ViewError(f"there is no camera preset {name!r}{hint}; the presets are {', '.join(_MOVES)}")
     if not math.isfinite(amount):
         raise Track2ViewError(f"the preset's amount is {amount}; it must be a finite number, 1.0 for the nominal move")
     move = _MOVES[name]
