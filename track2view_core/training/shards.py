@@ -1,4 +1,4 @@
-"""Rendered multi-camera training data, kept as small safetensors shards that can be made, resumed and read one at a time.
+"""Rendered multi-camera training data in small safetensors shards that are made, resumed and read one at a time.
 
 A shard holds a few scenes seen by C cameras that share frame 0, with exact tracks queried in every camera: each ordered
 pair of cameras of a scene is one training pair.

@@ -1,4 +1,4 @@
-"""Trains the tiny WAN VAE on rendered clips: single frames first, then clips at the longest length it will decode at once."""
+"""Trains the tiny WAN VAE on rendered clips: single frames first, then clips up to the length it decodes at once."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from .vae_initialisation import initialise_near_identity
 @dataclass(frozen=True)
 class VaeTraining:
     base_width: int = 8
-    image_steps: int = 800
-    clip_steps: int = 1200
+    image_steps: int = 1000
+    clip_steps: int = 1800
     image_batch: int = 12
     image_crop: int = 64
     clip_shapes: tuple[tuple[int, int], ...] = ((17, 32), (9, 48), (17, 32), (33, 32), (9, 64))  # frames, crop: in turn
@@ -147,7 +147,7 @@ def train_vae(config: VaeTraining, shards: list[Path], held_out: list[Path], fol
         decay = min(config.ema, (step + 1) / (step + 10))
         for name, value in vae.state_dict().items():
             average[name].lerp_(value, 1 - decay)
-        smooth = float(loss) if smooth is None else 0.98 * smooth + 0.02 * float(loss)
+        smooth = loss.item() if smooth is None else 0.98 * smooth + 0.02 * loss.item()
         if (step + 1) % 100 == 0 or step + 1 == config.steps:
             save_checkpoint(folder / "vae.pt", step + 1, vae, optimisers, average)
             scores = evaluate(average, config.base_width, test)

@@ -1,7 +1,7 @@
 """An initialisation that makes WAN's VAE close to the identity, so that a tiny one trains in minutes instead of hours.
 
-Causal kernels start with the current frame's tap only, residual branches end in zeros, shortcuts are (padded) identities,
-downsampling averages, upsampling smooths, time down takes the mean of two frames and time up copies.
+Causal kernels start with the current frame's tap only, residual branches end in zeros, shortcuts are (padded)
+identities, downsampling averages, upsampling smooths, time down takes the mean of two frames and time up copies.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ def encode(vae: AutoencoderKLWan, clip: Tensor) -> Tensor:
     """[B, T, 3, H, W] -> posterior mean [B, F, z, H/8, W/8] (not yet normalised)."""
     batch, frames = clip.shape[:2]
     encoder = vae.encoder
-    x = _causal(clip.flatten(0, 1), encoder.conv_in, frames)
+    x = _causal(clip.flatten(0, 1).contiguous(memory_format=torch.channels_last), encoder.conv_in, frames)
     for block in encoder.down_blocks:
         if isinstance(block, WanResample):
             x, frames = _resample(x, block, frames)
@@ -33,7 +33,8 @@ def decode(vae: AutoencoderKLWan, latent: Tensor) -> Tensor:
     """[B, F, z, h, w] -> [B, T, 3, 8h, 8w], not clamped."""
     batch, frames = latent.shape[:2]
     decoder = vae.decoder
-    x = _causal(_pointwise(latent.flatten(0, 1), vae.post_quant_conv), decoder.conv_in, frames)
+    x = latent.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    x = _causal(_pointwise(x, vae.post_quant_conv), decoder.conv_in, frames)
     x = _middle(x, decoder.mid_block, frames)
     for block in decoder.up_blocks:
         for residual in block.resnets:
@@ -45,8 +46,8 @@ def decode(vae: AutoencoderKLWan, latent: Tensor) -> Tensor:
 
 
 def _norm(x: Tensor, norm: nn.Module) -> Tensor:
-    scale = torch.rsqrt(x.square().sum(1, keepdim=True).clamp_min(1e-12)) * norm.scale
-    return x * scale * norm.gamma.view(1, -1, 1, 1)
+    channels_last = x.permute(0, 2, 3, 1)
+    return F.rms_norm(channels_last, channels_last.shape[-1:], norm.gamma.flatten(), eps=1e-12).permute(0, 3, 1, 2)
 
 
 def _pointwise(x: Tensor, conv: nn.Conv3d) -> Tensor:
