@@ -75,7 +75,8 @@ class SampleDiffusers(io.ComfyNode):
     def execute(
         cls, wan, bundle, positive, condition, seed, steps, cfg, shift, scheduler, negative=None
     ) -> io.NodeOutput:
-        from ..track2view_core.wan.sampler import empty_text, sample
+        from ..track2view_core.wan.sampler import sample
+        from ..track2view_core.wan.text import empty_text
 
         if bundle.bundle is not condition.bundle:
             raise Track2ViewError(

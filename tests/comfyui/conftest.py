@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 
 def _driver() -> ModuleType:
-    """The package beside this file, by path: nothing is put on sys.path, where `nodes` could become a top-level module."""
+    """The package beside this file, by path: on sys.path the pack's `nodes` could become a top-level module."""
     name = "track2view_comfyui_driver"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(

@@ -147,7 +147,7 @@ def running_server(base: Path, *options: str) -> Iterator[Server]:
     """Start a server on a free port with `base` as its base directory; end it by its own process id."""
     comfyui = install()
     nodes = base / "custom_nodes"
-    nodes.mkdir(parents=True)
+    nodes.mkdir(parents=True, exist_ok=True)
     (nodes / "track2view").symlink_to(PACK, target_is_directory=True)
     for folder in ("models/track2view", "models/vae", "models/diffusion_models", "input", "output", "user/default"):
         (base / folder).mkdir(parents=True, exist_ok=True)
