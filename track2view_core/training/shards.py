@@ -6,7 +6,6 @@ pair of cameras of a scene is one training pair.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -42,7 +41,7 @@ class Shard:
     def save(self, file: Path) -> None:
         temporary = file.with_suffix(".tmp")
         save_file({field.name: getattr(self, field.name).contiguous() for field in fields(self)}, temporary)
-        os.replace(temporary, file)
+        temporary.replace(file)
 
     @classmethod
     def load(cls, file: Path) -> Shard:

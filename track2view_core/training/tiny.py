@@ -1,7 +1,7 @@
 """Makes the tiny models from nothing: `python -m track2view_core.training.tiny FOLDER --export WEIGHTS_FOLDER`.
 
-Stages: scenes, VAE, latents, base, LoRA + conditioner, export. Every stage goes on from what FOLDER already holds, so the
-command may be stopped and started again at any time.
+Stages: scenes, VAE, latents, base, LoRA + conditioner, export. Every stage goes on from what FOLDER already holds, so
+the command may be stopped and started again at any time.
 """
 
 from __future__ import annotations

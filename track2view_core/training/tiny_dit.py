@@ -39,6 +39,7 @@ class DitTraining:
     seed: int = 0
 
 
+CHECKPOINT_EVERY = 200  # steps
 TINY_CONDITIONER = ConditionerConfig(dim=128, width=64, layers=8, heads=4, scatter_level="latent")
 
 
@@ -117,7 +118,7 @@ def _train(
                 average[key].lerp_(parameter, 1 - decay)
         value = loss.item()
         smooth[size] = value if math.isnan(smooth[size]) else 0.98 * smooth[size] + 0.02 * value
-        if (step + 1) % 200 == 0 or step + 1 == config.steps:
+        if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == config.steps:
             save_checkpoint(folder / f"{name}.pt", step + 1, model, optimisers, average)
             line = {"step": step + 1, "seconds": round(time.monotonic() - began, 1), "loss": smooth}
             with (folder / f"{name}.jsonl").open("a") as log:
