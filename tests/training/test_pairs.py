@@ -1,4 +1,4 @@
-"""Training pairs: they agree with the tracks room, err only as told, and a stopped training goes on as if it had not."""
+"""Training pairs: they agree with the tracks room and err as told; a stopped training goes on as if it had not."""
 
 from dataclasses import replace
 

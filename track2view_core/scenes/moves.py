@@ -1,4 +1,4 @@
-"""Random camera paths for the scenes: a source and several targets that share frame 0; held-out kinds are never trained on."""
+"""Random camera paths for the scenes: source and targets share frame 0; held-out kinds are never trained on."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _static(e: Tensor, a: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
     return _vectors(e), _vectors(e)
 
 
-# Each move maps progress, signed amplitude and subject distance to axis-angle and translation in the first camera's axes.
+# Each move maps progress, signed amplitude and subject distance to (axis-angle, translation) in frame 0's axes.
 _MOVES: MappingProxyType[str, Move] = MappingProxyType(
     {
         "static": _static,
