@@ -55,6 +55,11 @@ def fit_inside(width: int, height: int, box_width: int, box_height: int) -> tupl
     return _rounded(width * box_height, height, box_width), box_height
 
 
+def square_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, int]:
+    """The size at which a picture with pixels `pixel_aspect` times as wide as high shows the same with square ones."""
+    return max(1, round(width * pixel_aspect)), height
+
+
 def _rounded(numerator: int, denominator: int, limit: int) -> int:
     return min(limit, max(1, (2 * numerator + denominator) // (2 * denominator)))
 

@@ -55,6 +55,8 @@ class VideoClip:
     """What reading had to decide (turned pictures, a variable rate, ...), one sentence each."""
     frames_in_file: int | None = None
     """How many frames the file holds at this rate, when reading stopped before its end."""
+    pixel_aspect: Fraction = Fraction(1)
+    """Width of a pixel over its height; other than 1 in anamorphic files."""
 
     def __post_init__(self) -> None:
         check_frames(self.frames, "frames")

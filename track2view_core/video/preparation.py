@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
-from .arithmetic import fit_inside, model_frames, model_side
+from .arithmetic import fit_inside, model_frames, model_side, square_size
 from .clip import Audio, VideoClip, check_frames
 from .reading import ClipFile, open_stream, stream_pictures
 from .resizing import resize_picture
@@ -26,7 +26,7 @@ class ClipInfo:
     """What preparing did to a clip, and all that is needed to undo it."""
 
     width: int
-    """Of the clip as it came, upright, in square pixels."""
+    """Of the clip as it came, upright."""
     height: int
     frames: int
     """Frames of the clip that were taken."""
@@ -41,6 +41,8 @@ class ClipInfo:
     """Frames of the clip before any were left out."""
     notes: tuple[str, ...] = ()
     """What reading the clip had to decide."""
+    pixel_aspect: Fraction = Fraction(1)
+    """Of the clip as it came; the prepared frames have square pixels."""
 
     @property
     def resized(self) -> bool:
@@ -84,11 +86,19 @@ def prepare_clip(
     Returns frames [T', H', W', 3] uint8 and the `ClipInfo` that `restore_clip` undoes it with.
     """
     clip = clip.first(frames)
-    fitted = fit_inside(clip.width, clip.height, width, height)
+    fitted = fit_inside(*square_size(clip.width, clip.height, clip.pixel_aspect), width, height)
     pictures = (picture.cpu().contiguous().numpy() for picture in clip.frames)
     prepared, taken = _fill(pictures, len(clip), fitted, "Preparing", progress)
-    return prepared, _info(
-        (clip.width, clip.height), fitted, taken, clip.fps, clip.audio, clip.frames_in_file or len(clip), clip.notes
+    return prepared, ClipInfo(
+        width=clip.width,
+        height=clip.height,
+        frames=taken,
+        fps=clip.fps,
+        audio=clip.audio,
+        frames_in_file=clip.frames_in_file or len(clip),
+        notes=clip.notes,
+        pixel_aspect=clip.pixel_aspect,
+        **_prepared_shape(prepared, fitted),
     )
 
 
@@ -97,37 +107,31 @@ def prepare_file(
 ) -> tuple[Tensor, ClipInfo]:
     """`prepare_clip` of a file as it is decoded: no more than one frame is held at its full size."""
     stream = open_stream(file, frames=frames)
-    fitted = fit_inside(stream.width, stream.height, width, height)
+    fitted = fit_inside(*square_size(stream.width, stream.height, stream.pixel_aspect), width, height)
     prepared, taken = _fill(stream_pictures(stream, progress=progress), stream.wanted, fitted, "Reading", None)
     rate = stream.timing.rate
     audio, sound_notes = read_audio(file, start=stream.start, seconds=taken / rate)
-    whole = max(stream.frames_in_file, taken)
-    return prepared, _info((stream.width, stream.height), fitted, taken, rate, audio, whole, stream.notes + sound_notes)
-
-
-def _info(
-    size: tuple[int, int],
-    fitted: tuple[int, int],
-    taken: int,
-    fps: Fraction,
-    audio: Audio | None,
-    frames_in_file: int,
-    notes: tuple[str, ...],
-) -> ClipInfo:
-    left, top, padded_width, padded_height = _placement(*fitted)
-    return ClipInfo(
-        width=size[0],
-        height=size[1],
+    return prepared, ClipInfo(
+        width=stream.width,
+        height=stream.height,
         frames=taken,
-        fps=fps,
+        fps=rate,
         audio=audio,
-        content=(left, top, *fitted),
-        prepared_width=padded_width,
-        prepared_height=padded_height,
-        prepared_frames=model_frames(taken),
-        frames_in_file=frames_in_file,
-        notes=notes,
+        frames_in_file=max(stream.frames_in_file, taken),
+        notes=stream.notes + sound_notes,
+        pixel_aspect=stream.pixel_aspect,
+        **_prepared_shape(prepared, fitted),
     )
+
+
+def _prepared_shape(prepared: Tensor, fitted: tuple[int, int]) -> dict[str, Any]:
+    left, top, padded_width, padded_height = _placement(*fitted)
+    return {
+        "content": (left, top, *fitted),
+        "prepared_width": padded_width,
+        "prepared_height": padded_height,
+        "prepared_frames": len(prepared),
+    }
 
 
 def _placement(width: int, height: int) -> tuple[int, int, int, int]:
@@ -178,7 +182,8 @@ def restore_clip(
         target[index] = resize_picture(picture, out_width, out_height)
         if progress is not None:
             progress(index + 1, count, "Restoring")
-    return VideoClip(restored, info.fps * factor, info.audio, notes=info.notes)
+    aspect = info.pixel_aspect if size == "original" else Fraction(1)
+    return VideoClip(restored, info.fps * factor, info.audio, notes=info.notes, pixel_aspect=aspect)
 
 
 def _content_at(frames: Tensor, info: ClipInfo) -> tuple[int, int, int, int]:

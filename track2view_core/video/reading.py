@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ..errors import Track2ViewError
-from .arithmetic import fit_inside
+from .arithmetic import fit_inside, square_size
 from .clip import VideoClip, check_limit
 from .resizing import resize_picture
 from .sound import read_audio
@@ -38,8 +38,10 @@ class ClipStream:
     file: ClipFile
     name: str
     width: int
-    """As seen: after turning and with square pixels."""
+    """Upright."""
     height: int
+    pixel_aspect: Fraction
+    """Width of a pixel over its height, upright."""
     timing: Timing
     limit: int | None
     """The number of frames that was asked for."""
@@ -49,8 +51,8 @@ class ClipStream:
     start: Fraction
     """The time of the first frame, in seconds of the file's clock."""
     quarter_turns: int
-    expected: Fraction | None
-    """The length in seconds that the file's header promises for its pictures."""
+    expected: int
+    """The frames that the file's index promises; no more than those at hand unless its end is missing."""
     notes: tuple[str, ...]
 
 
@@ -65,7 +67,9 @@ def read_clip(
     Memory stays near that of the result. Rotation metadata, pixel aspect and variable frame rates are resolved.
     """
     stream = open_stream(file, frames=frames)
-    size = (stream.width, stream.height) if box is None else fit_inside(stream.width, stream.height, *box)
+    size, aspect = (stream.width, stream.height), stream.pixel_aspect
+    if box is not None:
+        size, aspect = fit_inside(*square_size(*size, aspect), *box), Fraction(1)
     pictures = torch.empty((stream.wanted, size[1], size[0], 3), dtype=torch.uint8)
     target = pictures.numpy()
     count = 0
@@ -79,6 +83,7 @@ def read_clip(
         audio,
         notes=stream.notes + sound_notes,
         frames_in_file=max(stream.frames_in_file, count),
+        pixel_aspect=aspect,
     )
 
 
@@ -88,33 +93,34 @@ def open_stream(file: ClipFile, *, frames: int | None = None) -> ClipStream:
     name = _checked_name(file)
     with _opened(file, name) as container:
         video = _video_stream(container, name)
-        stamps, whole = _time_stamps(container, video, frames)
+        stamps, packets, whole = _time_stamps(container, video, frames)
         first = _first_picture(container, video, name)
         turns, notes = _quarter_turns(first)
-        width, height, shape_notes = _seen_size(first, video, turns)
+        width, height, aspect, shape_notes = _shape(first, video, turns)
         declared = video.average_rate or video.guessed_rate
         timing = plan_timing(stamps, video.time_base, Fraction(declared) if declared else None)
         start = (stamps[0] if stamps else video.start_time or 0) * video.time_base
-        expected = video.duration * video.time_base if video.duration else None
-        known = round(expected * timing.rate) if expected else int(video.frames)
+        promised = round(video.duration * video.time_base * timing.rate) if video.duration else int(video.frames)
+        complete = packets >= video.frames
     return ClipStream(
         file=file,
         name=name,
         width=width,
         height=height,
+        pixel_aspect=aspect,
         timing=timing,
         limit=frames,
         wanted=timing.count if frames is None else min(frames, timing.count),
-        frames_in_file=timing.count if whole else max(known, timing.count),
+        frames_in_file=timing.count if whole and complete else max(promised, timing.count),
         start=start,
         quarter_turns=turns,
-        expected=expected,
+        expected=promised if whole and not complete else timing.count,
         notes=notes + shape_notes + timing.notes,
     )
 
 
 def stream_pictures(stream: ClipStream, *, progress: Progress = None) -> Iterator[np.ndarray]:
-    """The frames at the constant rate of `stream.timing`, each [H, W, 3] uint8 RGB, upright, square pixels."""
+    """The frames at the constant rate of `stream.timing`, each [H, W, 3] uint8 RGB, upright."""
     shown = 0
     with _opened(stream.file, stream.name) as container:
         video = _video_stream(container, stream.name)
@@ -136,8 +142,7 @@ def stream_pictures(stream: ClipStream, *, progress: Progress = None) -> Iterato
             raise _cut_short(stream, shown) from error
     if shown == stream.limit:
         return
-    missing = (stream.expected or 0) * stream.timing.rate - shown
-    if shown == 0 or missing > max(Fraction(3, 2), stream.wanted // 100):
+    if shown == 0 or stream.expected - shown > max(1, stream.wanted // 100):
         raise _cut_short(stream, shown)
 
 
@@ -197,13 +202,14 @@ def _video_stream(container: Any, name: str) -> Any:
     return stream
 
 
-def _time_stamps(container: Any, video: Any, limit: int | None) -> tuple[list[int], bool]:
-    """Sorted presentation stamps, and whether they are those of the whole file; no picture is decoded."""
+def _time_stamps(container: Any, video: Any, limit: int | None) -> tuple[list[int], int, bool]:
+    """Sorted presentation stamps, the packets seen, and whether that is the whole file; no picture is decoded."""
     enough = None if limit is None else 2 * limit + 2 * _REORDERED
     stamps: list[int] = []
-    whole = True
+    packets, whole = 0, True
     try:
         for packet in container.demux(video):
+            packets += bool(packet.size)
             if packet.size and packet.pts is not None and not packet.is_discard:
                 stamps.append(packet.pts)
             if len(stamps) == enough:
@@ -213,7 +219,7 @@ def _time_stamps(container: Any, video: Any, limit: int | None) -> tuple[list[in
         whole = False  # decoding finds the same spot and reports it
     stamps = sorted(set(stamps))
     # Packets come in decoding order: near the point where reading stopped some stamps are still missing.
-    return (stamps if whole or enough is None else stamps[:-_REORDERED]), whole
+    return (stamps if whole or enough is None else stamps[:-_REORDERED]), packets, whole
 
 
 def _first_picture(container: Any, video: Any, name: str) -> Any:
@@ -236,15 +242,16 @@ def _quarter_turns(frame: Any) -> tuple[int, tuple[str, ...]]:
     return _QUARTER_TURNS[angle], (f"The file is stored turned by {angle} degrees; it was set upright.",)
 
 
-def _seen_size(frame: Any, video: Any, turns: int) -> tuple[int, int, tuple[str, ...]]:
-    width, height, notes = frame.width, frame.height, ()
-    aspect = video.sample_aspect_ratio
-    if aspect and abs(float(aspect) - 1) > 0.01:  # smaller ones are rounding, seen in many files
-        width = max(1, 2 * round(width * aspect / 2))  # even, as more players show that
-        notes = (f"The file has pixels of {aspect.numerator}:{aspect.denominator}; they were made square.",)
+def _shape(frame: Any, video: Any, turns: int) -> tuple[int, int, Fraction, tuple[str, ...]]:
+    """Upright width, height and pixel aspect."""
+    aspect, notes = Fraction(video.sample_aspect_ratio or 1), ()
+    if aspect <= 0 or abs(aspect - 1) < Fraction(1, 100):  # smaller ones are rounding, seen in many files
+        aspect = Fraction(1)
+    else:
+        notes = (f"The file has pixels of {aspect.numerator}:{aspect.denominator}; the model sees square ones.",)
     if turns % 2:
-        width, height = height, width
-    return width, height, notes
+        return frame.height, frame.width, 1 / aspect, notes
+    return frame.width, frame.height, aspect, notes
 
 
 def _upright(frame: Any, stream: ClipStream) -> np.ndarray:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import pairwise
 from statistics import median
 
-from .arithmetic import nearest_standard_rate, storable_rate
+from .arithmetic import STANDARD_RATES, nearest_standard_rate, storable_rate
 
 _FALLBACK_RATE = Fraction(25)
 _FASTEST_RATE = Fraction(240)
@@ -57,7 +57,8 @@ def _regular_rate(
         return declared
     rounding = min(time_base, Fraction(1, 4) / mean)  # containers round to their ticks
     candidates = [nearest_standard_rate(declared)] if declared is not None else []
-    for rate in [*candidates, nearest_standard_rate(mean), declared, mean]:
+    candidates += [rate for rate in STANDARD_RATES if abs(rate / mean - 1) < Fraction(1, 50)]
+    for rate in [*candidates, declared, mean]:
         if rate is not None and _drift(stamps, time_base, rate) <= rounding:
             return rate
     return None

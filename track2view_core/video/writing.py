@@ -85,6 +85,7 @@ def _video_stream(output: Any, clip: VideoClip, rate: Fraction, quality: int) ->
     stream.time_base = 1 / rate
     context = stream.codec_context
     context.time_base = 1 / rate
+    context.sample_aspect_ratio = clip.pixel_aspect.limit_denominator(10_000)
     context.color_primaries = context.color_trc = context.colorspace = _REC_709
     context.color_range = _LIMITED_RANGE
     return stream
