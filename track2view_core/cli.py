@@ -139,7 +139,7 @@ class _OneSentenceParser(argparse.ArgumentParser):
 
 
 def _fail(sentence: str, code: int = EXIT_MISTAKE) -> int:
-    print(f"track2view: {sentence}", file=sys.stderr)
+    print(f"track2view: {sentence.rstrip('.')}.", file=sys.stderr)
     return code
 
 

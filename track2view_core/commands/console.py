@@ -18,7 +18,7 @@ def say(label: str, *sentences: str) -> None:
 
 
 class Progress:
-    """A progress callback `(done, total, stage)` that draws one bar a stage."""
+    """A progress callback `(done, total, stage)` that draws one bar a stage, on a terminal only."""
 
     def __init__(self) -> None:
         self._bar: tqdm | None = None
@@ -27,7 +27,7 @@ class Progress:
     def __call__(self, done: int, total: int, stage: str) -> None:
         if self._bar is None or stage != self._stage:
             self.close()
-            self._bar, self._stage = tqdm(total=total, desc=stage, leave=False), stage
+            self._bar, self._stage = tqdm(total=total, desc=stage, leave=False, disable=None), stage
         self._bar.total = total
         self._bar.update(done - self._bar.n)
 

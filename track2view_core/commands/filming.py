@@ -16,6 +16,7 @@ from ..tracks.placing import place_in_frame
 from ..video import ClipInfo, VideoClip, restore_clip, write_clip
 from ..wan.models import Models, load_models
 from ..wan.rerender import rerender, rerender_notes
+from ..wan.sampler import make_scheduler
 from .console import progress_bars, say
 from .hardware import chosen_device, chosen_dtype
 from .staging import Staging
@@ -34,9 +35,11 @@ class Filming:
     info: ClipInfo
 
 
-def check_move(arguments: argparse.Namespace) -> str:
-    """The move in degrees and scene scales; refuses an unknown preset before any work is done."""
-    return describe_move(arguments.preset, arguments.amount)
+def check_move(arguments: argparse.Namespace) -> None:
+    """Refuse a preset, amount or ease that cannot be before any work is done: a trial on a still camera."""
+    still = CameraPath(torch.eye(4)[None], torch.eye(3)[None], width=1, height=1)
+    options = {"amount": arguments.amount, "ease": arguments.ease, "relative_to": arguments.relative_to}
+    preset_path(arguments.preset, still, scene_scale=1.0, **options)
 
 
 def load(arguments: argparse.Namespace) -> Models:
@@ -47,6 +50,11 @@ def load(arguments: argparse.Namespace) -> Models:
         bundle=arguments.bundle,
         dtype=chosen_dtype(arguments.dtype, device),
         device=device,
+    )
+    sampling = models.bundle.config.sampling
+    steps, shift = (getattr(arguments, name) for name in ("steps", "shift"))
+    make_scheduler(  # refuses numbers that cannot be before the clip is tracked
+        sampling.scheduler, sampling.steps if steps is None else steps, sampling.shift if shift is None else shift
     )
     for role, path in (("model", arguments.model), ("vae", arguments.vae), ("bundle", arguments.bundle)):
         say(role, str(path) if path else "built-in tiny one")
@@ -61,7 +69,7 @@ def working_size(arguments: argparse.Namespace, models: Models) -> tuple[int, in
 
 def target_path(arguments: argparse.Namespace, tracks: PointTracks) -> CameraPath:
     """The target camera along the preset; says what the move came to."""
-    say("move", f"{arguments.preset} {arguments.amount:g}: {check_move(arguments)}")
+    say("move", f"{arguments.preset} {arguments.amount:g}: {describe_move(arguments.preset, arguments.amount)}")
     say(
         "",
         f"one scene scale is {tracks.scene_scale:.4g} units of the tracks, the subject's distance in the first frame",
@@ -102,6 +110,9 @@ def say_coverage(paired: PairedTracks) -> None:
     coverage = paired.coverage()
     lowest = int(coverage.argmin())
     say("coverage", f"tracks reach {coverage.mean():.0%} of the target view, {coverage[lowest]:.0%} in frame {lowest}")
+    blind = int((coverage == 0).sum())
+    if blind:
+        say("", f"in {blind} of {len(coverage)} frames they reach none of it: the new camera looks away there")
 
 
 def write_results(filming: Filming, result: VideoClip, output: Path, staging: Staging) -> None:

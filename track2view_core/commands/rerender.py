@@ -9,7 +9,8 @@ from torch import Tensor
 from ..errors import Track2ViewError
 from ..tracks import PointTracks, load_tracks, save_tracks
 from ..tracks.trackers import KltTracker
-from ..video import ClipInfo, VideoClip, open_stream, prepare_file, read_clip
+from ..video import SIZE_STRIDE, ClipInfo, VideoClip, open_stream, prepare_file, read_clip
+from ..video.arithmetic import square_size
 from .console import progress_bars, say
 from .filming import Filming, check_move, film, load, result_files, target_path, working_size
 from .staging import Staging, check_writable
@@ -47,8 +48,8 @@ def check(arguments: argparse.Namespace) -> None:
 def read(arguments: argparse.Namespace, width: int, height: int) -> tuple[VideoClip, Tensor, ClipInfo]:
     """The clip at the size it is tracked at; its frames as the model takes them, and what preparing them did."""
     stream = open_stream(arguments.input, frames=arguments.frames)
-    small = max(stream.width, stream.height) <= ANALYSIS_SIDE
-    box = None if small else (ANALYSIS_SIDE, ANALYSIS_SIDE)
+    side = max(square_size(stream.width, stream.height, stream.pixel_aspect))
+    box = (max(SIZE_STRIDE, min(side, ANALYSIS_SIDE)),) * 2
     with progress_bars() as progress:
         clip = read_clip(arguments.input, frames=arguments.frames, box=box, progress=progress)
         prepared, info = prepare_file(

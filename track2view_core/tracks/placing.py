@@ -9,6 +9,7 @@ import torch
 from ..cameras import CameraPath
 from ..errors import Track2ViewError
 from ..video import ClipInfo
+from ..video.arithmetic import square_size
 from .pairing import PairedTracks, pair_tracks
 from .types import PointTracks
 
@@ -30,11 +31,12 @@ def place_in_frame(tracks: PointTracks, target_camera: CameraPath, info: ClipInf
             "that both agree."
         )
     camera = tracks.camera
-    height = info.height * camera.width / info.width
+    clip_width, clip_height = square_size(info.width, info.height, info.pixel_aspect)
+    height = clip_height * camera.width / clip_width
     if abs(height - camera.height) > max(1.0, ASPECT_TOLERANCE * height):
         raise Track2ViewError(
-            f"The tracks were made on pictures of {camera.width} x {camera.height} and the clip is {info.width} x "
-            f"{info.height}, another shape; track this clip."
+            f"The tracks were made on pictures of {camera.width} x {camera.height} and the clip is {clip_width} x "
+            f"{clip_height}, another shape; track this clip."
         )
     placed = replace(tracks, camera=camera_in_frame(camera, info))
     return pair_tracks(
