@@ -1,0 +1,272 @@
+"""Cameras and points that best explain what was seen: Levenberg-Marquardt with the points eliminated (Schur).
+
+Model: xy = focal * (R X + t)[:2] / (R X + t)[2] + center. A camera has 7 numbers (rotation, translation, own log focal), and all
+share one log focal; which of them are free is the caller's choice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+Focal = Literal["fixed", "shared", "each"]
+NEAREST = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Cameras:
+    rotation: np.ndarray  # [C, 3, 3] camera_from_world
+    translation: np.ndarray  # [C, 3]
+    focal: np.ndarray  # [C] pixels
+    center: np.ndarray  # [2] pixels
+
+    def __len__(self) -> int:
+        return len(self.rotation)
+
+    def select(self, index: np.ndarray) -> Cameras:
+        return Cameras(self.rotation[index], self.translation[index], self.focal[index], self.center)
+
+    def with_poses(self, index: np.ndarray, other: Cameras) -> Cameras:
+        """These cameras with those at `index` taken from `other`."""
+        rotation, translation, focal = self.rotation.copy(), self.translation.copy(), self.focal.copy()
+        rotation[index], translation[index], focal[index] = other.rotation, other.translation, other.focal
+        return Cameras(rotation, translation, focal, self.center)
+
+    def to_camera(self, camera: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """World points [M, 3] in the axes of cameras [M]."""
+        return np.einsum("mij,mj->mi", self.rotation[camera], points) + self.translation[camera]
+
+    def rays(self, camera: np.ndarray, xy: np.ndarray) -> np.ndarray:
+        """Directions [M, 3] with z = 1, in camera axes, of pixels [M, 2]."""
+        flat = (xy - self.center) / self.focal[camera][:, None]
+        return np.concatenate([flat, np.ones((len(flat), 1))], 1)
+
+    def centers(self) -> np.ndarray:
+        """Camera centres [C, 3] in the world."""
+        return -np.einsum("cij,ci->cj", self.rotation, self.translation)
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """Who saw which point where; sorted by camera, each (camera, point) once."""
+
+    camera: np.ndarray  # [M]
+    point: np.ndarray  # [M]
+    xy: np.ndarray  # [M, 2]
+
+    @staticmethod
+    def of(xy: np.ndarray, seen: np.ndarray) -> Observations:
+        """All that is `seen` [C, N] of `xy` [C, N, 2]."""
+        camera, point = np.nonzero(seen)
+        return Observations(camera, point, xy[camera, point])
+
+
+@dataclass(frozen=True, eq=False)
+class Adjusted:
+    cameras: Cameras
+    points: np.ndarray  # [N, 3]
+    residual: np.ndarray  # [M] pixels
+    focal_deviation: float  # standard deviation of the shared log focal; 0 where it was fixed
+
+
+def residuals(cameras: Cameras, points: np.ndarray, seen: Observations) -> tuple[np.ndarray, np.ndarray]:
+    """Reprojection minus observation [M, 2], and the points in camera axes [M, 3]."""
+    local = cameras.to_camera(seen.camera, points[seen.point])
+    depth = np.maximum(local[:, 2:], NEAREST)
+    return cameras.focal[seen.camera][:, None] * local[:, :2] / depth + cameras.center - seen.xy, local
+
+
+def jacobians(cameras: Cameras, local: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """d xy / d camera [M, 2, 7] (left rotation vector, translation, log focal) and d xy / d point [M, 2, 3]."""
+    focal, inverse = cameras.focal[camera], 1 / np.maximum(local[:, 2], NEAREST)
+    by_local = np.zeros((len(local), 2, 3))
+    by_local[:, 0, 0] = by_local[:, 1, 1] = focal * inverse
+    by_local[:, :, 2] = -(focal * inverse**2)[:, None] * local[:, :2]
+    turned = local - cameras.translation[camera]
+    by_log_focal = (focal * inverse)[:, None] * local[:, :2]
+    by_camera = np.concatenate([-by_local @ cross_matrix(turned), by_local, by_log_focal[:, :, None]], 2)
+    return by_camera, by_local @ cameras.rotation[camera]
+
+
+def cross_matrix(vector: np.ndarray) -> np.ndarray:
+    """[..., 3] -> [..., 3, 3] with cross_matrix(a) @ b = a x b."""
+    out = np.zeros((*vector.shape, 3))
+    x, y, z = vector[..., 0], vector[..., 1], vector[..., 2]
+    out[..., 0, 1], out[..., 0, 2] = -z, y
+    out[..., 1, 0], out[..., 1, 2] = z, -x
+    out[..., 2, 0], out[..., 2, 1] = -y, x
+    return out
+
+
+def rotation_from_vector(vector: np.ndarray) -> np.ndarray:
+    """Rodrigues' formula, [..., 3] -> [..., 3, 3]."""
+    angle = np.linalg.norm(vector, axis=-1)[..., None, None]
+    cross = cross_matrix(vector)
+    return np.eye(3) + np.sinc(angle / np.pi) * cross + 0.5 * np.sinc(angle / (2 * np.pi)) ** 2 * (cross @ cross)
+
+
+def huber_cost(error: np.ndarray, limit: float) -> np.ndarray:
+    return np.where(error < limit, 0.5 * error**2, limit * (error - 0.5 * limit))
+
+
+def huber_weight(error: np.ndarray, limit: float) -> np.ndarray:
+    return limit / np.maximum(error, limit)
+
+
+def bundle_adjust(
+    cameras: Cameras,
+    points: np.ndarray,  # [N, 3]
+    seen: Observations,
+    *,
+    focal: Focal = "shared",
+    translation: bool = True,
+    held: int = 0,
+    expected_focal: float | None = None,
+    huber: float = 0.5,
+    iterations: int = 20,
+    tolerance: float = 2e-6,
+) -> Adjusted:
+    """Refines cameras and points; camera `held` keeps its pose, the overall scale is left to the damping.
+
+    `expected_focal` pulls the focal weakly (a quarter in log), so that it stays put where the motion does not show it.
+    """
+    problem = _Problem(cameras, seen, len(points), focal, translation, held, expected_focal, huber)
+    state = _State(cameras, points)
+    cost, damping = problem.cost(state), 1e-3
+    for _ in range(iterations):
+        system = problem.linearise(state)
+        while True:
+            trial = problem.stepped(state, *system.solve(damping))
+            trial_cost = problem.cost(trial)
+            if trial_cost < cost:
+                break
+            damping *= 4
+            if damping > 1e8:
+                return problem.finished(state, system)
+        change, state, cost = (cost - trial_cost) / max(cost, 1e-12), trial, trial_cost
+        damping = max(damping / 5, 1e-9)
+        if change < tolerance:
+            break
+    return problem.finished(state, problem.linearise(state))
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    cameras: Cameras
+    points: np.ndarray
+
+
+class _Problem:
+    def __init__(self, cameras, seen, count, focal, translation, held, expected_focal, huber) -> None:
+        self.seen, self.count, self.huber = seen, count, huber
+        free = np.zeros((len(cameras), 7), bool)
+        free[:, :3] = True
+        free[:, 3:6] = translation
+        free[:, 6] = focal == "each"
+        free[held] = False
+        self.free = np.append(free.ravel(), focal != "fixed")
+        self.expected_log_focal = None if expected_focal is None else np.log(expected_focal)
+        self.prior = 0.0 if expected_focal is None or focal == "fixed" else 4.0
+        self.held = held
+        self.by_point = np.argsort(seen.point, kind="stable")
+
+    def cost(self, state: _State) -> float:
+        error, _ = residuals(state.cameras, state.points, self.seen)
+        return float(huber_cost(np.linalg.norm(error, axis=1), self.huber).sum() + 0.5 * self.prior * self._pull(state) ** 2)
+
+    def _pull(self, state: _State) -> float:
+        return 0.0 if not self.prior else float(np.log(state.cameras.focal[self.held]) - self.expected_log_focal)
+
+    def linearise(self, state: _State) -> _System:
+        seen, cameras = self.seen, len(state.cameras)
+        error, local = residuals(state.cameras, state.points, seen)
+        weight = huber_weight(np.linalg.norm(error, axis=1), self.huber) * (local[:, 2] > 1e-3)
+        by_camera, by_point = jacobians(state.cameras, local, seen.camera)
+        camera_t = (by_camera * weight[:, None, None]).transpose(0, 2, 1)
+        point_t = (by_point * weight[:, None, None]).transpose(0, 2, 1)
+        by_focal = by_camera[:, :, 6:]
+        size = 7 * cameras + 1
+        hessian = np.zeros((size, size))
+        gradient = np.zeros(size)
+        camera_block = _summed(camera_t @ by_camera, seen.camera, cameras)
+        for c in range(cameras):
+            hessian[7 * c : 7 * c + 7, 7 * c : 7 * c + 7] = camera_block[c]
+        gradient[:-1] = _summed((camera_t @ error[:, :, None])[:, :, 0], seen.camera, cameras).ravel()
+        hessian[:-1, -1] = hessian[-1, :-1] = _summed((camera_t @ by_focal)[:, :, 0], seen.camera, cameras).ravel()
+        hessian[-1, -1] = camera_block[:, 6, 6].sum() + self.prior
+        gradient[-1] = gradient[:-1].reshape(-1, 7)[:, 6].sum() + self.prior * self._pull(state)
+        order = self.by_point
+        point_block = _summed((point_t @ by_point)[order], seen.point[order], self.count)
+        point_gradient = _summed((point_t @ error[:, :, None])[order, :, 0], seen.point[order], self.count)
+        mixed = np.zeros((self.count, size, 3))
+        cross = camera_t @ by_point
+        mixed[:, :-1].reshape(self.count, cameras, 7, 3)[seen.point, seen.camera] = cross
+        mixed[:, -1] = _summed(cross[order, 6], seen.point[order], self.count)
+        free = self.free
+        return _System(hessian[free][:, free], gradient[free], mixed[:, free], point_block, point_gradient)
+
+    def stepped(self, state: _State, camera_step: np.ndarray, point_step: np.ndarray) -> _State:
+        step = np.zeros(len(self.free))
+        step[self.free] = camera_step
+        own, old = step[:-1].reshape(-1, 7), state.cameras
+        cameras = replace(
+            old,
+            rotation=rotation_from_vector(own[:, :3]) @ old.rotation,
+            translation=old.translation + own[:, 3:6],
+            focal=old.focal * np.exp(np.clip(own[:, 6] + step[-1], -1, 1)),
+        )
+        return _State(cameras, state.points + point_step)
+
+    def finished(self, state: _State, system: _System) -> Adjusted:
+        error, _ = residuals(state.cameras, state.points, self.seen)
+        error = np.linalg.norm(error, axis=1)
+        deviation = system.last_deviation(1.5 * float(np.median(error))) if self.free[-1] else 0.0
+        return Adjusted(state.cameras, state.points, error, deviation)
+
+
+@dataclass(frozen=True, eq=False)
+class _System:
+    """Normal equations: cameras [A, A], points in 3 x 3 blocks, and what joins them [N, A, 3]."""
+
+    hessian: np.ndarray
+    gradient: np.ndarray
+    mixed: np.ndarray
+    point_block: np.ndarray
+    point_gradient: np.ndarray
+
+    def _reduced(self, damping: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        diagonal = np.einsum("nii->ni", self.point_block)
+        block = self.point_block + (damping * diagonal + 1e-9)[:, :, None] * np.eye(3)
+        inverse = np.linalg.inv(block)
+        count, size, _ = self.mixed.shape
+        by_inverse = (self.mixed @ inverse).transpose(1, 0, 2).reshape(size, -1)
+        flat = self.mixed.transpose(1, 0, 2).reshape(size, -1)
+        hessian = self.hessian + np.diag(damping * np.diag(self.hessian) + 1e-9)
+        return hessian - by_inverse @ flat.T, self.gradient - by_inverse @ self.point_gradient.ravel(), inverse
+
+    def solve(self, damping: float) -> tuple[np.ndarray, np.ndarray]:
+        hessian, gradient, inverse = self._reduced(damping)
+        camera_step = -np.linalg.lstsq(hessian, gradient, rcond=None)[0] if _singular(hessian) else -np.linalg.solve(hessian, gradient)
+        pushed = self.point_gradient + np.einsum("a,naj->nj", camera_step, self.mixed)
+        return camera_step, -(inverse @ pushed[:, :, None])[:, :, 0]
+
+    def last_deviation(self, noise: float) -> float:
+        """Standard deviation of the last camera parameter for pixel noise of this size."""
+        hessian, _, _ = self._reduced(1e-9)
+        covariance = np.linalg.pinv(hessian, hermitian=True)
+        return float(noise * np.sqrt(max(covariance[-1, -1], 0)))
+
+
+def _singular(matrix: np.ndarray) -> bool:
+    return not np.isfinite(np.linalg.slogdet(matrix)[1])
+
+
+def _summed(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+    """Sums of rows by their group; `group` is sorted, a group without rows gets 0."""
+    out = np.zeros((groups, *values.shape[1:]))
+    if len(values):
+        start = np.flatnonzero(np.r_[True, np.diff(group) > 0])
+        out[group[start]] = np.add.reduceat(values, start, axis=0)
+    return out

@@ -1,0 +1,147 @@
+"""Depth for what parallax cannot give: depth maps aligned in inverse depth, and the ground ramp where there are none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+TRIALS = 200
+AGREES = 0.1
+"""Measured and expected inverse depth agree when they differ by less than this share."""
+FEWEST_ANCHORS = 8
+FLAT_SPREAD = 0.15
+"""With anchors in so narrow a range of inverse depth (relative) only the scale is fitted."""
+NEAREST_OF_FARTHEST = 0.02
+HORIZON, FAR_INVERSE = 0.4, 0.25
+"""The ground ramp: inverse depth is FAR_INVERSE above this share of the height and grows to 1 at the bottom."""
+
+
+@dataclass(frozen=True, eq=False)
+class DepthAlignment:
+    """inverse depth = scale * map's inverse depth + shift, frame by frame."""
+
+    scale: np.ndarray  # [T]
+    shift: np.ndarray  # [T]
+
+    def inverse(self, measured: np.ndarray) -> np.ndarray:
+        """Aligned inverse depth [T, N], kept positive, of the map's inverse depth [T, N]; NaN stays NaN."""
+        aligned = self.scale[:, None] * measured + self.shift[:, None]
+        known = aligned[np.isfinite(aligned) & (aligned > 0)]
+        floor = NEAREST_OF_FARTHEST * float(np.median(known)) if len(known) else 1e-6
+        return np.maximum(aligned, floor)
+
+
+def sample_inverse_depth(
+    depth: np.ndarray,  # [T, h, w], any resolution; what is not finite or not positive is unknown
+    xy: np.ndarray,  # [T, N, 2] pixels of a width x height picture
+    seen: np.ndarray,  # [T, N] bool
+    width: float,
+    height: float,
+) -> np.ndarray:
+    """The map's inverse depth [T, N] at the nearest of its pixels; NaN where unseen or unknown."""
+    _, rows, columns = depth.shape
+    column = np.clip((xy[..., 0] * columns / width).astype(int), 0, columns - 1)
+    row = np.clip((xy[..., 1] * rows / height).astype(int), 0, rows - 1)
+    value = depth[np.arange(len(depth))[:, None], row, column].astype(np.float64)
+    known = seen & np.isfinite(value) & (value > 0)
+    return np.where(known, 1 / np.where(known, value, 1), np.nan)
+
+
+def fit_inverse_depth(measured: np.ndarray, expected: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """(scale, shift) with expected = scale * measured + shift for inverse depths [n], robust to a third of outliers.
+
+    The noise is in the map, so `measured` is regressed on `expected` and the line turned round.
+    """
+    ratio = float(np.median(expected / measured))
+    low, high = np.quantile(expected, [0.1, 0.9])
+    if len(measured) < FEWEST_ANCHORS or high - low < FLAT_SPREAD * abs(np.median(expected)):
+        return ratio, 0.0
+    pairs = np.random.default_rng(seed).integers(0, len(measured), (TRIALS, 2))
+    a, b = pairs.T
+    run = expected[b] - expected[a]
+    apart = np.abs(run) > 0.2 * (high - low)
+    slope = (measured[b] - measured[a])[apart] / run[apart]
+    start = measured[a][apart] - slope * expected[a][apart]
+    slope, start = np.append(slope, 1 / ratio), np.append(start, 0.0)
+    agrees = np.abs(slope[:, None] * expected + start[:, None] - measured) < AGREES * measured
+    agrees[slope <= 0.1 / ratio] = False
+    best = agrees.sum(1).argmax()
+    line, inlier = np.array([slope[best], start[best]]), agrees[best]
+    design = np.stack([expected, np.ones_like(expected)], 1)
+    for _ in range(10):
+        error = (design @ line - measured) / measured
+        width = max(1.5 * float(np.median(np.abs(error[inlier]))), 1e-9) if inlier.any() else AGREES
+        weight = np.sqrt(1 / (1 + (error / width) ** 2)) * (np.abs(error) < 3 * AGREES) / measured
+        line = np.linalg.lstsq(design * weight[:, None], measured * weight, rcond=None)[0]
+        inlier = np.abs(error) < 2 * AGREES
+    if not line[0] > 0.1 / ratio:
+        return ratio, 0.0
+    return float(1 / line[0]), float(-line[1] / line[0])
+
+
+def align_to_points(measured: np.ndarray, expected: np.ndarray, *, one_for_all: bool = False) -> DepthAlignment:
+    """Fits the map's inverse depth [T, N] to that of solved points [T, N]; NaN where either is unknown.
+
+    Frames with too few points take the fit of the frames around them; `one_for_all` fits the clip as a whole.
+    """
+    frames = len(measured)
+    known = np.isfinite(measured) & np.isfinite(expected) & (expected > 0)
+    if one_for_all or not (known.sum(1) >= FEWEST_ANCHORS).any():
+        fit = fit_inverse_depth(measured[known], expected[known]) if known.any() else (1.0, 0.0)
+        return DepthAlignment(np.full(frames, fit[0]), np.full(frames, fit[1]))
+    solid = np.flatnonzero(known.sum(1) >= FEWEST_ANCHORS)
+    fits = np.array([fit_inverse_depth(measured[t, known[t]], expected[t, known[t]]) for t in solid])
+    each = np.arange(frames)
+    return DepthAlignment(np.interp(each, solid, fits[:, 0]), np.interp(each, solid, fits[:, 1]))
+
+
+def align_to_each_other(measured: np.ndarray, stretch: np.ndarray, standing: np.ndarray) -> tuple[DepthAlignment, np.ndarray]:
+    """Makes the maps of a camera that does not travel agree about the standing points.
+
+    Args:
+        measured: the maps' inverse depth [T, N], NaN where unknown.
+        stretch: length of the viewing ray with z = 1, [T, N]: distance = stretch / inverse depth.
+        standing: [N] bool.
+
+    Returns:
+        the alignment, in the units of the first frame's map, and the points' inverse distance [N], NaN where never known.
+    """
+    alignment = DepthAlignment(np.ones(len(measured)), np.zeros(len(measured)))
+    anchors = np.where(standing, measured, np.nan)
+    for _ in range(3):
+        distance = nan_median(alignment.inverse(anchors) / stretch)
+        alignment = align_to_points(anchors, distance * stretch)
+        alignment = DepthAlignment(alignment.scale / alignment.scale[0], alignment.shift / alignment.scale[0])
+    return alignment, nan_median(alignment.inverse(measured) / stretch)
+
+
+def ramp_inverse_depth(row: np.ndarray, height: float) -> np.ndarray:
+    """A guess without any depth source: far above the horizon, nearer towards the bottom edge."""
+    share = np.clip((row / height - HORIZON) / (1 - HORIZON), 0, 1)
+    return FAR_INVERSE + (1 - FAR_INVERSE) * share
+
+
+def smoothed(inverse: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Inverse depth [T, N] of moving points, gaps filled along time and noise averaged over five frames."""
+    out = inverse.copy()
+    for n in range(inverse.shape[1]):
+        frames = np.flatnonzero(known[:, n])
+        valid = frames[np.isfinite(inverse[frames, n])]
+        if not len(valid):
+            continue
+        values = np.interp(frames, valid, inverse[valid, n])
+        if len(values) >= 5:
+            windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, 2, mode="edge"), 5)
+            values = np.median(windows, axis=1)
+            values = np.lib.stride_tricks.sliding_window_view(np.pad(values, 2, mode="edge"), 5).mean(1)
+        out[frames, n] = values
+    return out
+
+
+def nan_median(values: np.ndarray) -> np.ndarray:
+    """Median over the first axis of what is known; NaN where nothing is, without a warning."""
+    known = np.isfinite(values).any(0)
+    out = np.full(values.shape[1], np.nan)
+    out[known] = np.nanmedian(values[:, known], axis=0)
+    return out

@@ -1,0 +1,206 @@
+"""From followed pixels and a solved camera to world points: standing ones once for all frames, moving ones frame by frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from .bundle_adjustment import Cameras, Observations
+from .depth import (
+    DepthAlignment,
+    align_to_each_other,
+    align_to_points,
+    nan_median,
+    ramp_inverse_depth,
+    smoothed,
+)
+from .flow import PixelTracks
+from .structure import refine_points, triangulate
+
+STANDS, MOVES = 1.5, 2.5
+"""Root mean square residual, in limits, up to which a point stands and from which on it moves; between, it is dropped."""
+SHORTEST_MOVER = 4
+DEPTH_KNOWN = 0.12
+FAR, FARTHEST = 3.0, 20.0
+"""In median depths: from where on an uncertain depth does no harm, and the largest depth that is handed out."""
+MAP_DISAGREES = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class Lifted:
+    positions: np.ndarray  # [T, N, 3] world, finite everywhere
+    moving: np.ndarray  # [N] bool
+    error: np.ndarray  # [N] pixels
+    kept: np.ndarray  # [N] bool
+    guessed: np.ndarray  # [N] bool: the depth is the ground ramp's
+
+
+def lift_turning(
+    flow: PixelTracks,
+    cameras: Cameras,
+    measured: np.ndarray | None,  # [T, N] inverse depth of the maps
+    *,
+    limit: float,
+    height: float,
+) -> Lifted:
+    """Points before a camera that stands or only turns; all depth comes from the maps or the ramp."""
+    frames, count = flow.seen.shape
+    rays, bearing = _bearings(flow, cameras)
+    stretch = np.linalg.norm(rays, axis=2)
+    local = np.einsum("tij,nj->tni", cameras.rotation, bearing)
+    placed = cameras.focal[:, None, None] * local[..., :2] / np.maximum(local[..., 2:], 1e-6) + cameras.center
+    error = _root_mean_square(np.linalg.norm(placed - flow.xy, axis=2), flow.seen)
+    standing = error < STANDS * limit
+    guessed = np.zeros(count, bool)
+    if measured is None:
+        elevation = local[..., 1] / np.maximum(np.hypot(local[..., 0], local[..., 2]), 1e-6)
+        first = bearing[:, 1] / np.maximum(np.hypot(bearing[:, 0], bearing[:, 2]), 1e-6)
+        row = cameras.center[1] + cameras.focal[0] * first
+        inverse_distance = ramp_inverse_depth(row, height)
+        turned = np.einsum("tji,tnj->tni", cameras.rotation, rays)
+        elevation = turned[..., 1] / np.maximum(np.hypot(turned[..., 0], turned[..., 2]), 1e-6)
+        inverse = ramp_inverse_depth(cameras.center[1] + cameras.focal[0] * elevation, height) * stretch
+        guessed[:] = True
+    else:
+        alignment, inverse_distance = align_to_each_other(measured, stretch, standing)
+        inverse = alignment.inverse(measured)
+        unknown = ~np.isfinite(inverse_distance)
+        inverse_distance[unknown] = 0.5 * np.nanmin(inverse_distance) if (~unknown).any() else 1.0
+    positions = np.broadcast_to(bearing / inverse_distance[:, None], (frames, count, 3)).copy()
+    moving = ~standing & (flow.seen.sum(0) >= min(SHORTEST_MOVER, frames))
+    _place_movers(positions, moving, flow, cameras, rays, inverse)
+    return Lifted(positions, moving, error, standing | moving, guessed)
+
+
+def lift_travelling(
+    flow: PixelTracks,
+    cameras: Cameras,
+    registered: np.ndarray,  # [T] bool
+    measured: np.ndarray | None,
+    *,
+    limit: float,
+    height: float,
+) -> Lifted:
+    """Points before a travelling camera: parallax gives the depth of standing ones, maps or ramp that of moving ones."""
+    frames, count = flow.seen.shape
+    rays, _ = _bearings(flow, cameras)
+    usable = flow.seen & registered[:, None]
+    seen = Observations.of(flow.xy, usable)
+    found = refine_points(cameras, triangulate(cameras, seen, count), seen, huber=0.5 * limit)
+    depth = np.einsum("tj,nj->tn", cameras.rotation[:, 2], found.points) + cameras.translation[:, 2:]
+    good = (found.views >= 2) & (found.middle < STANDS * limit)
+    certain = good & (0.5 * limit * found.depth_deviation < DEPTH_KNOWN)
+    typical = float(np.median(depth[usable & certain])) if certain.any() else 1.0
+    first = np.where(flow.seen.any(0), flow.seen.argmax(0), 0)
+    far = good & ~certain & (depth[first, np.arange(count)] > FAR * typical)
+    moving = (found.middle > MOVES * limit) & (found.views >= min(SHORTEST_MOVER, frames))
+    expected = np.where(usable & certain & (depth > 0), 1 / np.maximum(depth, 1e-9), np.nan)
+    guessed = np.zeros(count, bool)
+    points = found.points.copy()
+    if measured is None:
+        ramp = ramp_inverse_depth(flow.xy[..., 1], height)
+        inverse = align_to_points(ramp, expected, one_for_all=True).inverse(ramp)
+        guessed = moving.copy()
+        kept = certain | far | moving
+    else:
+        alignment = align_to_points(measured, expected)
+        inverse = alignment.inverse(measured)
+        moving |= _contradicted(inverse, expected, certain) & (found.views >= min(SHORTEST_MOVER, frames))
+        by_map = good & ~certain & ~moving & np.isfinite(inverse).any(0)
+        points[by_map] = _along_rays(inverse, rays, cameras, flow.seen)[by_map]
+        kept = certain | far | moving | by_map
+    points = _clamped(points, cameras, first, FARTHEST * typical)
+    positions = np.broadcast_to(points, (frames, count, 3)).copy()
+    _place_movers(positions, moving, flow, cameras, rays, inverse)
+    return Lifted(positions, moving, found.middle, kept, guessed)
+
+
+def _bearings(flow: PixelTracks, cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
+    """Viewing rays with z = 1 in camera axes [T, N, 3], and each point's mean unit bearing in world axes [N, 3]."""
+    flat = (flow.xy - cameras.center) / cameras.focal[:, None, None]
+    rays = np.concatenate([flat, np.ones((*flat.shape[:2], 1))], 2)
+    unit = rays / np.linalg.norm(rays, axis=2, keepdims=True)
+    total = np.einsum("tji,tnj,tn->ni", cameras.rotation, unit, flow.seen.astype(float))
+    return rays, total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
+
+
+def _place_movers(
+    positions: np.ndarray, moving: np.ndarray, flow: PixelTracks, cameras: Cameras, rays: np.ndarray, inverse: np.ndarray
+) -> None:
+    """Writes the path of every moving point: unprojected where it was followed, carried along with its neighbours elsewhere."""
+    index = np.flatnonzero(moving)
+    if not len(index):
+        return
+    life = flow.seen[:, index]
+    depth_inverse = smoothed(inverse[:, index], life)
+    fallback = float(np.nanmedian(depth_inverse[life])) if np.isfinite(depth_inverse[life]).any() else 1.0
+    depth_inverse = np.where(np.isfinite(depth_inverse), depth_inverse, fallback)
+    local = rays[:, index] / depth_inverse[..., None] - cameras.translation[:, None]
+    path = np.einsum("tji,tnj->tni", cameras.rotation, local)
+    positions[:, index] = carried(path, life)
+
+
+def carried(path: np.ndarray, life: np.ndarray) -> np.ndarray:
+    """Moving points [T, N, 3] beyond their life [T, N]: they go on with the living movers nearest to them, or wait.
+
+    Before its first and after its last frame a point takes the step that its three nearest living neighbours take.
+    """
+    path, frames = path.copy(), len(path)
+    for order in (range(frames - 1), range(frames - 1, 0, -1)):
+        step = 1 if order.step > 0 else -1
+        known = life.copy()
+        for t in order:
+            known[t] |= known[t - step] if 0 <= t - step < frames else False
+            gone = known[t] & ~life[t + step] & _past_life(life, t + step, step)
+            guides = np.flatnonzero(life[t] & life[t + step])
+            path[t + step, gone] = path[t, gone]
+            if gone.any() and len(guides):
+                near = min(3, len(guides))
+                distance, guide = cKDTree(path[t, guides]).query(path[t, gone], k=near)
+                distance, guide = distance.reshape(-1, near), guide.reshape(-1, near)
+                reach = 0.15 * np.linalg.norm(path[t, gone], axis=1, keepdims=True)
+                weight = (distance < reach).astype(float)
+                motion = path[t + step, guides] - path[t, guides]
+                share = weight / np.maximum(weight.sum(1, keepdims=True), 1)
+                path[t + step, gone] += np.einsum("nk,nkd->nd", share, motion[guide])
+    return path
+
+
+def _past_life(life: np.ndarray, t: int, step: int) -> np.ndarray:
+    """Which points have no living frame from `t` on in this direction."""
+    rest = life[t:] if step > 0 else life[: t + 1]
+    return ~rest.any(0)
+
+
+def _contradicted(inverse: np.ndarray, expected: np.ndarray, certain: np.ndarray) -> np.ndarray:
+    """Points whose parallax depth the aligned maps deny: they move along with the parallax. None where the maps are poor."""
+    off = np.abs(np.log(nan_median(inverse / np.where(np.isfinite(expected), expected, np.nan))))
+    known = np.isfinite(off) & certain
+    if known.sum() < 20 or np.median(off[known]) > 0.4 * MAP_DISAGREES:
+        return np.zeros(len(certain), bool)
+    return known & (off > MAP_DISAGREES)
+
+
+def _along_rays(inverse: np.ndarray, rays: np.ndarray, cameras: Cameras, seen: np.ndarray) -> np.ndarray:
+    """World points [N, 3]: the median over frames of the aligned maps' unprojections."""
+    local = rays / inverse[..., None] - cameras.translation[:, None]
+    world = np.einsum("tji,tnj->tni", cameras.rotation, local)
+    world[~seen] = np.nan
+    return np.stack([nan_median(world[..., axis]) for axis in range(3)], 1)
+
+
+def _clamped(points: np.ndarray, cameras: Cameras, first: np.ndarray, farthest: float) -> np.ndarray:
+    """Points pulled along their first viewing ray to at most `farthest` from that camera."""
+    origin = cameras.centers()[first]
+    offset = np.where(np.isfinite(points), points, 0) - origin
+    length = np.linalg.norm(offset, axis=1, keepdims=True)
+    return origin + offset * np.minimum(1, farthest / np.maximum(length, 1e-12))
+
+
+def _root_mean_square(error: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    return np.sqrt((error**2 * seen).sum(0) / np.maximum(seen.sum(0), 1))
+
+
+__all__ = ["DepthAlignment", "Lifted", "carried", "lift_travelling", "lift_turning"]

@@ -1,0 +1,209 @@
+"""The path of a travelling camera from followed points: two views, then one camera after another, then all together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .bundle_adjustment import Cameras, Observations, bundle_adjust
+from .flow import PixelTracks
+from .rotation_solver import robust_rotation
+from .structure import refine_poses, refine_points, resect, triangulate, two_view_start
+
+MOST_KEYFRAMES = 32
+MOST_POINTS = 700
+FEWEST_POINTS = 12
+FEWEST_VIEWS = 3
+KNOWN_DEPTH = 0.2
+"""A point joins the solve when half a pixel of noise leaves its depth known to this share."""
+
+
+@dataclass(frozen=True, eq=False)
+class Travelled:
+    cameras: Cameras
+    registered: np.ndarray  # [T] bool; the other frames hold an interpolated or neighbouring pose
+    residual: float  # median, pixels
+    points: int
+    focal_deviation: float
+
+
+def reconstruct(
+    flow: PixelTracks,
+    center: np.ndarray,
+    *,
+    focal: float,
+    focal_known: bool,
+    limit: float,
+    step: Callable[[], None] = lambda: None,
+) -> Travelled | None:
+    """Solves the clip; None where no pair of frames shows enough parallax. `limit`: pixels a good point may err."""
+    frames = len(flow.xy)
+    keyframes = np.unique(np.linspace(0, frames - 1, min(frames, MOST_KEYFRAMES)).round().astype(int))
+    enough = flow.seen[keyframes].sum(0) >= min(FEWEST_VIEWS, len(keyframes))
+    work = _Reconstruction(flow.xy[np.ix_(keyframes, enough)], flow.seen[np.ix_(keyframes, enough)], center, focal, limit)
+    if not work.begin():
+        return None
+    work.grow(focal_known, step)
+    work.settle(focal_known, step)
+    return _all_frames(flow, keyframes, np.flatnonzero(enough), work)
+
+
+class _Reconstruction:
+    """The state of one solve over the keyframes."""
+
+    def __init__(self, xy: np.ndarray, seen: np.ndarray, center: np.ndarray, focal: float, limit: float) -> None:
+        frames, count = seen.shape
+        self.xy, self.seen, self.guess, self.limit = xy, seen, focal, limit
+        self.cameras = Cameras(np.tile(np.eye(3), (frames, 1, 1)), np.zeros((frames, 3)), np.full(frames, focal), center)
+        self.known = np.zeros(frames, bool)
+        self.points = np.zeros((count, 3))
+        self.good = np.zeros(count, bool)
+        self.held = 0
+        self.residual = 0.0
+        self.focal_deviation = 0.0
+
+    def begin(self) -> bool:
+        """Two cameras from the pair of frames that shows most parallax over most points."""
+        best = None
+        for first, second, shared in self._pairs():
+            a, b = self.xy[first, shared], self.xy[second, shared]
+            parallax = _parallax(a, b, self.cameras, self.limit)
+            if parallax < 1.5 * self.limit:
+                continue
+            found = two_view_start(a, b, float(self.cameras.focal[0]), self.cameras.center, self.limit)
+            if found is None or found[2].sum() < FEWEST_POINTS:
+                continue
+            score = min(parallax, 60 * self.limit) * found[2].sum()
+            if best is None or score > best[0]:
+                best = (score, first, second, shared, found)
+        if best is None:
+            return False
+        _, first, second, shared, (rotation, translation, inlier) = best
+        self.held = first
+        self.cameras.rotation[second], self.cameras.translation[second] = rotation, translation
+        self.known[[first, second]] = True
+        self._triangulate(shared[inlier], 4 * self.limit)
+        if self.good.sum() < FEWEST_POINTS:
+            return False
+        self._adjust("fixed", 8, 1e-4)
+        return True
+
+    def _pairs(self):
+        """(first, second, shared points), with the first near the start, the middle and two thirds."""
+        frames = len(self.seen)
+        for first in sorted({0, frames // 3, 2 * frames // 3}):
+            for second in range(first + 1, frames):
+                shared = np.flatnonzero(self.seen[first] & self.seen[second])
+                if len(shared) < max(FEWEST_POINTS + 4, 0.25 * self.seen[first].sum()):
+                    break
+                if second - first >= min(3, frames - 1) and (second - first) % max(1, frames // 12) == 0:
+                    yield first, second, shared
+
+    def grow(self, focal_known: bool, step: Callable[[], None]) -> None:
+        """Adds the other cameras, nearest in time first."""
+        added, failed = 0, set()
+        while True:
+            waiting = [t for t in np.flatnonzero(~self.known) if t not in failed]
+            if not waiting:
+                return
+            known = np.flatnonzero(self.known)
+            t = min(waiting, key=lambda k: np.abs(known - k).min())
+            near = known[np.abs(known - t).argmin()]
+            usable = np.flatnonzero(self.good & self.seen[t])
+            pose = None
+            if len(usable) >= FEWEST_POINTS:
+                pose = resect(
+                    self.points[usable], self.xy[t, usable], float(self.cameras.focal[t]), self.cameras.center,
+                    (self.cameras.rotation[near], self.cameras.translation[near]), 3 * self.limit,
+                )  # fmt: skip
+            if pose is None:
+                failed.add(t)
+                continue
+            self.cameras.rotation[t], self.cameras.translation[t] = pose
+            self.known[t] = True
+            added += 1
+            failed.clear()
+            step()
+            if added % 4 == 0:
+                self._triangulate(None, 2.5 * self.limit)
+            if added % 8 == 0:
+                self._adjust("fixed" if focal_known else "shared", 6, 1e-4)
+                self._triangulate(None, 2.5 * self.limit)
+
+    def settle(self, focal_known: bool, step: Callable[[], None]) -> None:
+        """Everything together; the focal only converges in the last, tight rounds over points that fit well."""
+        focal = "fixed" if focal_known else "shared"
+        for reach in (4.0, 2.5, 2.0):
+            self._triangulate(None, reach * self.limit)
+            self._adjust(focal, 8, 1e-5)
+            step()
+        for _ in range(2):
+            self._adjust(focal, 60, 1e-8, huber=0.3)
+            self._triangulate(None, self.limit)
+            step()
+
+    def _triangulate(self, which: np.ndarray | None, reach: float) -> None:
+        frames = np.flatnonzero(self.known)
+        if which is None:
+            which = np.flatnonzero(self.seen[frames].sum(0) >= 2)
+        seen = Observations.of(self.xy[np.ix_(frames, which)], self.seen[np.ix_(frames, which)])
+        cameras = self.cameras.select(frames)
+        found = refine_points(cameras, triangulate(cameras, seen, len(which)), seen, huber=0.5 * self.limit, rounds=2)
+        self.good[:] = False
+        self.points[which] = found.points
+        self.good[which] = (found.worst < reach) & (0.5 * self.limit * found.depth_deviation < KNOWN_DEPTH) & (found.views >= 2)
+
+    def _adjust(self, focal: str, iterations: int, tolerance: float, huber: float = 0.5) -> None:
+        frames, chosen = np.flatnonzero(self.known), np.flatnonzero(self.good)
+        if len(chosen) < FEWEST_POINTS:
+            return
+        if len(chosen) > MOST_POINTS:
+            longest = np.argsort(-self.seen[np.ix_(frames, chosen)].sum(0), kind="stable")
+            spread = np.random.default_rng(0).permutation(longest[: 2 * MOST_POINTS])[:MOST_POINTS]
+            chosen = chosen[np.sort(spread)]
+        seen = Observations.of(self.xy[np.ix_(frames, chosen)], self.seen[np.ix_(frames, chosen)])
+        adjusted = bundle_adjust(
+            self.cameras.select(frames), self.points[chosen], seen, focal=focal, held=int(np.searchsorted(frames, self.held)),
+            expected_focal=self.guess, huber=huber * self.limit, iterations=iterations, tolerance=tolerance,
+        )  # fmt: skip
+        self.cameras = self.cameras.with_poses(frames, adjusted.cameras)
+        self.cameras.focal[:] = adjusted.cameras.focal[0]
+        self.points[chosen] = adjusted.points
+        self.residual = float(np.median(adjusted.residual))
+        self.focal_deviation = adjusted.focal_deviation
+
+
+def _parallax(start: np.ndarray, end: np.ndarray, cameras: Cameras, limit: float) -> float:
+    """Median pixels by which points leave the best pure turn."""
+    index = np.zeros(len(start), int)
+    a, b = cameras.rays(index, start), cameras.rays(index, end)
+    a, b = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (a, b))
+    rotation, _ = robust_rotation(a, b, 2 * limit / float(cameras.focal[0]))
+    return float(np.median(np.linalg.norm(a @ rotation.T - b, axis=1)) * cameras.focal[0])
+
+
+def _all_frames(flow: PixelTracks, keyframes: np.ndarray, columns: np.ndarray, work: _Reconstruction) -> Travelled:
+    """Poses of the frames between the keyframes, each refined against the solved points."""
+    solved = keyframes[work.known]
+    nearest = np.abs(np.arange(len(flow.xy))[:, None] - solved).argmin(1)
+    cameras = work.cameras.select(np.flatnonzero(work.known)[nearest])
+    registered = np.isin(np.arange(len(flow.xy)), solved)
+    good = columns[work.good]
+    if not registered.all() and len(good):
+        points = work.points[work.good]
+        for t in np.flatnonzero(~registered):
+            usable = flow.seen[t, good]
+            if usable.sum() < FEWEST_POINTS:
+                continue
+            near = (cameras.rotation[t].copy(), cameras.translation[t].copy())
+            pose = resect(points[usable], flow.xy[t, good[usable]], float(cameras.focal[t]), cameras.center, near, 3 * work.limit)
+            if pose is not None:
+                cameras.rotation[t], cameras.translation[t] = pose
+                registered[t] = True
+        rest = np.flatnonzero(registered & ~np.isin(np.arange(len(flow.xy)), solved))
+        if len(rest):
+            seen = Observations.of(flow.xy[np.ix_(rest, good)], flow.seen[np.ix_(rest, good)])
+            cameras = cameras.with_poses(rest, refine_poses(cameras.select(rest), points, seen, huber=0.3 * work.limit))
+    return Travelled(cameras, registered, work.residual, len(good), work.focal_deviation)

@@ -1,0 +1,192 @@
+"""One shot of a clip solved: its motion class, its camera and its points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import Track2ViewError
+from .bundle_adjustment import Cameras
+from .depth import sample_inverse_depth
+from .flow import PixelTracks
+from .lifting import Lifted, lift_travelling, lift_turning
+from .motion_class import FEWEST_SHARED, Motion, classify, still_limit
+from .reconstruction import Travelled, reconstruct
+from .rotation_solver import Turned, solve_rotation
+
+FEWEST_TRACKS = 24
+"""With fewer points a frame (median) the motion cannot be told."""
+SPARSE_TRACKS = 80
+TURN_EXPLAINS = 0.5
+"""A pure turn must bring this share of the points to their places, else the camera is taken to travel."""
+UNSURE_FOCAL = 0.03
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What is known before solving, in working pixels."""
+
+    width: float
+    height: float
+    focal: float
+    focal_known: bool
+    motion: str  # "auto" or a Motion
+    depth: np.ndarray | None  # [T, h, w] of this shot
+    given: Cameras | None  # a camera path that the user gave
+
+    @property
+    def center(self) -> np.ndarray:
+        return np.array([self.width / 2, self.height / 2])
+
+    @property
+    def limit(self) -> float:
+        """Pixels that a good point may err."""
+        return max(1.0, 0.0012 * max(self.width, self.height))
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    motion: Motion
+    cameras: Cameras  # frame 0 is the identity
+    lifted: Lifted
+    notes: tuple[str, ...]
+
+
+def solve_shot(flow: PixelTracks, setup: Setup, step: Callable[[], None]) -> Shot:
+    """Motion class, camera, points. Raises Track2ViewError only where motion is "auto" and there is too little to see."""
+    notes: list[str] = []
+    if setup.given is not None:
+        cameras, registered, motion = setup.given, np.ones(len(flow.xy), bool), _motion_of(setup.given)
+        notes.append(f"camera path given, motion {motion}")
+    else:
+        motion, cameras, registered = _solve_camera(flow, setup, notes, step)
+    cameras = _from_first(cameras)
+    measured = None
+    if setup.depth is not None:
+        measured = sample_inverse_depth(setup.depth, flow.xy, flow.seen, setup.width, setup.height)
+        if not np.isfinite(measured).any():
+            measured = None
+            notes.append("WARNING: the depth maps hold no positive finite depth at any tracked point and were not used")
+    known = {"limit": setup.limit, "height": setup.height}
+    if motion == "general":
+        lifted = lift_travelling(flow, cameras, registered, measured, **known)
+        if setup.given is None:
+            cameras, lifted = _in_units(cameras, lifted, flow, measured)
+    else:
+        lifted = lift_turning(flow, cameras, measured, **known)
+    return Shot(motion, cameras, lifted, tuple(notes))
+
+
+def _solve_camera(
+    flow: PixelTracks, setup: Setup, notes: list[str], step: Callable[[], None]
+) -> tuple[Motion, Cameras, np.ndarray]:
+    frames = len(flow.xy)
+    everywhere = np.ones(frames, bool)
+    typical = float(np.median(flow.seen.sum(1)))
+    if frames > 1 and typical < SPARSE_TRACKS:
+        notes.append(f"WARNING: only {typical:.0f} points a frame could be followed; the result is less certain")
+    motion = _motion(flow, setup, typical)
+    chosen = "set by hand" if setup.motion != "auto" else "found"
+    if motion != "static":
+        turned = None
+        if motion == "rotation":
+            turned = _turn(flow, setup)
+            if setup.motion == "auto" and turned.inliers < TURN_EXPLAINS:
+                motion = "general"
+        if motion == "general":
+            travelled = reconstruct(
+                flow, setup.center, focal=setup.focal, focal_known=setup.focal_known, limit=setup.limit, step=step
+            )
+            if travelled is not None and travelled.registered.mean() >= 0.3:
+                notes.append(f"motion general ({chosen})")
+                _describe_travel(travelled, setup, notes)
+                return "general", travelled.cameras, travelled.registered
+            notes.append("WARNING: too little parallax to solve a travelling camera, so it was solved as one that only turns")
+            turned = turned or _turn(flow, setup)
+        if turned is not None and turned.inliers > 0.3:
+            notes.append(f"motion rotation ({chosen if motion == 'rotation' else 'instead'})")
+            _describe_turn(turned, setup, notes)
+            return "rotation", turned.cameras, everywhere
+        notes.append("WARNING: the camera could not be solved, so it was taken to stand still")
+    notes.append(f"motion static ({chosen if motion == 'static' else 'instead'})")
+    identity = Cameras(np.tile(np.eye(3), (frames, 1, 1)), np.zeros((frames, 3)), np.full(frames, setup.focal), setup.center)
+    return "static", identity, everywhere
+
+
+def _motion(flow: PixelTracks, setup: Setup, typical: float) -> Motion:
+    if setup.motion != "auto":
+        return setup.motion  # type: ignore[return-value]
+    if len(flow.xy) == 1:
+        return "static"
+    evidence = classify(flow, setup.width, setup.height)
+    if typical < FEWEST_TRACKS or evidence.compared == 0:
+        raise Track2ViewError(
+            f"only {typical:.0f} points a frame could be followed through this clip, too few to tell how the camera moves (about "
+            f"{max(FEWEST_TRACKS, FEWEST_SHARED)} are needed); set motion to static, rotation or general instead of auto"
+        )
+    return evidence.motion
+
+
+def _turn(flow: PixelTracks, setup: Setup) -> Turned:
+    return solve_rotation(
+        flow, setup.center, focal=setup.focal, focal_known=setup.focal_known, limit=still_limit(setup.width)
+    )
+
+
+def _motion_of(cameras: Cameras) -> Motion:
+    centers = cameras.centers()
+    if np.abs(centers - centers[0]).max() > 1e-6:
+        return "general"
+    return "static" if np.abs(cameras.rotation - cameras.rotation[0]).max() < 1e-9 else "rotation"
+
+
+def _describe_travel(travelled: Travelled, setup: Setup, notes: list[str]) -> None:
+    notes.append(f"camera solved from {travelled.points} points, median error {travelled.residual:.2f} px")
+    lost = int((~travelled.registered).sum())
+    if lost:
+        notes.append(f"WARNING: {lost} frames could not be placed and hold the nearest solved pose")
+    _describe_focal(float(travelled.cameras.focal[0]), travelled.focal_deviation, setup, notes)
+
+
+def _describe_turn(turned: Turned, setup: Setup, notes: list[str]) -> None:
+    notes.append(f"turn solved, median error {turned.residual:.2f} px")
+    if turned.zoom > 1.02:
+        notes.append(f"the lens zooms: focal length {turned.cameras.focal[0]:.0f} to {turned.cameras.focal[-1]:.0f} px of {setup.width:.0f}")
+    else:
+        _describe_focal(float(turned.cameras.focal[0]), turned.focal_deviation, setup, notes)
+
+
+def _describe_focal(focal: float, deviation: float, setup: Setup, notes: list[str]) -> None:
+    fov = np.degrees(2 * np.arctan(0.5 * setup.width / focal))
+    if setup.focal_known:
+        return
+    notes.append(f"field of view {fov:.1f} degrees found (+-{100 * deviation:.1f} % of the focal length)")
+    if deviation > UNSURE_FOCAL:
+        notes.append("WARNING: this motion hardly shows the field of view; give fov_degrees if you know it")
+
+
+def _from_first(cameras: Cameras) -> Cameras:
+    """The same cameras in a world whose origin is camera 0."""
+    rotation = cameras.rotation @ cameras.rotation[0].T
+    translation = cameras.translation - np.einsum("tij,j->ti", rotation, cameras.translation[0])
+    rotation[0], translation[0] = np.eye(3), 0
+    return Cameras(rotation, translation, cameras.focal, cameras.center)
+
+
+def _in_units(cameras: Cameras, lifted: Lifted, flow: PixelTracks, measured: np.ndarray | None) -> tuple[Cameras, Lifted]:
+    """The reconstruction in the units of the depth maps, or with the points of the first frame at median depth 1."""
+    standing = lifted.kept & ~lifted.moving
+    depth = np.einsum("tj,tnj->tn", cameras.rotation[:, 2], lifted.positions) + cameras.translation[:, 2:]
+    seen = flow.seen & standing & (depth > 0)
+    if not seen.any():
+        return cameras, lifted
+    if measured is not None and (seen & np.isfinite(measured)).any():
+        common = seen & np.isfinite(measured)
+        scale = float(np.median(1 / (measured[common] * depth[common])))
+    else:
+        first = int(seen.any(1).argmax())
+        scale = 1 / float(np.median(depth[first, seen[first]]))
+    cameras = Cameras(cameras.rotation, cameras.translation * scale, cameras.focal, cameras.center)
+    return cameras, Lifted(lifted.positions * scale, lifted.moving, lifted.error, lifted.kept, lifted.guessed)
