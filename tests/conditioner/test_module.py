@@ -64,7 +64,7 @@ def by_hand(module, tokens, batch, latents):
                 [module.input(sampled[b, f, n]) if valid[f] else module.mask_token for f in range(frames)]
             )[None]
             for block in module.blocks:
-                track = block(track, valid[None], table)
+                track = block(track, valid[None, None, None], table)
             track = module.norm(track)[0]
             for f in range(frames):
                 for view in out:

@@ -2,10 +2,11 @@
 
 import math
 
+import pytest
 import torch
 import torch.nn.functional as F
 
-from track2view_core.conditioner.temporal import ROTARY_BASE, TemporalBlock, rotary_table
+from track2view_core.conditioner.temporal import ROTARY_BASE, TemporalBlock, pack_tracks, rotary_table, unpack_tracks
 
 WIDTH, HEADS = 12, 2
 
@@ -42,7 +43,7 @@ def setup(tracks=5, frames=4, seed=0):
     torch.manual_seed(seed)
     block = TemporalBlock(WIDTH, HEADS).double()
     keys = torch.rand(tracks, frames) < 0.6
-    keys[:, 1] = True
+    keys[:, min(1, frames - 1)] = True
     return block, torch.randn(tracks, frames, WIDTH, dtype=torch.float64), keys
 
 
@@ -53,13 +54,13 @@ def table(frames):
 def test_matches_attention_written_out():
     block, x, keys = setup()
     expected = torch.stack([block_by_hand(block, *one) for one in zip(x, keys, strict=True)])
-    torch.testing.assert_close(block(x, keys, table(4)), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(block(x, keys[:, None, None], table(4)), expected, atol=1e-6, rtol=0)
 
 
 def test_hidden_frames_are_filled_in_but_never_attended_to():
     block, x, keys = setup()
     changed = torch.where(keys[..., None], x, torch.randn_like(x))
-    before, after = block(x, keys, table(4)), block(changed, keys, table(4))
+    before, after = block(x, keys[:, None, None], table(4)), block(changed, keys[:, None, None], table(4))
     assert torch.equal(before[keys], after[keys])
     assert not torch.equal(before[~keys], after[~keys])
 
@@ -68,16 +69,27 @@ def test_time_is_relative():
     """The same frames, started later, in a longer clip whose other frames are hidden, give the same result."""
     block, x, keys = setup()
     longer = F.pad(x, (0, 0, 3, 2))
-    result = block(longer, F.pad(keys, (3, 2)), table(9))
-    torch.testing.assert_close(result[:, 3:7], block(x, keys, table(4)), atol=1e-6, rtol=0)
+    result = block(longer, F.pad(keys, (3, 2))[:, None, None], table(9))
+    torch.testing.assert_close(result[:, 3:7], block(x, keys[:, None, None], table(4)), atol=1e-6, rtol=0)
 
 
 def test_frames_have_an_order():
     block, x, keys = setup()
-    turned = block(x.flip(1), keys.flip(1), table(4)).flip(1)
-    assert (turned - block(x, keys, table(4))).abs().max() > 1e-3
+    turned = block(x.flip(1), keys.flip(1)[:, None, None], table(4)).flip(1)
+    assert (turned - block(x, keys[:, None, None], table(4))).abs().max() > 1e-3
 
 
 def test_tracks_do_not_mix():
     block, x, keys = setup()
-    torch.testing.assert_close(block(x[2:3], keys[2:3], table(4)), block(x, keys, table(4))[2:3])
+    torch.testing.assert_close(
+        block(x[2:3], keys[2:3, None, None], table(4)), block(x, keys[:, None, None], table(4))[2:3]
+    )
+
+
+@pytest.mark.parametrize("frames", [1, 4, 5, 9, 21])
+@pytest.mark.parametrize("tracks", [1, 7])
+def test_tracks_packed_into_one_sequence_do_not_mix(tracks, frames):
+    block, x, keys = setup(tracks, frames)
+    packed, mask = pack_tracks(x, keys)
+    result = block(packed, mask, table(frames).repeat(packed.shape[1] // frames, 1, 1))
+    torch.testing.assert_close(unpack_tracks(result, tracks, frames), block(x, keys[:, None, None], table(frames)))

@@ -13,7 +13,7 @@ from .config import ConditionerConfig
 from .latent_warp import warp_latents
 from .sampling import sample_along_tracks
 from .scattering import scatter_to_grid
-from .temporal import TemporalBlock, rotary_table
+from .temporal import TemporalBlock, pack_tracks, rotary_table, unpack_tracks
 
 
 def fourier_bands(x: Tensor, bands: int) -> Tensor:  # [...] in 0..1 -> [..., 2 * bands]
@@ -89,11 +89,12 @@ class TrackConditioner(nn.Module):
             return rows.new_zeros(count, frames, tracks, self.config.width)
         if kept is not None and len(kept) < len(seen):
             rows, keys = rows[kept], keys[kept]
-        x = torch.where(keys[..., None], self.input(rows), self.mask_token)
+        x, mask = pack_tracks(torch.where(keys[..., None], self.input(rows), self.mask_token), keys)
         table = rotary_table(frames, self.config.width // self.config.heads, x.device)
+        table = table.repeat(x.shape[1] // frames, 1, 1)
         for block in self.blocks:
-            x = block(x, keys, table)
-        x = self.norm(x)
+            x = block(x, mask, table)
+        x = unpack_tracks(self.norm(x), len(rows), frames)
         if kept is not None and len(kept) < len(seen):
             x = x.new_zeros(len(seen), *x.shape[1:]).index_copy(0, kept, x)
         return x.view(count, tracks, frames, self.config.width).transpose(1, 2)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 ROTARY_BASE = 10_000.0
+PACKED_LENGTH = 20  # positions; attention over fewer is mostly overhead
 
 
 def rotary_table(frames: int, head_dim: int, device: torch.device) -> Tensor:
@@ -29,6 +30,30 @@ def rotate(
     return torch.view_as_real(pairs * table).flatten(-2).to(x.dtype)
 
 
+def pack_tracks(
+    x: Tensor,  # [tracks, F, width]
+    keys: Tensor,  # [tracks, F] bool, at least one a track
+) -> tuple[Tensor, Tensor]:  # [sequences, length, width], bool to broadcast to [sequences, heads, length, length]
+    """Short tracks side by side in one sequence, and the mask that keeps each to its own valid frames.
+
+    The last sequence may end in tracks of zeros; `unpack_tracks` takes them off again.
+    """
+    tracks, frames, width = x.shape
+    group = max(1, PACKED_LENGTH // frames)
+    if group == 1:
+        return x, keys[:, None, None]
+    missing = -tracks % group
+    x, keys = F.pad(x, (0, 0, 0, 0, 0, missing)), F.pad(keys, (0, 0, 0, missing), value=True)
+    track = torch.arange(group * frames, device=x.device) // frames
+    mask = (track[:, None] == track) & keys.reshape(-1, 1, group * frames)
+    return x.reshape(-1, group * frames, width), mask[:, None]
+
+
+def unpack_tracks(x: Tensor, tracks: int, frames: int) -> Tensor:  # [tracks, F, width]
+    """The inverse of `pack_tracks` on its sequences."""
+    return x.reshape(-1, frames, x.shape[-1])[:tracks]
+
+
 class TemporalBlock(nn.Module):
     """Pre-norm attention over time, then a feed-forward of 4x width."""
 
@@ -43,12 +68,12 @@ class TemporalBlock(nn.Module):
 
     def forward(
         self,
-        x: Tensor,  # [tracks, F, width]
-        keys: Tensor,  # [tracks, F] bool, at least one a track
-        table: Tensor,  # rotary_table
-    ) -> Tensor:  # [tracks, F, width]
+        x: Tensor,  # [sequences, length, width]
+        mask: Tensor,  # bool, who attends to whom, as of `pack_tracks`
+        table: Tensor,  # [length, 1, head_dim / 2], the rotary table of each position's frame
+    ) -> Tensor:  # [sequences, length, width]
         q, k, v = self.qkv(self.norm1(x)).unflatten(-1, (3 * self.heads, -1)).split(self.heads, 2)
         q, k, v = (part.transpose(1, 2) for part in (rotate(q, table), rotate(k, table), v))
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=keys[:, None, None])
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         x = x + self.proj(mixed.transpose(1, 2).flatten(2))
         return x + self.ffn(self.norm2(x))
