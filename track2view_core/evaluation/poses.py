@@ -1,0 +1,90 @@
+"""Camera errors between two paths, each taken relative to its own frame 0."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ..cameras import CameraPath
+from ..errors import Track2ViewError
+
+STILL_EXTENT = 1e-6  # a path that moves less than this has no translation to compare with
+_EPS = 1e-12
+
+
+def rotation_error(estimated: CameraPath | Tensor, reference: CameraPath | Tensor) -> Tensor:
+    """Angle between the two relative rotations of every frame, in degrees.
+
+    Taken from the chord |R_est - R_ref|_F = 2 sqrt(2) sin(angle / 2), which stays exact for tiny angles, where the
+    arccos of the trace does not.
+
+    Args:
+        estimated: a path, or world_from_camera [T, 4, 4].
+        reference: the same for the true path.
+
+    Returns:
+        [T] float64 degrees; frame 0 is 0 by definition, so means are over frames 1..T-1.
+    """
+    estimated, reference = _relative_pair(estimated, reference)
+    chord = (estimated[:, :3, :3] - reference[:, :3, :3]).norm(dim=(-2, -1))
+    return torch.rad2deg(2 * torch.asin((chord / (2 * math.sqrt(2))).clamp(max=1)))
+
+
+def translation_error(
+    estimated: CameraPath | Tensor,
+    reference: CameraPath | Tensor,
+    scale: str = "fit",
+    *,
+    measured: Tensor | None = None,
+) -> Tensor:
+    """Distance between the two relative positions of every frame, as a share of the true path's extent max|t_ref|.
+
+    Args:
+        estimated: a path, or world_from_camera [T, 4, 4].
+        reference: the same for the true path.
+        scale: "fit" multiplies the estimated positions by s = max(0, sum <t_est, t_ref> / sum <t_est, t_est>), for
+            estimates of unknown scale; "none" compares them as they are.
+        measured: [T] bool, the frames whose estimates take part in that fit; all of them by default.
+
+    Returns:
+        [T] float64; NaN everywhere when the true path does not move, which must be reported apart, never averaged in.
+    """
+    if scale not in ("fit", "none"):
+        raise Track2ViewError(f"scale is {scale!r}; it must be 'fit' or 'none'.")
+    estimated, reference = _relative_pair(estimated, reference)
+    est, ref = estimated[:, :3, 3], reference[:, :3, 3]
+    extent = path_extent(reference)
+    if extent < STILL_EXTENT:
+        return torch.full_like(est[:, 0], math.nan)
+    if scale == "fit":
+        used = torch.ones(len(est), dtype=torch.bool) if measured is None else measured.bool().cpu()
+        factor = (est[used] * ref[used]).sum() / (est[used] * est[used]).sum().clamp(min=_EPS)
+        est = est * factor.clamp(min=0)
+    return (est - ref).norm(dim=-1) / extent
+
+
+def path_extent(path: CameraPath | Tensor) -> float:
+    """max|t| of the path's positions relative to its frame 0: the unit of `translation_error`."""
+    return float(_relative_poses(path)[:, :3, 3].norm(dim=-1).max())
+
+
+def _relative_pair(estimated: CameraPath | Tensor, reference: CameraPath | Tensor) -> tuple[Tensor, Tensor]:
+    first, second = _relative_poses(estimated), _relative_poses(reference)
+    if len(first) != len(second):
+        raise Track2ViewError(
+            f"The estimated path has {len(first)} frames and the reference {len(second)}; give paths of one length."
+        )
+    return first, second
+
+
+def _relative_poses(path: CameraPath | Tensor) -> Tensor:
+    """[T, 4, 4] float64: inverse(world_from_camera[0]) @ world_from_camera[t]."""
+    poses = path.world_from_camera if isinstance(path, CameraPath) else path
+    if poses.dim() != 3 or poses.shape[1:] != (4, 4) or not len(poses):
+        raise Track2ViewError(
+            f"The camera poses have shape {tuple(poses.shape)}; give world_from_camera [T, 4, 4] of at least one frame."
+        )
+    poses = poses.detach().cpu().double()
+    return torch.linalg.inv(poses[:1]) @ poses
