@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -74,6 +75,19 @@ def make_tracks(
 
 def make_latent(frames: int = 3, width: int = 64, height: int = 32, seed: int = 4) -> torch.Tensor:
     return torch.randn(1, 16, frames, height // 8, width // 8, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="session")
+def make() -> SimpleNamespace:
+    """The factories above; test files cannot import from each other."""
+    return SimpleNamespace(
+        transformer=tiny_transformer,
+        lora=random_lora,
+        conditioner=conditioner_for,
+        bundle=make_bundle,
+        tracks=make_tracks,
+        latent=make_latent,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor
 
 from ..errors import Track2ViewError
+from .diffusers_folder import find_part, load_part, read_json
 from .original_layout import dit_from_original, dit_name_from_original, dit_to_original
 from .quantised import dequantised
 from .tensor_files import cast_floats, check_shapes, read_tensors, write_tensors
@@ -66,37 +66,17 @@ def _check_channels(file: Path, channels: int) -> None:
 
 def _from_folder(folder: Path, dtype: torch.dtype) -> WanTransformer3DModel:
     index = folder / "model_index.json"
-    if index.is_file() and (_json(index).get("transformer_2") or [None])[0] is not None:
+    if index.is_file() and (read_json(index).get("transformer_2") or [None])[0] is not None:
         _refuse(folder, "WAN 2.2 with two transformers")
-    inner = folder if (folder / "config.json").is_file() else folder / "transformer"
-    if not (inner / "config.json").is_file():
-        raise Track2ViewError(
-            f"The folder {folder} holds no diffusers transformer: no config.json, no transformer/config.json; {WANTED}."
-        )
-    config = _json(inner / "config.json")
+    inner = find_part(folder, "transformer", WANTED)
+    config = read_json(inner / "config.json")
     name = config.get("_class_name")
-    if name != "WanTransformer3DModel":
+    if name != WanTransformer3DModel.__name__:
         _refuse(folder, f"a {name}")
     if config.get("image_dim") is not None or config.get("added_kv_proj_dim") is not None:
         _refuse(folder, "WAN image-to-video (I2V)")
     _check_channels(folder, config.get("in_channels", LATENT_CHANNELS))
-    try:
-        return WanTransformer3DModel.from_pretrained(inner, torch_dtype=dtype, local_files_only=True)
-    except Exception as error:  # whatever diffusers finds wrong with the user's folder is one sentence to them
-        raise Track2ViewError(
-            f"diffusers cannot load the transformer in {inner} ({_first_line(error)}); copy the folder again."
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise Track2ViewError(f"{file} is no JSON file ({error}); copy the folder again.") from error
+    return load_part(WanTransformer3DModel, inner, dtype)
 
 
 def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

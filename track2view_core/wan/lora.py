@@ -22,10 +22,9 @@ def _layers(transformer: nn.Module) -> dict[str, BaseTunerLayer]:
     return {name: module for name, module in transformer.named_modules() if isinstance(module, BaseTunerLayer)}
 
 
-def _inject(transformer: nn.Module, config: LoraConfig) -> None:
+def _refuse_second(transformer: nn.Module) -> None:
     if _layers(transformer):
         raise Track2ViewError("This transformer already carries a LoRA; remove it before another one is added.")
-    inject_adapter_in_model(config, transformer, adapter_name=ADAPTER)
 
 
 def add_lora(transformer: WanTransformer3DModel, rank: int, alpha: float) -> None:
@@ -33,8 +32,9 @@ def add_lora(transformer: WanTransformer3DModel, rank: int, alpha: float) -> Non
 
     Everything else of the transformer is frozen. The new parameters are float32, whatever the base is stored in.
     """
+    _refuse_second(transformer)
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(_TARGETS), bias="none")
-    _inject(transformer, config)
+    inject_adapter_in_model(config, transformer, adapter_name=ADAPTER)
     for layer in _layers(transformer).values():
         layer.lora_A.float(), layer.lora_B.float()
 
@@ -79,10 +79,11 @@ def load_lora(transformer: WanTransformer3DModel, state: Mapping[str, Tensor], s
 
     An empty state is no LoRA and leaves the transformer as it is.
     """
+    if not state:
+        return
+    _refuse_second(transformer)
     linears = {name: module for name, module in transformer.named_modules() if isinstance(module, nn.Linear)}
     groups = {_checked_layer(original, parts, linears): parts for original, parts in _grouped(state).items()}
-    if not groups:
-        return
     ranks = {name: parts["lora_A.weight"].shape[0] for name, parts in groups.items()}
     alphas = {name: float(parts["alpha"]) if "alpha" in parts else float(ranks[name]) for name, parts in groups.items()}
     first = next(iter(groups))
@@ -94,7 +95,7 @@ def load_lora(transformer: WanTransformer3DModel, state: Mapping[str, Tensor], s
         alpha_pattern=alphas,
         bias="none",
     )
-    _inject(transformer, config)
+    inject_adapter_in_model(config, transformer, adapter_name=ADAPTER)
     for name, layer in _layers(transformer).items():
         weight = linears[name].weight
         dtype = weight.dtype if weight.is_floating_point() and weight.dtype.itemsize > 1 else torch.bfloat16

@@ -11,6 +11,7 @@ from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 
 from ..errors import Track2ViewError
+from .diffusers_folder import find_part, load_part, read_json
 from .original_layout import vae_from_original, vae_to_original
 from .tensor_files import cast_floats, check_shapes, read_tensors, write_tensors
 
@@ -40,16 +41,12 @@ def save_vae(vae: AutoencoderKLWan, file: Path | str, dtype: torch.dtype | None 
 
 
 def _from_folder(folder: Path, dtype: torch.dtype) -> AutoencoderKLWan:
-    inner = folder if (folder / "config.json").is_file() else folder / "vae"
-    if not (inner / "config.json").is_file():
-        raise Track2ViewError(f"The folder {folder} holds no diffusers VAE (no vae/config.json); {WANTED}.")
-    try:
-        vae = AutoencoderKLWan.from_pretrained(inner, torch_dtype=dtype, local_files_only=True)
-    except Exception as error:  # whatever diffusers finds wrong with the user's folder is one sentence to them
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise Track2ViewError(f"diffusers cannot load the VAE in {inner} ({reason}); copy the folder again.") from error
-    _check_channels(vae.config.z_dim, folder)
-    return vae
+    inner = find_part(folder, "vae", WANTED)
+    config = read_json(inner / "config.json")
+    if config.get("_class_name") != AutoencoderKLWan.__name__:
+        raise Track2ViewError(f"{folder.name} is a {config.get('_class_name')}, no VAE of WAN; {WANTED}.")
+    _check_channels(config.get("z_dim", LATENT_CHANNELS), folder)
+    return load_part(AutoencoderKLWan, inner, dtype)
 
 
 def _check_channels(channels: int, path: Path) -> None:

@@ -1,0 +1,149 @@
+"""The condition's checks, the loading of models, and the main job from pixels to pixels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from track2view_core.errors import Track2ViewError
+from track2view_core.wan import models as models_module
+from track2view_core.wan.condition import TrackCondition
+from track2view_core.wan.models import Models, load_models
+from track2view_core.wan.rerender import rerender, rerender_notes
+
+
+def clip(frames: int = 5, width: int = 64, height: int = 32) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (frames, height, width, 3), dtype=torch.uint8, generator=generator)
+
+
+@pytest.fixture(scope="module")
+def models(make, transformer, vae) -> Models:
+    return Models(transformer, vae, make.bundle(transformer))
+
+
+@pytest.mark.parametrize("frames", [1, 5, 17])
+def test_a_clip_keeps_its_length_and_size(make, models, frames):
+    stages = []
+    out = rerender(clip(frames), make.tracks(frames), models=models, progress=lambda *call: stages.append(call))
+    assert out.shape == (frames, 32, 64, 3) and out.dtype == torch.uint8
+    assert [stage for stage in dict.fromkeys(call[2] for call in stages)] == ["encode", "sample", "decode"]
+    assert all(0 <= done <= total for done, total, _ in stages)
+
+
+def test_the_same_call_gives_the_same_clip_and_the_tracks_matter(make, models):
+    first, again, other, moved = (
+        rerender(clip(), make.tracks(5, shift=shift), models=models, seed=seed)
+        for seed, shift in ((1, 0.3), (1, 0.3), (2, 0.3), (1, 0.9))
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other) and not torch.equal(first, moved)
+
+
+def test_an_unconditional_model_ignores_guidance_and_prompt(make, models):
+    plain = rerender(clip(), make.tracks(5), models=models)
+    assert torch.equal(rerender(clip(), make.tracks(5), models=models, guidance=5.0, prompt="a car"), plain)
+
+
+def test_a_model_trained_with_text_asks_the_encoder_for_both_prompts(make, transformer, vae):
+    class Encoder:
+        asked: list[list[str]] = []  # noqa: RUF012 (a stand-in)
+
+        def encode(self, prompts):
+            self.asked.append(list(prompts))
+            return [torch.full((1, 512, 64), float(number)) for number, _ in enumerate(prompts, 1)]
+
+    bundle = make.bundle(transformer, uses_text=True)
+    with pytest.raises(Track2ViewError, match="no text encoder is loaded"):
+        rerender(clip(), make.tracks(5), models=Models(transformer, vae, bundle))
+    models = Models(transformer, vae, bundle, Encoder())
+    rerender(clip(), make.tracks(5), models=models, prompt="a car", negative_prompt="blur", guidance=3.0)
+    rerender(clip(), make.tracks(5), models=models, prompt="a car")
+    assert Encoder.asked == [["a car", "blur"], ["a car"]]
+
+
+def test_notes_tell_what_is_unusual(models):
+    assert rerender_notes(clip(), models=models) == ()
+    assert rerender_notes(clip(width=32, height=64), models=models) == ()  # the trained size, turned
+    notes = rerender_notes(clip(25, width=48), models=models, prompt="a car", guidance=4.0)
+    assert [word for word in ("48 x 32", "25 frames run in", "prompt", "guidance") if any(word in n for n in notes)]
+    assert len(notes) == 4
+
+
+@pytest.mark.parametrize(
+    ("latent", "told"),
+    [
+        ({"frames": 2}, "tracks have 9 frames and the source latent stands for 5"),
+        ({"width": 48}, "source_camera is 64 x 32 and the source latent stands for 48 x 32"),
+    ],
+)
+def test_latent_and_tracks_of_different_clips_are_refused(make, models, latent, told):
+    with pytest.raises(Track2ViewError, match=told):
+        TrackCondition(models.bundle, make.tracks(), make.latent(**latent))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"source_latent": torch.zeros(1, 12, 3, 4, 8)}, r"shape \[1, 12, 3, 4, 8\]"),
+        ({"source_latent": torch.zeros(1, 16, 3, 5, 8)}, "multiples of 16"),
+        ({"source_latent": torch.full((1, 16, 3, 4, 8), float("nan"))}, "NaN"),
+        ({"strength": float("inf")}, "strength is inf"),
+        ({"start": 0.6, "end": 0.4}, r"start is 0\.6 and end is 0\.4"),
+        ({"end": 1.5}, r"end is 1\.5"),
+    ],
+)
+def test_a_condition_out_of_range_is_refused(make, models, changes, told):
+    condition = TrackCondition(models.bundle, make.tracks(), make.latent())
+    with pytest.raises(Track2ViewError, match=told):
+        replace(condition, **changes)
+
+
+def test_a_clip_of_another_length_than_its_tracks_is_refused(make, models):
+    with pytest.raises(Track2ViewError, match="clip has 5 frames and the tracks have 9"):
+        rerender(clip(), make.tracks(), models=models)
+
+
+def test_models_load_from_files_and_run(make, random_weights):
+    models = load_models(random_weights.dit, random_weights.vae, random_weights.bundle)
+    out = rerender(clip(5), make.tracks(5), models=models)
+    assert out.shape == (5, 32, 64, 3)
+
+
+def test_nothing_given_means_the_models_of_the_package(random_weights, monkeypatch):
+    monkeypatch.setattr(models_module, "TINY_TRANSFORMER", random_weights.dit)
+    monkeypatch.setattr(models_module, "TINY_VAE", random_weights.vae)
+    monkeypatch.setattr(models_module, "TINY_BUNDLE", random_weights.bundle)
+    assert load_models().bundle.config.sampling.frames == 17
+    assert models_module.WEIGHTS.name == "weights" and models_module.WEIGHTS.parent.name == "track2view_core"
+
+
+def test_a_pipelines_folder_brings_its_vae(transformer, vae, make, tmp_path):
+    from track2view_core.wan.bundle import save_bundle
+
+    transformer.save_pretrained(tmp_path / "wan" / "transformer")
+    save_bundle(tmp_path / "bundle.safetensors", make.bundle(transformer))
+    with pytest.raises(Track2ViewError, match="brings no VAE"):
+        load_models(tmp_path / "wan", bundle=tmp_path / "bundle.safetensors")
+    vae.save_pretrained(tmp_path / "wan" / "vae")
+    models = load_models(tmp_path / "wan", bundle=tmp_path / "bundle.safetensors", dtype=torch.bfloat16)
+    assert models.vae.dtype == torch.float32 and models.transformer.dtype == torch.bfloat16
+    assert models.text_encoder is None
+
+
+def test_half_of_the_models_is_refused(random_weights):
+    with pytest.raises(Track2ViewError, match="model was given without its bundle"):
+        load_models(random_weights.dit, random_weights.vae)
+    with pytest.raises(Track2ViewError, match="bundle was given without its model"):
+        load_models(bundle=random_weights.bundle)
+
+
+def test_a_bundle_for_another_base_is_refused_on_loading(make, random_weights, tmp_path):
+    from track2view_core.wan.checkpoints import save_transformer
+
+    save_transformer(make.transformer(num_layers=1, text_dim=4096), tmp_path / "other.safetensors")
+    with pytest.raises(Track2ViewError, match="trained for a WAN 128 wide with 2 layers"):
+        load_models(tmp_path / "other.safetensors", random_weights.vae, random_weights.bundle)
