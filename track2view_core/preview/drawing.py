@@ -1,0 +1,94 @@
+"""What all pictures share: palette, panes of readable size, captions. Colours are RGB."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from ..video.resizing import resize_picture
+
+Color = tuple[int, int, int]
+
+GROUND: Color = (19, 22, 28)
+PANEL: Color = (28, 32, 40)
+GRID: Color = (48, 54, 66)
+FAINT: Color = (124, 132, 148)
+TEXT: Color = (228, 232, 240)
+SOURCE: Color = (88, 166, 255)
+TARGET: Color = (255, 160, 60)
+GOOD: Color = (62, 190, 150)
+POOR: Color = (235, 78, 82)
+
+GAP = 8
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_SUBPIXEL = 4  # cv2 draws in 1/16 px
+_CIRCLE = np.stack([(np.cos(angle), np.sin(angle)) for angle in np.linspace(0, 2 * np.pi, 16, endpoint=False)])
+_SHORTEST_LONG_SIDE, _LONGEST_SIDE = 512, 960
+
+
+def pane_size(width: int, height: int) -> tuple[int, int]:
+    """The even size at which a clip is drawn: tiny ones are enlarged first, so that lines and letters stay fine."""
+    long_side = max(width, height)
+    scale = min(max(1.0, _SHORTEST_LONG_SIDE / long_side), _LONGEST_SIDE / long_side)
+    return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
+
+
+def pane(picture: Tensor, size: tuple[int, int]) -> np.ndarray:
+    """One frame [H, W, 3] uint8 at `size`, ready to draw on."""
+    drawn = resize_picture(np.ascontiguousarray(picture.cpu().numpy()), *size)
+    return drawn.copy() if drawn.base is not None or drawn.shape[:2] == picture.shape[:2] else drawn
+
+
+def fixed(points: np.ndarray) -> np.ndarray:
+    """Pixel coordinates [..., 2], centre of the first pixel at 0.5, as cv2's fixed point numbers."""
+    return np.round((np.clip(points, -4000, 12000) - 0.5) * (1 << _SUBPIXEL)).astype(np.int32)
+
+
+def draw_line(picture: np.ndarray, points: np.ndarray, color: Color, thickness: int = 1, closed: bool = False) -> None:
+    """A smooth line through `points` [P, 2] px."""
+    cv2.polylines(picture, [fixed(points)], closed, color, thickness, cv2.LINE_AA, _SUBPIXEL)
+
+
+def fill_shape(picture: np.ndarray, points: np.ndarray, color: Color) -> None:
+    cv2.fillPoly(picture, [fixed(points)], color, cv2.LINE_AA, _SUBPIXEL)
+
+
+def draw_dot(picture: np.ndarray, at: np.ndarray, radius: float, color: Color) -> None:
+    """A disc; as a polygon, because cv2's small circles come out as diamonds."""
+    cv2.fillConvexPoly(picture, fixed(at + radius * _CIRCLE), color, cv2.LINE_AA, _SUBPIXEL)
+
+
+def draw_ring(picture: np.ndarray, at: np.ndarray, radius: float, color: Color, thickness: int = 1) -> None:
+    draw_line(picture, at + radius * _CIRCLE, color, thickness, closed=True)
+
+
+def text_size(words: str, height: float) -> tuple[int, int]:
+    (width, tall), _ = cv2.getTextSize(words, _FONT, height / 22, 1)
+    return width, tall
+
+
+def write_text(
+    picture: np.ndarray,
+    words: str,
+    at: tuple[float, float],  # left end of the base line, px
+    height: float = 11,
+    color: Color = TEXT,
+    align: str = "left",
+) -> None:
+    """`words` with capitals `height` px tall."""
+    width, _ = text_size(words, height)
+    left = at[0] - {"left": 0, "center": width / 2, "right": width}[align]
+    cv2.putText(picture, words, (round(left), round(at[1])), _FONT, height / 22, color, 1, cv2.LINE_AA)
+
+
+def caption(picture: np.ndarray, words: str, color: Color = TEXT) -> None:
+    """`words` on a shaded plate in the upper left corner."""
+    height = float(np.clip(picture.shape[0] / 34, 10, 18))
+    while height > 6 and text_size(words, height)[0] > picture.shape[1] - 3 * height:
+        height -= 0.5
+    width, tall = text_size(words, height)
+    margin = round(0.7 * height)
+    plate = picture[margin : 3 * margin + tall, margin : 3 * margin + width]
+    plate[:] = (plate * 0.3 + np.array(GROUND) * 0.7).astype(np.uint8)
+    write_text(picture, words, (2 * margin, 2 * margin + tall), height, color)
