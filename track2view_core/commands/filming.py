@@ -21,8 +21,6 @@ from .console import progress_bars, say
 from .hardware import chosen_device, chosen_dtype
 from .staging import Staging
 
-SHOWN_FRAMES = 3  # rows of the pair view picture: first, middle, last
-
 
 @dataclass(frozen=True, eq=False)
 class Filming:
@@ -122,10 +120,10 @@ def write_results(filming: Filming, result: VideoClip, output: Path, staging: St
     frames = side_by_side(filming.clip.frames, result.frames, ("source", "re-filmed"))
     write_clip(VideoClip(frames, result.fps, result.audio), staging.path(compared))
     paired = pair_tracks(filming.tracks, filming.target)
-    rows = torch.linspace(0, len(paired) - 1, min(SHOWN_FRAMES, len(paired))).long()
-    view = pair_view(filming.clip.frames[rows], paired.with_frames(rows))
+    rows = sorted({0, len(paired) // 2, len(paired) - 1})
+    view = pair_view(filming.clip.frames, paired, only=rows)
     write_picture(view.flatten(0, 1), staging.path(beside(output, "_tracks.png")))
-    plot = path_plot(filming.tracks.camera, filming.target, filming.tracks)
+    plot = path_plot(filming.tracks.camera, filming.target, filming.tracks.positions)
     write_picture(plot, staging.path(beside(output, "_paths.png")))
 
 
