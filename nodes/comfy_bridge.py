@@ -206,12 +206,20 @@ def _latent_format() -> Any:
 # Model memory
 
 
+class _Managed(torch.nn.Module):
+    """ComfyUI writes `device` onto the module it manages, and a diffusers model lets nobody write its own."""
+
+    def __init__(self, module: torch.nn.Module):
+        super().__init__()
+        self.module = module
+
+
 def managed(module: torch.nn.Module) -> Any:
     """A patcher, so that ComfyUI moves `module` on and off the device with its other models."""
     from comfy import model_management
     from comfy.model_patcher import ModelPatcher
 
-    return ModelPatcher(module, model_management.get_torch_device(), model_management.unet_offload_device())
+    return ModelPatcher(_Managed(module), model_management.get_torch_device(), model_management.unet_offload_device())
 
 
 def load_whole(patchers: list[Any], working_memory: int) -> torch.device:
