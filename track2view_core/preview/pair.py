@@ -25,6 +25,7 @@ def pair_view(
     tracks: PairedTracks,
     *,
     only: Sequence[int] | None = None,  # the frames to draw; None draws all
+    coverage: Tensor | None = None,  # [T] as the model will see it; None takes that of the size the tracks are given at
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Tensor:
     """The clip with its tracks on the left, the target view with the same tracks on the right, coverage below.
@@ -47,7 +48,7 @@ def pair_view(
     shown = _shown_tracks(tracks)
     colors = _track_colors(tracks)
     painted = _point_colors(frames, tracks)
-    coverage = tracks.coverage()
+    coverage = tracks.coverage() if coverage is None else coverage
     drawn = range(len(frames)) if only is None else only
     pictures = torch.empty((len(drawn), height + GAP + _BAND_HEIGHT, width, 3), dtype=torch.uint8)
     canvas = pictures.numpy()
@@ -124,7 +125,7 @@ def _splatted(view: _View, t: int, colors: np.ndarray) -> np.ndarray:
     if len(drawn) == 0:
         return picture
     depth = view.depth[t, drawn]
-    radius = 0.8 * np.sqrt(width * height / view.xy.shape[1])
+    radius = min(0.8 * np.sqrt(width * height / view.xy.shape[1]), min(width, height) / 16)
     radii = np.clip(radius * np.median(depth) / depth, 0.5 * radius, 2 * radius)
     for index in np.argsort(-depth):
         point = drawn[index]

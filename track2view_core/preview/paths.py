@@ -66,8 +66,8 @@ def path_plot(
     for panel in panels:
         panel.draw_grid()
         panel.draw_points(cloud)
-        panel.draw_path(source, SOURCE, reach)
-        panel.draw_path(target, TARGET, reach)
+        panel.draw_path(source, SOURCE, reach, 3)
+        panel.draw_path(target, TARGET, reach, 1)
         panel.finish()
     _draw_legend(picture, margin, cloud is not None)
     return torch.from_numpy(picture)
@@ -169,31 +169,36 @@ class _Panel:
             for at in self.pixels(cloud):
                 draw_dot(self.canvas, at, 1.2, (112, 118, 130))
 
-    def draw_path(self, path: CameraPath, color: Color, reach: float) -> None:
+    def draw_path(self, path: CameraPath, color: Color, reach: float, weight: int) -> None:
+        """`weight`: line width; the path below is the wider one, so that it shows where both are the same."""
         chosen = np.unique(np.linspace(0, len(path) - 1, min(_FRUSTA, len(path))).round().astype(int))
-        shade = tuple(int(value * 0.62) for value in color)
+        red, green, blue = (int(value * 0.62) for value in color)
         for t in chosen[::-1]:
             corners = self.pixels(_frustum(path, int(t), reach))
             if t == 0:
-                tinted = self.canvas.copy()
-                for side in range(4):
-                    fill_shape(tinted, corners[[0, 1 + side, 1 + (side + 1) % 4]], color)
-                self.canvas[:] = (self.canvas * 0.75 + tinted * 0.25).astype(np.uint8)
+                self._tint(corners, color)
+            edge, width = (color, weight) if t == 0 else ((red, green, blue), 1)
             for corner in corners[1:]:
-                draw_line(self.canvas, np.stack([corners[0], corner]), color if t == 0 else shade)
-            draw_line(self.canvas, corners[1:], color if t == 0 else shade, closed=True)
+                draw_line(self.canvas, np.stack([corners[0], corner]), edge, width)
+            draw_line(self.canvas, corners[1:], edge, width, closed=True)
         places = self.pixels(_positions(path))
-        draw_line(self.canvas, places, color, 2)
+        draw_line(self.canvas, places, color, weight + 1)
         for place in places:
-            draw_dot(self.canvas, place, 1.8, color)
-        draw_dot(self.canvas, places[0], 4, color)
-        draw_ring(self.canvas, places[-1], 6, color, 2)
+            draw_dot(self.canvas, place, 1 + 0.7 * weight, color)
+        draw_dot(self.canvas, places[0], 3 + weight, color)
+        draw_ring(self.canvas, places[-1], 4.5 + 1.2 * weight, color, 2)
+
+    def _tint(self, corners: np.ndarray, color: Color) -> None:
+        tinted = self.canvas.copy()
+        for side in range(4):
+            fill_shape(tinted, corners[[0, 1 + side, 1 + (side + 1) % 4]], color)
+        self.canvas[:] = (self.canvas * 0.75 + tinted * 0.25).astype(np.uint8)
 
     def finish(self) -> None:
         left, top = self.corner
         write_text(self.canvas, self.title, (10, 18), 10, TEXT)
-        write_text(self.picture, f"{self.names[0]} (world units)", (left + self.size[0] / 2, top + self.size[1] + 32), 9,
-                   TEXT, "center")  # fmt: skip
+        below = (left + self.size[0] / 2, top + self.size[1] + 32)
+        write_text(self.picture, f"{self.names[0]} (world units)", below, 9, TEXT, "center")
         write_text(self.canvas, self.names[1], (10, self.size[1] - 10), 9, TEXT)
 
 
