@@ -40,7 +40,7 @@ class DitTraining:
 
 
 CHECKPOINT_EVERY = 200  # steps
-TINY_CONDITIONER = ConditionerConfig(dim=128, width=64, layers=8, heads=4, scatter_level="latent")
+TINY_CONDITIONER = ConditionerConfig(dim=128, width=64, layers=8, heads=2, scatter_level="latent")
 
 
 def tiny_transformer(seed: int = 0) -> WanTransformer3DModel:

@@ -24,12 +24,13 @@ from .vae_initialisation import initialise_near_identity
 @dataclass(frozen=True)
 class VaeTraining:
     base_width: int = 8
-    image_steps: int = 1000
-    clip_steps: int = 1800
+    image_steps: int = 1100
+    clip_steps: int = 600
     image_batch: int = 12
     image_crop: int = 64
     clip_shapes: tuple[tuple[int, int], ...] = ((17, 32), (9, 48), (17, 32), (33, 32), (9, 64))  # frames, crop: in turn
-    clip_pixels: int = 36_000  # a step; sets the batch of each shape
+    clip_pixels: int = 72_000  # a step; sets the batch of each shape
+    clip_rate: float = 0.1  # a batch holds few clips, and their noisy gradients must not undo what single frames taught
     adam_rate: float = 3e-3
     muon_rate: float = 0.03
     ema: float = 0.995
@@ -110,16 +111,20 @@ def _optimisers(vae: AutoencoderKLWan, config: VaeTraining) -> list[torch.optim.
 
 
 def _learning_rate(step: int, config: VaeTraining) -> float:
-    progress = max(0.0, (step / config.steps - 0.1) / 0.9)
-    return min(1.0, (step + 1) / 30) * max(0.02, 0.5 + 0.5 * math.cos(math.pi * progress))
+    """A cosine from 1 to `clip_rate` over the single frames, and on from there to nearly 0 over the clips."""
+    if step < config.image_steps:
+        fall = 0.5 + 0.5 * math.cos(math.pi * step / config.image_steps)
+        return min(1.0, (step + 1) / 30) * (config.clip_rate + (1 - config.clip_rate) * fall)
+    fall = 0.5 + 0.5 * math.cos(math.pi * (step - config.image_steps) / config.clip_steps)
+    return config.clip_rate * max(0.05, fall)
 
 
 def _batches(crops: ClipCrops, config: VaeTraining, start: int) -> Iterator[Tensor]:
     for step in range(start, config.steps):
-        if step < config.image_steps:
+        if step < config.image_steps or step % 2:  # single frames go on beside the clips
             yield crops.batch(config.image_batch, 1, config.image_crop)
         else:
-            frames, crop = config.clip_shapes[step % len(config.clip_shapes)]
+            frames, crop = config.clip_shapes[step // 2 % len(config.clip_shapes)]
             yield crops.batch(max(1, config.clip_pixels // (frames * crop**2)), frames, crop)
 
 
