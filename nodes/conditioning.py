@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from comfy_api.latest import io, ui
 
 from ..track2view_core.errors import Track2ViewError
@@ -82,13 +83,16 @@ class PreviewRecamera(io.ComfyNode):
 
     @classmethod
     def execute(cls, paired_tracks, image) -> io.NodeOutput:
+        from ..track2view_core.preview import pair_view, path_plot, world_points, write_picture
         from ..track2view_core.video import VideoClip, frame_rate, write_clip
-        from .preview_pictures import preview_frames, save_png
 
-        frames, plot = preview_frames(frames_from_image(image, "image"), paired_tracks, progress_callback())
+        views = pair_view(frames_from_image(image, "image"), paired_tracks, progress=progress_callback())
+        cameras = paired_tracks.source_camera, paired_tracks.target_camera
+        plot = path_plot(*cameras, world_points(paired_tracks), width=views.shape[2], height=views.shape[2] // 4 * 2)
+        frames = torch.cat([views, plot.expand(len(views), -1, -1, -1)], dim=1)
         video, picture = temp_file("track2view_preview", ".mp4"), temp_file("track2view_paths", ".png")
-        write_clip(VideoClip(frames, frame_rate(paired_tracks.source_camera.fps)), video)
-        save_png(plot, picture)
+        write_clip(VideoClip(frames, frame_rate(cameras[0].fps)), video)
+        write_picture(plot, picture)
         report = coverage_report(paired_tracks, every_frame=True)
         show_text(report)
         shown, drawn = (ui.SavedResult(file.name, "", io.FolderType.temp) for file in (video, picture))
