@@ -90,7 +90,7 @@ def film(filming: Filming, models: Models, arguments: argparse.Namespace, output
             prompt=arguments.prompt, negative_prompt=arguments.negative,
         )  # fmt: skip
     result = restore_clip(pictures, filming.info)
-    write_results(filming, result, output, staging)
+    write_results(filming, result, paired.coverage()[: len(result)], output, staging)
 
 
 def sampling_notes(prepared: Tensor, models: Models, arguments: argparse.Namespace) -> tuple[str, ...]:
@@ -113,7 +113,7 @@ def say_coverage(paired: PairedTracks) -> None:
         say("", f"in {blind} of {len(coverage)} frames they reach none of it: the new camera looks away there")
 
 
-def write_results(filming: Filming, result: VideoClip, output: Path, staging: Staging) -> None:
+def write_results(filming: Filming, result: VideoClip, coverage: Tensor, output: Path, staging: Staging) -> None:
     """OUT, OUT_side_by_side.mp4, OUT_tracks.png, OUT_paths.png, all of them staged."""
     write_clip(result, staging.path(output))
     compared = beside(output, "_side_by_side.mp4")
@@ -121,7 +121,7 @@ def write_results(filming: Filming, result: VideoClip, output: Path, staging: St
     write_clip(VideoClip(frames, result.fps, result.audio), staging.path(compared))
     paired = pair_tracks(filming.tracks, filming.target)
     rows = sorted({0, len(paired) // 2, len(paired) - 1})
-    view = pair_view(filming.clip.frames, paired, only=rows)
+    view = pair_view(filming.clip.frames, paired, only=rows, coverage=coverage)
     write_picture(view.flatten(0, 1), staging.path(beside(output, "_tracks.png")))
     plot = path_plot(filming.tracks.camera, filming.target, filming.tracks.positions)
     write_picture(plot, staging.path(beside(output, "_paths.png")))
