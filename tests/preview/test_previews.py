@@ -90,10 +90,12 @@ def test_the_target_view_shows_the_clip_colors():
     frames[:, :, :64] = torch.tensor([250, 0, 0], dtype=torch.uint8)
     frames[:, :, 64:] = torch.tensor([0, 0, 250], dtype=torch.uint8)
     width, height = pane_size(128, 96)
-    target = pair_view(frames, pair_tracks(tracks, camera))[0, :height, width + 8 :].float()
-    left, right = target[:, : width // 2].sum(dim=(0, 1)), target[:, width // 2 :].sum(dim=(0, 1))
-    assert left[0] > 3 * left[2]
-    assert right[2] > 3 * right[0]
+    pair = pair_tracks(tracks, camera)
+    target = pair_view(frames, pair)[0, :height, width + 8 :].int()
+    column, row = (pair.target.xy[0] * torch.tensor([width / 128, height / 96])).long().unbind(-1)
+    red, blue = target[row + 12, column]  # beside the track's own dot, on the point's disc
+    assert red[0] > 100 > 10 > red[2]
+    assert blue[2] > 100 > 10 > blue[0]
 
 
 @pytest.mark.parametrize("frames", [1, 2, 17])
