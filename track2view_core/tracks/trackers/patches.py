@@ -18,7 +18,11 @@ STIFFNESS = 0.03
 CONVERGED = 0.01
 
 _SIDE = 2 * RADIUS + 1
-_GRID = np.stack(np.meshgrid(np.arange(-RADIUS, RADIUS + 1), np.arange(-RADIUS, RADIUS + 1)), -1).reshape(-1, 2).astype(np.float32)
+_GRID = (
+    np.stack(np.meshgrid(np.arange(-RADIUS, RADIUS + 1), np.arange(-RADIUS, RADIUS + 1)), -1)
+    .reshape(-1, 2)
+    .astype(np.float32)
+)
 _WEIGHT = np.exp(-(_GRID**2).sum(1) / (2 * (0.6 * RADIUS) ** 2)).astype(np.float32)
 _WEIGHT /= _WEIGHT.sum()
 
@@ -46,7 +50,7 @@ class Patches:
         square = template.reshape(-1, _SIDE, _SIDE)
         down, across = np.gradient(square, axis=(1, 2)) if len(square) else (square, square)
         gradient = np.stack([across, down], -1).reshape(-1, len(_GRID), 2)
-        spread = (gradient[:, :, :, None] * _GRID[None, :, None, :]).reshape(len(template), -1, 4)
+        spread = (gradient[:, :, :, None] * _GRID[None, :, None, :]).reshape(len(template), len(_GRID), 4)
         steepest = np.concatenate([gradient, spread], 2).astype(np.float32)
         weighted = steepest * _WEIGHT[None, :, None]
         normal = weighted.transpose(0, 2, 1) @ steepest
@@ -68,7 +72,11 @@ class Patches:
 
     def replaced(self, index: np.ndarray, other: Patches) -> Patches:
         """These patches with those at `index` renewed."""
-        for mine, new in ((self.template, other.template), (self.steepest, other.steepest), (self.solver, other.solver)):
+        for mine, new in (
+            (self.template, other.template),
+            (self.steepest, other.steepest),
+            (self.solver, other.solver),
+        ):
             mine[index] = new
         return self
 
