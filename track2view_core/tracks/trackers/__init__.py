@@ -1,6 +1,20 @@
-"""Trackers: a clip in, 3D point tracks and the source camera out. One protocol, one tracker a file."""
+"""Trackers: a clip in, 3D point tracks and the source camera out. Each tracker is loaded when it is asked for."""
 
-from .klt import KltTracker
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from .protocol import PointTracker, Progress
 
+if TYPE_CHECKING:
+    from .klt import KltTracker
+
 __all__ = ["KltTracker", "PointTracker", "Progress"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "KltTracker":  # brings OpenCV and SciPy along
+        from .klt import KltTracker
+
+        return KltTracker
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

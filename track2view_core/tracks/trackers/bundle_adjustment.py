@@ -1,7 +1,7 @@
 """Cameras and points that best explain what was seen: Levenberg-Marquardt with the points eliminated (Schur).
 
-Model: xy = focal * (R X + t)[:2] / (R X + t)[2] + center. A camera has 7 numbers (rotation, translation, own log focal), and all
-share one log focal; which of them are free is the caller's choice.
+Model: xy = focal * (R X + t)[:2] / (R X + t)[2] + center. A camera has 7 numbers (rotation, translation, own log
+focal), and all share one log focal; which of them are free is the caller's choice.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import numpy as np
 
 Focal = Literal["fixed", "shared", "each"]
 NEAREST = 1e-6
+CORRELATED = 4.0
+"""Errors of one track are alike from frame to frame, so many observations tell less than their number says."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +176,8 @@ class _Problem:
 
     def cost(self, state: _State) -> float:
         error, _ = residuals(state.cameras, state.points, self.seen)
-        return float(huber_cost(np.linalg.norm(error, axis=1), self.huber).sum() + 0.5 * self.prior * self._pull(state) ** 2)
+        pixels = huber_cost(np.linalg.norm(error, axis=1), self.huber).sum()
+        return float(pixels + 0.5 * self.prior * self._pull(state) ** 2)
 
     def _pull(self, state: _State) -> float:
         return 0.0 if not self.prior else float(np.log(state.cameras.focal[self.held]) - self.expected_log_focal)
@@ -222,7 +225,8 @@ class _Problem:
     def finished(self, state: _State, system: _System) -> Adjusted:
         error, _ = residuals(state.cameras, state.points, self.seen)
         error = np.linalg.norm(error, axis=1)
-        deviation = system.last_deviation(1.5 * float(np.median(error))) if self.free[-1] else 0.0
+        noise = CORRELATED * float(np.median(error))
+        deviation = system.last_deviation(noise, self.prior) if self.free[-1] else 0.0
         return Adjusted(state.cameras, state.points, error, deviation)
 
 
@@ -240,7 +244,7 @@ class _System:
         diagonal = np.einsum("nii->ni", self.point_block)
         block = self.point_block + (damping * diagonal + 1e-9)[:, :, None] * np.eye(3)
         inverse = np.linalg.inv(block)
-        count, size, _ = self.mixed.shape
+        size = self.mixed.shape[1]
         by_inverse = (self.mixed @ inverse).transpose(1, 0, 2).reshape(size, -1)
         flat = self.mixed.transpose(1, 0, 2).reshape(size, -1)
         hessian = self.hessian + np.diag(damping * np.diag(self.hessian) + 1e-9)
@@ -248,19 +252,16 @@ class _System:
 
     def solve(self, damping: float) -> tuple[np.ndarray, np.ndarray]:
         hessian, gradient, inverse = self._reduced(damping)
-        camera_step = -np.linalg.lstsq(hessian, gradient, rcond=None)[0] if _singular(hessian) else -np.linalg.solve(hessian, gradient)
+        camera_step = -np.linalg.solve(hessian, gradient)
         pushed = self.point_gradient + np.einsum("a,naj->nj", camera_step, self.mixed)
         return camera_step, -(inverse @ pushed[:, :, None])[:, :, 0]
 
-    def last_deviation(self, noise: float) -> float:
-        """Standard deviation of the last camera parameter for pixel noise of this size."""
+    def last_deviation(self, noise: float, prior: float) -> float:
+        """Standard deviation of the last camera parameter by the pixels alone, for noise of this size."""
         hessian, _, _ = self._reduced(1e-9)
+        hessian[-1, -1] -= prior - min(prior, noise**2)
         covariance = np.linalg.pinv(hessian, hermitian=True)
         return float(noise * np.sqrt(max(covariance[-1, -1], 0)))
-
-
-def _singular(matrix: np.ndarray) -> bool:
-    return not np.isfinite(np.linalg.slogdet(matrix)[1])
 
 
 def _summed(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:

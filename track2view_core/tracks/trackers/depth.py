@@ -1,4 +1,4 @@
-"""Depth for what parallax cannot give: depth maps aligned in inverse depth, and the ground ramp where there are none."""
+"""Depth for what parallax cannot give: depth maps aligned in inverse depth, and a ground ramp without maps."""
 
 from __future__ import annotations
 
@@ -96,7 +96,9 @@ def align_to_points(measured: np.ndarray, expected: np.ndarray, *, one_for_all: 
     return DepthAlignment(np.interp(each, solid, fits[:, 0]), np.interp(each, solid, fits[:, 1]))
 
 
-def align_to_each_other(measured: np.ndarray, stretch: np.ndarray, standing: np.ndarray) -> tuple[DepthAlignment, np.ndarray]:
+def align_to_each_other(
+    measured: np.ndarray, stretch: np.ndarray, standing: np.ndarray
+) -> tuple[DepthAlignment, np.ndarray]:
     """Makes the maps of a camera that does not travel agree about the standing points.
 
     Args:
@@ -105,7 +107,7 @@ def align_to_each_other(measured: np.ndarray, stretch: np.ndarray, standing: np.
         standing: [N] bool.
 
     Returns:
-        the alignment, in the units of the first frame's map, and the points' inverse distance [N], NaN where never known.
+        the alignment, in units of the first frame's map, and the points' inverse distance [N], NaN where never known.
     """
     alignment = DepthAlignment(np.ones(len(measured)), np.zeros(len(measured)))
     anchors = np.where(standing, measured, np.nan)

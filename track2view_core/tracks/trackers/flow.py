@@ -140,14 +140,17 @@ class _Board:
 
 def _corners(gray: np.ndarray, occupied: np.ndarray, spacing: float, density: int) -> np.ndarray:
     """New corners at least `spacing` from each other and from the followed points; closer where the picture has few."""
-    found = _spaced_corners(gray, occupied, spacing)
-    if len(occupied) + len(found) < 0.7 * density and spacing > 6:
-        taken = np.concatenate([occupied, found])
-        found = np.concatenate([found, _spaced_corners(gray, taken, 0.5 * spacing)[: max(0, density - len(taken))]])
+    found = np.zeros((0, 2))
+    for closer, edge_ratio, enough in ((1.0, EDGE_RATIO, 1.0), (0.5, EDGE_RATIO, 0.7), (0.7, EDGE_RATIO / 5, 0.35)):
+        room = int(enough * density) - len(occupied) - len(found)
+        if room > 0:
+            taken = np.concatenate([occupied, found])
+            more = _spaced_corners(gray, taken, max(4.0, closer * spacing), edge_ratio)
+            found = np.concatenate([found, more if closer == 1 else more[:room]])
     return found
 
 
-def _spaced_corners(gray: np.ndarray, occupied: np.ndarray, spacing: float) -> np.ndarray:
+def _spaced_corners(gray: np.ndarray, occupied: np.ndarray, spacing: float, edge_ratio: float) -> np.ndarray:
     free = np.full(gray.shape, 255, np.uint8)
     free[:BORDER], free[-BORDER:], free[:, :BORDER], free[:, -BORDER:] = 0, 0, 0, 0
     for x, y in occupied - 0.5:
@@ -159,7 +162,7 @@ def _spaced_corners(gray: np.ndarray, occupied: np.ndarray, spacing: float) -> n
     found = found.reshape(-1, 2)
     column, row = found.round().astype(int).T
     strongest, weakest = cv2.cornerEigenValsAndVecs(gray, 11, 3)[row, column, :2].T
-    corner = (weakest > WEAKEST_CORNER) & (weakest > EDGE_RATIO * strongest)
+    corner = (weakest > WEAKEST_CORNER) & (weakest > edge_ratio * strongest)
     return found[corner].astype(np.float64) + 0.5
 
 

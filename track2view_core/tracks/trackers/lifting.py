@@ -1,4 +1,4 @@
-"""From followed pixels and a solved camera to world points: standing ones once for all frames, moving ones frame by frame."""
+"""From followed pixels and a solved camera to world points: standing ones once, moving ones frame by frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from scipy.spatial import cKDTree
 
 from .bundle_adjustment import Cameras, Observations
 from .depth import (
-    DepthAlignment,
     align_to_each_other,
     align_to_points,
     nan_median,
@@ -20,7 +19,7 @@ from .flow import PixelTracks
 from .structure import refine_points, triangulate
 
 STANDS, MOVES = 1.5, 2.5
-"""Root mean square residual, in limits, up to which a point stands and from which on it moves; between, it is dropped."""
+"""Root mean square residual, in limits, up to which a point stands and from which it moves; between, it is dropped."""
 SHORTEST_MOVER = 4
 DEPTH_KNOWN = 0.12
 FAR, FARTHEST = 3.0, 20.0
@@ -35,6 +34,15 @@ class Lifted:
     error: np.ndarray  # [N] pixels
     kept: np.ndarray  # [N] bool
     guessed: np.ndarray  # [N] bool: the depth is the ground ramp's
+
+    def select(self, chosen: np.ndarray) -> Lifted:
+        return Lifted(
+            self.positions[:, chosen],
+            self.moving[chosen],
+            self.error[chosen],
+            self.kept[chosen],
+            self.guessed[chosen],
+        )
 
 
 def lift_turning(
@@ -83,7 +91,7 @@ def lift_travelling(
     limit: float,
     height: float,
 ) -> Lifted:
-    """Points before a travelling camera: parallax gives the depth of standing ones, maps or ramp that of moving ones."""
+    """Before a travelling camera, parallax gives the depth of standing points, maps or ramp that of moving ones."""
     frames, count = flow.seen.shape
     rays, _ = _bearings(flow, cameras)
     usable = flow.seen & registered[:, None]
@@ -127,9 +135,14 @@ def _bearings(flow: PixelTracks, cameras: Cameras) -> tuple[np.ndarray, np.ndarr
 
 
 def _place_movers(
-    positions: np.ndarray, moving: np.ndarray, flow: PixelTracks, cameras: Cameras, rays: np.ndarray, inverse: np.ndarray
+    positions: np.ndarray,
+    moving: np.ndarray,
+    flow: PixelTracks,
+    cameras: Cameras,
+    rays: np.ndarray,
+    inverse: np.ndarray,
 ) -> None:
-    """Writes the path of every moving point: unprojected where it was followed, carried along with its neighbours elsewhere."""
+    """Writes the path of moving points: unprojected where followed, carried along with neighbours elsewhere."""
     index = np.flatnonzero(moving)
     if not len(index):
         return
@@ -175,7 +188,7 @@ def _past_life(life: np.ndarray, t: int, step: int) -> np.ndarray:
 
 
 def _contradicted(inverse: np.ndarray, expected: np.ndarray, certain: np.ndarray) -> np.ndarray:
-    """Points whose parallax depth the aligned maps deny: they move along with the parallax. None where the maps are poor."""
+    """Points whose parallax depth the aligned maps deny: they move along with it. None where the maps are poor."""
     off = np.abs(np.log(nan_median(inverse / np.where(np.isfinite(expected), expected, np.nan))))
     known = np.isfinite(off) & certain
     if known.sum() < 20 or np.median(off[known]) > 0.4 * MAP_DISAGREES:
@@ -201,6 +214,3 @@ def _clamped(points: np.ndarray, cameras: Cameras, first: np.ndarray, farthest: 
 
 def _root_mean_square(error: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return np.sqrt((error**2 * seen).sum(0) / np.maximum(seen.sum(0), 1))
-
-
-__all__ = ["DepthAlignment", "Lifted", "carried", "lift_travelling", "lift_turning"]

@@ -13,9 +13,9 @@ from .flow import PixelTracks
 Motion = Literal["static", "rotation", "general"]
 MOTIONS: tuple[Motion, ...] = ("static", "rotation", "general")
 STILL_SHARE = 0.5
-STILL_SPREAD_SHARE = 0.3
-"""So few unmoved points are enough where they are found all over the picture (a mover fills much of it)."""
-STILL_SPREAD = 0.6
+STILL_SPREAD_SHARE = 0.2
+"""So few unmoved points are enough where they span the picture (a mover fills much of it)."""
+STILL_SPREAD = 0.35
 HOMOGRAPHY_SHARE = 0.75
 ENOUGH_SHARED = 80
 FEWEST_SHARED = 12
@@ -46,7 +46,7 @@ def classify(flow: PixelTracks, width: float, height: float) -> MotionEvidence:
         start, end = flow.xy[early, shared], flow.xy[late, shared]
         unmoved = np.linalg.norm(end - start, axis=1) < limit
         still.append(float(unmoved.mean()))
-        spread.append(_spread(start[unmoved], start, width, height))
+        spread.append(_spread(start[unmoved], width, height))
         found, inlier = cv2.findHomography(start, end, cv2.RANSAC, limit, maxIters=3000)
         homography.append(float(inlier.mean()) if found is not None else 0.0)
     if not still:
@@ -64,7 +64,8 @@ def _partner(seen: np.ndarray, late: int) -> int:
     return max(0, late - max(1, len(seen) // 3))
 
 
-def _spread(some: np.ndarray, of: np.ndarray, width: float, height: float) -> float:
-    """The share of the 4 x 4 picture cells with points `of` that also hold `some`."""
-    cells = lambda xy: set(map(tuple, np.floor(xy / [width, height] * 4).astype(int)))  # noqa: E731
-    return len(cells(some)) / max(1, len(cells(of)))
+def _spread(xy: np.ndarray, width: float, height: float) -> float:
+    """The share of the picture that the points [n, 2] span (their convex hull)."""
+    if len(xy) < 3:
+        return 0.0
+    return float(cv2.contourArea(cv2.convexHull(xy.astype(np.float32)))) / (width * height)

@@ -1,7 +1,8 @@
 """The look of a point's surroundings, found again under an affine change (inverse compositional Lucas-Kanade).
 
-Plain Lucas-Kanade shifts a window rigidly, so on a slanted or approaching surface it follows whatever edge in the window is strongest,
-a little off the point, and the errors add up from frame to frame. Comparing with the first look, sheared and scaled as needed, does not drift.
+Plain Lucas-Kanade shifts a window rigidly, so on a slanted or approaching surface it follows whatever edge in the
+window is strongest, a little off the point, and the errors add up from frame to frame. Comparing with the first look,
+sheared and scaled as needed, does not drift.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 RADIUS = 10
 ROUNDS = 5
 STIFFNESS = 0.03
-"""How strongly the warp is pulled towards none, beside a picture of variance 1; decides where the texture leaves the shear open."""
+"""How strongly the warp is pulled towards none, beside a picture of variance 1; decides where texture is poor."""
 CONVERGED = 0.01
 
 _SIDE = 2 * RADIUS + 1
@@ -113,7 +114,7 @@ def find_again(
 
 
 def _sampled(gray: np.ndarray, position: np.ndarray, warp: np.ndarray) -> np.ndarray:
-    """Grey values [n, P] at the warped grid around each position; in floats, since whole grey levels would cost a tenth of a pixel."""
+    """Grey values [n, P] at the warped grid around each position; whole grey levels would cost a tenth of a pixel."""
     gray = gray.astype(np.float32)
     if not len(position):
         return np.zeros((0, len(_GRID)), np.float32)

@@ -10,12 +10,14 @@ import numpy as np
 from .bundle_adjustment import Cameras, Observations, bundle_adjust
 from .flow import PixelTracks
 from .rotation_solver import robust_rotation
-from .structure import refine_poses, refine_points, resect, triangulate, two_view_start
+from .structure import refine_points, refine_poses, resect, triangulate, two_view_start
 
 MOST_KEYFRAMES = 32
 MOST_POINTS = 700
 FEWEST_POINTS = 12
 FEWEST_VIEWS = 3
+UNSEEN_FOCAL = 0.06
+"""With a focal less certain than this (log) the motion does not show it, and the first guess is the better one."""
 KNOWN_DEPTH = 0.2
 """A point joins the solve when half a pixel of noise leaves its depth known to this share."""
 
@@ -27,6 +29,8 @@ class Travelled:
     residual: float  # median, pixels
     points: int
     focal_deviation: float
+    focal_seen: bool  # False: the motion does not show the focal, which is the guess
+    explained: float  # share of the followed points that stand by this solution
 
 
 def reconstruct(
@@ -42,7 +46,9 @@ def reconstruct(
     frames = len(flow.xy)
     keyframes = np.unique(np.linspace(0, frames - 1, min(frames, MOST_KEYFRAMES)).round().astype(int))
     enough = flow.seen[keyframes].sum(0) >= min(FEWEST_VIEWS, len(keyframes))
-    work = _Reconstruction(flow.xy[np.ix_(keyframes, enough)], flow.seen[np.ix_(keyframes, enough)], center, focal, limit)
+    work = _Reconstruction(
+        flow.xy[np.ix_(keyframes, enough)], flow.seen[np.ix_(keyframes, enough)], center, focal, limit
+    )
     if not work.begin():
         return None
     work.grow(focal_known, step)
@@ -56,13 +62,17 @@ class _Reconstruction:
     def __init__(self, xy: np.ndarray, seen: np.ndarray, center: np.ndarray, focal: float, limit: float) -> None:
         frames, count = seen.shape
         self.xy, self.seen, self.guess, self.limit = xy, seen, focal, limit
-        self.cameras = Cameras(np.tile(np.eye(3), (frames, 1, 1)), np.zeros((frames, 3)), np.full(frames, focal), center)
+        self.cameras = Cameras(
+            np.tile(np.eye(3), (frames, 1, 1)), np.zeros((frames, 3)), np.full(frames, focal), center
+        )
         self.known = np.zeros(frames, bool)
         self.points = np.zeros((count, 3))
         self.good = np.zeros(count, bool)
         self.held = 0
         self.residual = 0.0
         self.focal_deviation = 0.0
+        self.focal_seen = True
+        self.explained = 0.0
 
     def begin(self) -> bool:
         """Two cameras from the pair of frames that shows most parallax over most points."""
@@ -139,6 +149,11 @@ class _Reconstruction:
             self._triangulate(None, reach * self.limit)
             self._adjust(focal, 8, 1e-5)
             step()
+        if not focal_known and self.focal_deviation > UNSEEN_FOCAL:
+            focal, self.focal_seen = "fixed", False
+            self.cameras.focal[:] = self.guess
+            self._adjust(focal, 30, 1e-6)
+            self._triangulate(None, 2 * self.limit)
         for _ in range(2):
             self._adjust(focal, 60, 1e-8, huber=0.3)
             self._triangulate(None, self.limit)
@@ -153,7 +168,9 @@ class _Reconstruction:
         found = refine_points(cameras, triangulate(cameras, seen, len(which)), seen, huber=0.5 * self.limit, rounds=2)
         self.good[:] = False
         self.points[which] = found.points
-        self.good[which] = (found.worst < reach) & (0.5 * self.limit * found.depth_deviation < KNOWN_DEPTH) & (found.views >= 2)
+        self.explained = float((found.middle < self.limit).mean()) if len(which) else 0.0
+        known = 0.5 * self.limit * found.depth_deviation < KNOWN_DEPTH
+        self.good[which] = (found.worst < reach) & known & (found.views >= 2)
 
     def _adjust(self, focal: str, iterations: int, tolerance: float, huber: float = 0.5) -> None:
         frames, chosen = np.flatnonzero(self.known), np.flatnonzero(self.good)
@@ -165,23 +182,31 @@ class _Reconstruction:
             chosen = chosen[np.sort(spread)]
         seen = Observations.of(self.xy[np.ix_(frames, chosen)], self.seen[np.ix_(frames, chosen)])
         adjusted = bundle_adjust(
-            self.cameras.select(frames), self.points[chosen], seen, focal=focal, held=int(np.searchsorted(frames, self.held)),
-            expected_focal=self.guess, huber=huber * self.limit, iterations=iterations, tolerance=tolerance,
-        )  # fmt: skip
+            self.cameras.select(frames),
+            self.points[chosen],
+            seen,
+            focal=focal,
+            held=int(np.searchsorted(frames, self.held)),
+            expected_focal=self.guess,
+            huber=huber * self.limit,
+            iterations=iterations,
+            tolerance=tolerance,
+        )
         self.cameras = self.cameras.with_poses(frames, adjusted.cameras)
         self.cameras.focal[:] = adjusted.cameras.focal[0]
         self.points[chosen] = adjusted.points
         self.residual = float(np.median(adjusted.residual))
-        self.focal_deviation = adjusted.focal_deviation
+        if focal != "fixed":
+            self.focal_deviation = adjusted.focal_deviation
 
 
 def _parallax(start: np.ndarray, end: np.ndarray, cameras: Cameras, limit: float) -> float:
-    """Median pixels by which points leave the best pure turn."""
+    """Pixels by which a quarter of the points leave the best pure turn."""
     index = np.zeros(len(start), int)
     a, b = cameras.rays(index, start), cameras.rays(index, end)
     a, b = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (a, b))
     rotation, _ = robust_rotation(a, b, 2 * limit / float(cameras.focal[0]))
-    return float(np.median(np.linalg.norm(a @ rotation.T - b, axis=1)) * cameras.focal[0])
+    return float(np.quantile(np.linalg.norm(a @ rotation.T - b, axis=1), 0.75) * cameras.focal[0])
 
 
 def _all_frames(flow: PixelTracks, keyframes: np.ndarray, columns: np.ndarray, work: _Reconstruction) -> Travelled:
@@ -198,7 +223,9 @@ def _all_frames(flow: PixelTracks, keyframes: np.ndarray, columns: np.ndarray, w
             if usable.sum() < FEWEST_POINTS:
                 continue
             near = (cameras.rotation[t].copy(), cameras.translation[t].copy())
-            pose = resect(points[usable], flow.xy[t, good[usable]], float(cameras.focal[t]), cameras.center, near, 3 * work.limit)
+            pose = resect(
+                points[usable], flow.xy[t, good[usable]], float(cameras.focal[t]), cameras.center, near, 3 * work.limit
+            )
             if pose is not None:
                 cameras.rotation[t], cameras.translation[t] = pose
                 registered[t] = True
@@ -206,4 +233,6 @@ def _all_frames(flow: PixelTracks, keyframes: np.ndarray, columns: np.ndarray, w
         if len(rest):
             seen = Observations.of(flow.xy[np.ix_(rest, good)], flow.seen[np.ix_(rest, good)])
             cameras = cameras.with_poses(rest, refine_poses(cameras.select(rest), points, seen, huber=0.3 * work.limit))
-    return Travelled(cameras, registered, work.residual, len(good), work.focal_deviation)
+    return Travelled(
+        cameras, registered, work.residual, len(good), work.focal_deviation, work.focal_seen, work.explained
+    )

@@ -21,6 +21,7 @@ class Turned:
     cameras: Cameras
     residual: float  # median, pixels
     inliers: float  # share of observations within twice the limit
+    explained: float  # share of the points whose root mean square error is below the limit
     focal_deviation: float
     zoom: float  # largest focal over smallest
 
@@ -61,7 +62,7 @@ def solve_rotation(
     limit: float,
 ) -> Turned:
     """Poses with one common centre. The focal is found with the turn unless it is known; a zoom is found either way."""
-    still = Turned(_still(len(flow.xy), focal, center), 0.0, 0.0, 0.0, 1.0)
+    still = Turned(_still(len(flow.xy), focal, center), 0.0, 0.0, 0.0, 0.0, 1.0)
     if len(flow.xy) < 2 or (flow.seen.sum(0) > 1).sum() < 3:
         return still
     if not focal_known:
@@ -145,7 +146,10 @@ def _turned(flow: PixelTracks, center: np.ndarray, focal: np.ndarray, free_focal
         deviation = adjusted.focal_deviation
     error = _errors(cameras, world, flow, t, n)
     zoom = float(cameras.focal.max() / cameras.focal.min())
-    return Turned(cameras, float(np.median(error)), float((error < 2 * limit).mean()), deviation, zoom)
+    views = np.bincount(n, minlength=flow.seen.shape[1])
+    square = np.bincount(n, error**2, minlength=len(views)) / np.maximum(views, 1)
+    explained = float((square[views > 2] < limit**2).mean()) if (views > 2).any() else 0.0
+    return Turned(cameras, float(np.median(error)), float((error < 2 * limit).mean()), explained, deviation, zoom)
 
 
 def _chain(

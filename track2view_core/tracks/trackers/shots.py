@@ -12,7 +12,7 @@ from .bundle_adjustment import Cameras
 from .depth import sample_inverse_depth
 from .flow import PixelTracks
 from .lifting import Lifted, lift_travelling, lift_turning
-from .motion_class import FEWEST_SHARED, Motion, classify, still_limit
+from .motion_class import Motion, classify, still_limit
 from .reconstruction import Travelled, reconstruct
 from .rotation_solver import Turned, solve_rotation
 
@@ -21,6 +21,8 @@ FEWEST_TRACKS = 24
 SPARSE_TRACKS = 80
 TURN_EXPLAINS = 0.5
 """A pure turn must bring this share of the points to their places, else the camera is taken to travel."""
+FEWEST_PLACED = 0.3
+"""Share of the frames that must find their place for a travelling camera to count as solved."""
 UNSURE_FOCAL = 0.03
 
 
@@ -55,7 +57,7 @@ class Shot:
 
 
 def solve_shot(flow: PixelTracks, setup: Setup, step: Callable[[], None]) -> Shot:
-    """Motion class, camera, points. Raises Track2ViewError only where motion is "auto" and there is too little to see."""
+    """Motion class, camera, points; Track2ViewError only where motion is "auto" and there is too little to see."""
     notes: list[str] = []
     if setup.given is not None:
         cameras, registered, motion = setup.given, np.ones(len(flow.xy), bool), _motion_of(setup.given)
@@ -90,29 +92,36 @@ def _solve_camera(
     motion = _motion(flow, setup, typical)
     chosen = "set by hand" if setup.motion != "auto" else "found"
     if motion != "static":
-        turned = None
-        if motion == "rotation":
-            turned = _turn(flow, setup)
-            if setup.motion == "auto" and turned.inliers < TURN_EXPLAINS:
-                motion = "general"
-        if motion == "general":
+        turned = _turn(flow, setup) if motion == "rotation" else None
+        if motion == "general" or (setup.motion == "auto" and turned.inliers < TURN_EXPLAINS):
             travelled = reconstruct(
                 flow, setup.center, focal=setup.focal, focal_known=setup.focal_known, limit=setup.limit, step=step
             )
-            if travelled is not None and travelled.registered.mean() >= 0.3:
+            turned = turned or (_turn(flow, setup) if travelled is None or setup.motion == "auto" else None)
+            if _travels(travelled, turned, setup):
                 notes.append(f"motion general ({chosen})")
                 _describe_travel(travelled, setup, notes)
                 return "general", travelled.cameras, travelled.registered
-            notes.append("WARNING: too little parallax to solve a travelling camera, so it was solved as one that only turns")
-            turned = turned or _turn(flow, setup)
+            notes.append(
+                "WARNING: too little parallax to solve a travelling camera, so it was solved as one that only turns"
+            )
         if turned is not None and turned.inliers > 0.3:
             notes.append(f"motion rotation ({chosen if motion == 'rotation' else 'instead'})")
             _describe_turn(turned, setup, notes)
             return "rotation", turned.cameras, everywhere
         notes.append("WARNING: the camera could not be solved, so it was taken to stand still")
     notes.append(f"motion static ({chosen if motion == 'static' else 'instead'})")
-    identity = Cameras(np.tile(np.eye(3), (frames, 1, 1)), np.zeros((frames, 3)), np.full(frames, setup.focal), setup.center)
+    identity = Cameras(
+        np.tile(np.eye(3), (frames, 1, 1)), np.zeros((frames, 3)), np.full(frames, setup.focal), setup.center
+    )
     return "static", identity, everywhere
+
+
+def _travels(travelled: Travelled | None, turned: Turned | None, setup: Setup) -> bool:
+    """Whether the travelling solution stands; found on its own, it must explain more points than a mere turn does."""
+    if travelled is None or travelled.registered.mean() < FEWEST_PLACED:
+        return False
+    return setup.motion == "general" or turned is None or travelled.explained > 1.1 * turned.explained + 0.05
 
 
 def _motion(flow: PixelTracks, setup: Setup, typical: float) -> Motion:
@@ -123,8 +132,8 @@ def _motion(flow: PixelTracks, setup: Setup, typical: float) -> Motion:
     evidence = classify(flow, setup.width, setup.height)
     if typical < FEWEST_TRACKS or evidence.compared == 0:
         raise Track2ViewError(
-            f"only {typical:.0f} points a frame could be followed through this clip, too few to tell how the camera moves (about "
-            f"{max(FEWEST_TRACKS, FEWEST_SHARED)} are needed); set motion to static, rotation or general instead of auto"
+            f"only {typical:.0f} points a frame could be followed through this clip, too few to tell how the camera moves "
+            f"(about {FEWEST_TRACKS} are needed); set motion to static, rotation or general instead of auto"
         )
     return evidence.motion
 
@@ -147,13 +156,18 @@ def _describe_travel(travelled: Travelled, setup: Setup, notes: list[str]) -> No
     lost = int((~travelled.registered).sum())
     if lost:
         notes.append(f"WARNING: {lost} frames could not be placed and hold the nearest solved pose")
-    _describe_focal(float(travelled.cameras.focal[0]), travelled.focal_deviation, setup, notes)
+    if travelled.focal_seen:
+        _describe_focal(float(travelled.cameras.focal[0]), travelled.focal_deviation, setup, notes)
+    else:
+        notes.append(
+            "WARNING: this motion does not show the field of view, so a usual one was taken; give fov_degrees if known"
+        )
 
 
 def _describe_turn(turned: Turned, setup: Setup, notes: list[str]) -> None:
     notes.append(f"turn solved, median error {turned.residual:.2f} px")
     if turned.zoom > 1.02:
-        notes.append(f"the lens zooms: focal length {turned.cameras.focal[0]:.0f} to {turned.cameras.focal[-1]:.0f} px of {setup.width:.0f}")
+        notes.append(f"the lens zooms: the focal length changes by a factor of {turned.zoom:.2f}")
     else:
         _describe_focal(float(turned.cameras.focal[0]), turned.focal_deviation, setup, notes)
 
@@ -175,7 +189,9 @@ def _from_first(cameras: Cameras) -> Cameras:
     return Cameras(rotation, translation, cameras.focal, cameras.center)
 
 
-def _in_units(cameras: Cameras, lifted: Lifted, flow: PixelTracks, measured: np.ndarray | None) -> tuple[Cameras, Lifted]:
+def _in_units(
+    cameras: Cameras, lifted: Lifted, flow: PixelTracks, measured: np.ndarray | None
+) -> tuple[Cameras, Lifted]:
     """The reconstruction in the units of the depth maps, or with the points of the first frame at median depth 1."""
     standing = lifted.kept & ~lifted.moving
     depth = np.einsum("tj,tnj->tn", cameras.rotation[:, 2], lifted.positions) + cameras.translation[:, 2:]

@@ -32,7 +32,7 @@ class Triangulated:
 
 
 def triangulate(cameras: Cameras, seen: Observations, count: int) -> np.ndarray:
-    """Points [count, 3] nearest to all their viewing rays; exact on exact data, the origin for a point without two views."""
+    """Points [count, 3] nearest to all their viewing rays; exact on exact data."""
     ray = cameras.rays(seen.camera, seen.xy)
     ray /= np.linalg.norm(ray, axis=1, keepdims=True)
     ray = np.einsum("mij,mi->mj", cameras.rotation[seen.camera], ray)
@@ -52,7 +52,7 @@ def refine_points(
         error, local = residuals(cameras, points, seen)
         size = np.linalg.norm(error, axis=1)
         weight = huber_weight(size, huber) * (local[:, 2] > 1e-3)
-        by_camera, by_point = jacobians(cameras, local, seen.camera)
+        _, by_point = jacobians(cameras, local, seen.camera)
         transposed = (by_point * weight[:, None, None]).transpose(0, 2, 1)
         normal, gradient = np.zeros((count, 3, 3)), np.zeros((count, 3))
         np.add.at(normal, seen.point, transposed @ by_point)
@@ -77,7 +77,7 @@ def refine_points(
 def two_view_start(
     start: np.ndarray, end: np.ndarray, focal: float, center: np.ndarray, limit: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """From pixels [n, 2] in two frames: rotation, unit translation and inliers [n]; None where no essential matrix is found."""
+    """From pixels [n, 2] in two frames: rotation, unit translation, inliers [n]; None without an essential matrix."""
     intrinsics = np.array([[focal, 0, center[0]], [0, focal, center[1]], [0, 0, 1.0]])
     essential, inlier = cv2.findEssentialMat(start, end, intrinsics, cv2.RANSAC, 0.999, limit)
     if essential is None or essential.shape != (3, 3):
@@ -87,7 +87,12 @@ def two_view_start(
 
 
 def resect(
-    points: np.ndarray, xy: np.ndarray, focal: float, center: np.ndarray, near: tuple[np.ndarray, np.ndarray], limit: float
+    points: np.ndarray,
+    xy: np.ndarray,
+    focal: float,
+    center: np.ndarray,
+    near: tuple[np.ndarray, np.ndarray],
+    limit: float,
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """A camera's rotation and translation from known points, begun at a `near` pose; None where too few agree."""
     intrinsics = np.array([[focal, 0, center[0]], [0, focal, center[1]], [0, 0, 1.0]])
