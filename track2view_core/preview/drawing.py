@@ -1,8 +1,10 @@
-"""What all pictures share: palette, panes of readable size, captions. Colours are RGB."""
+"""What all pictures share: palette, panes of readable size, captions. Colours are RGB.
+
+OpenCV is imported where it draws, so that the room itself loads with torch alone.
+"""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from torch import Tensor
 
@@ -21,7 +23,8 @@ GOOD: Color = (62, 190, 150)
 POOR: Color = (235, 78, 82)
 
 GAP = 8
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_FONT = 0  # cv2.FONT_HERSHEY_SIMPLEX
+_SMOOTH = 16  # cv2.LINE_AA
 _SUBPIXEL = 4  # cv2 draws in 1/16 px
 _CIRCLE = np.stack([(np.cos(angle), np.sin(angle)) for angle in np.linspace(0, 2 * np.pi, 16, endpoint=False)])
 _SHORTEST_LONG_SIDE, _LONGEST_SIDE = 512, 960
@@ -47,16 +50,22 @@ def fixed(points: np.ndarray) -> np.ndarray:
 
 def draw_line(picture: np.ndarray, points: np.ndarray, color: Color, thickness: int = 1, closed: bool = False) -> None:
     """A smooth line through `points` [P, 2] px."""
-    cv2.polylines(picture, [fixed(points)], closed, color, thickness, cv2.LINE_AA, _SUBPIXEL)
+    import cv2
+
+    cv2.polylines(picture, [fixed(points)], closed, color, thickness, _SMOOTH, _SUBPIXEL)
 
 
 def fill_shape(picture: np.ndarray, points: np.ndarray, color: Color) -> None:
-    cv2.fillPoly(picture, [fixed(points)], color, cv2.LINE_AA, _SUBPIXEL)
+    import cv2
+
+    cv2.fillPoly(picture, [fixed(points)], color, _SMOOTH, _SUBPIXEL)
 
 
 def draw_dot(picture: np.ndarray, at: np.ndarray, radius: float, color: Color) -> None:
     """A disc; as a polygon, because cv2's small circles come out as diamonds."""
-    cv2.fillConvexPoly(picture, fixed(at + radius * _CIRCLE), color, cv2.LINE_AA, _SUBPIXEL)
+    import cv2
+
+    cv2.fillConvexPoly(picture, fixed(at + radius * _CIRCLE), color, _SMOOTH, _SUBPIXEL)
 
 
 def draw_ring(picture: np.ndarray, at: np.ndarray, radius: float, color: Color, thickness: int = 1) -> None:
@@ -64,6 +73,8 @@ def draw_ring(picture: np.ndarray, at: np.ndarray, radius: float, color: Color, 
 
 
 def text_size(words: str, height: float) -> tuple[int, int]:
+    import cv2
+
     (width, tall), _ = cv2.getTextSize(words, _FONT, height / 22, 1)
     return width, tall
 
@@ -77,9 +88,11 @@ def write_text(
     align: str = "left",
 ) -> None:
     """`words` with capitals `height` px tall."""
+    import cv2
+
     width, _ = text_size(words, height)
     left = at[0] - {"left": 0, "center": width / 2, "right": width}[align]
-    cv2.putText(picture, words, (round(left), round(at[1])), _FONT, height / 22, color, 1, cv2.LINE_AA)
+    cv2.putText(picture, words, (round(left), round(at[1])), _FONT, height / 22, color, 1, _SMOOTH)
 
 
 def caption(picture: np.ndarray, words: str, color: Color = TEXT) -> None:
