@@ -54,8 +54,8 @@ def _prepare_inputs() -> list[io.Input]:
             min=16,
             max=4096,
             step=16,
-            tooltip="Width of the box the picture is fitted into, in pixels: 128 for the tiny model that is "
-            "shipped, 832 for WAN 2.1 at 480p. A portrait clip turns the box.",
+            tooltip="Width of the box the picture is fitted into, in pixels: 128 for the tiny model that is shipped, "
+            "832 for WAN 2.1 at 480p. A portrait clip turns the box.",
         ),
         io.Int.Input(
             "height",
@@ -70,8 +70,8 @@ def _prepare_inputs() -> list[io.Input]:
             default=0,
             min=0,
             max=100_000,
-            tooltip="Take only the first frames of the clip; 0 takes them all. Whatever is left is padded to "
-            "4n + 1 by holding the last frame.",
+            tooltip="Take only the first frames of the clip; 0 takes them all. Whatever is left is padded to 4n + 1 "
+            "by holding the last frame.",
         ),
         io.Float.Input(
             "fps",

@@ -7,7 +7,7 @@ from comfy_api.latest import io, ui
 
 from ..track2view_core.errors import Track2ViewError
 from .comfy_bridge import model_latent, progress_callback, schema, show_text, temp_file
-from .sockets import BUNDLE, CAMERA_PATH, CONDITION, PAIRED_TRACKS, POINT_TRACKS, frames_from_image
+from .sockets import BUNDLE, CAMERA_PATH, CLIP_INFO, CONDITION, PAIRED_TRACKS, POINT_TRACKS, frames_from_image
 
 CATEGORY = "Track2View/conditioning"
 
@@ -23,6 +23,12 @@ class PairTracks(io.ComfyNode):
             inputs=[
                 POINT_TRACKS.Input("point_tracks", tooltip="The tracks of the clip."),
                 CAMERA_PATH.Input("camera_path", tooltip="The path of the new camera, as many frames as the tracks."),
+                CLIP_INFO.Input(
+                    "clip_info",
+                    optional=True,
+                    tooltip="From the Prepare Clip whose frames the model gets, for tracks of the clip without "
+                    "padding or at another size; open for tracks of those very frames.",
+                ),
             ],
             outputs=[
                 PAIRED_TRACKS.Output(
@@ -33,10 +39,14 @@ class PairTracks(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, point_tracks, camera_path) -> io.NodeOutput:
+    def execute(cls, point_tracks, camera_path, clip_info=None) -> io.NodeOutput:
         from ..track2view_core.tracks import pair_tracks
+        from ..track2view_core.tracks.placing import place_in_frame
 
-        paired = pair_tracks(point_tracks, camera_path)
+        if clip_info is None:
+            paired = pair_tracks(point_tracks, camera_path)
+        else:
+            paired = place_in_frame(point_tracks, camera_path, clip_info)
         report = coverage_report(paired)
         show_text(report)
         return io.NodeOutput(paired, report)

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from ..track2view_core.errors import Track2ViewError
 from .comfy_bridge import below_output, output_file, progress_callback, schema, show_text
-from .sockets import CAMERA_PATH, POINT_TRACKS, frames_from_image
+from .sockets import CAMERA_PATH, CLIP_INFO, POINT_TRACKS, frames_from_image
 
 CATEGORY = "Track2View/tracking"
 NEAR_IS_BRIGHT, FAR_IS_BRIGHT = "near is bright", "far is bright"
@@ -26,8 +26,8 @@ def _tracking_inputs() -> list[io.Input]:
             "motion",
             options=["auto", "static", "rotation", "general"],
             default="auto",
-            tooltip="How the source camera moves: it stands (static), turns on the spot (rotation) or moves "
-            "freely (general). auto decides; the report tells what.",
+            tooltip="How the source camera moves: it stands (static), turns on the spot (rotation) or moves freely "
+            "(general). auto decides; the report tells what.",
         ),
         io.Float.Input(
             "field_of_view",
@@ -35,26 +35,32 @@ def _tracking_inputs() -> list[io.Input]:
             min=0.0,
             max=170.0,
             step=0.1,
-            tooltip="Horizontal field of view in degrees, if you know it; 0 estimates it. It helps most on "
-            "forward moves.",
+            tooltip="Horizontal field of view in degrees, if you know it; 0 estimates it. It helps most on forward "
+            "moves.",
         ),
         io.Combo.Input(
             "depth_is",
             options=[NEAR_IS_BRIGHT, FAR_IS_BRIGHT],
             default=NEAR_IS_BRIGHT,
-            tooltip="What the depth images hold: near is bright for disparity (Depth Anything and most), far "
-            "is bright for depth.",
+            tooltip="What the depth images hold: near is bright for disparity (Depth Anything and most), far is "
+            "bright for depth.",
         ),
         io.Image.Input(
             "depth",
             optional=True,
-            tooltip="Depth images of the same frames, for moving things and standing cameras; their scale is "
-            "fitted to the tracks.",
+            tooltip="Depth images of the same frames, for moving things and standing cameras; their scale is fitted "
+            "to the tracks.",
         ),
         CAMERA_PATH.Input(
             "camera",
             optional=True,
             tooltip="The source camera's path, if it is known; it is then not solved for.",
+        ),
+        CLIP_INFO.Input(
+            "clip_info",
+            optional=True,
+            tooltip="From the Prepare Clip that made the frames: its padding is then cut off before tracking. Give "
+            "Pair Tracks the clip info of the frames that the model gets.",
         ),
     ]
 
@@ -84,9 +90,11 @@ class TrackPoints(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image, points, motion, field_of_view, depth_is, depth=None, camera=None) -> io.NodeOutput:
+    def execute(cls, image, points, motion, field_of_view, depth_is, depth=None, camera=None, clip_info=None):
         from ..track2view_core.tracks.trackers import KltTracker
 
+        if clip_info is not None:
+            image, depth = _unpadded(image, clip_info, "image"), _unpadded(depth, clip_info, "depth")
         tracks = KltTracker().track(
             frames_from_image(image, "image"),
             points=points,
@@ -96,9 +104,23 @@ class TrackPoints(io.ComfyNode):
             camera=camera,
             progress=progress_callback(),
         )
-        report = "\n".join(tracks.notes)
+        report = "\n".join(tracks.notes).replace("fov_degrees", "field_of_view")
         show_text(report)
         return io.NodeOutput(tracks, tracks.camera, report)
+
+
+def _unpadded(image, info, name):
+    """The clip's own part of prepared frames `[T', H', W', C]`: no padded edges, no held last frames."""
+    if image is None:
+        return None
+    if tuple(image.shape[:3]) != (info.prepared_frames, info.prepared_height, info.prepared_width):
+        raise Track2ViewError(
+            f"{name} is {image.shape[0]} frames of {image.shape[2]} x {image.shape[1]} and clip_info is of "
+            f"{info.prepared_frames} of {info.prepared_width} x {info.prepared_height}; link both from one "
+            "Prepare Clip, or leave clip_info open"
+        )
+    left, top, width, height = info.content
+    return image[: info.frames, top : top + height, left : left + width]
 
 
 def _depth_maps(depth, image, depth_is):

@@ -55,15 +55,23 @@ def widgets(info: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def changed(prompt: dict[str, Any], class_type: str, **inputs: Any) -> dict[str, Any]:
-    """A copy of the graph with other inputs at its one node of `class_type`."""
+    """A copy of the graph with other inputs at its nodes of `class_type`; None takes an input away."""
     other = copy.deepcopy(prompt)
-    other[node_id(prompt, class_type)]["inputs"].update(inputs)
+    for node in other.values():
+        if node["class_type"] == class_type:
+            kept = {**node["inputs"], **inputs}
+            node["inputs"] = {name: value for name, value in kept.items() if value is not None}
     return other
 
 
 def node_id(prompt: dict[str, Any], class_type: str) -> str:
     (found,) = [name for name, node in prompt.items() if node["class_type"] == class_type]
     return found
+
+
+def source_of(prompt: dict[str, Any], class_type: str, name: str) -> str:
+    """The id of the node that the input `name` of the one node of `class_type` is linked to."""
+    return prompt[node_id(prompt, class_type)]["inputs"][name][0]
 
 
 def classes(prompt: dict[str, Any], ids: list[str]) -> list[str]:
