@@ -13,7 +13,7 @@ import numpy as np
 
 Focal = Literal["fixed", "shared", "each"]
 NEAREST = 1e-6
-CORRELATED = 4.0
+CORRELATED, LEAST_NOISE = 4.0, 0.03
 """Errors of one track are alike from frame to frame, so many observations tell less than their number says."""
 
 
@@ -225,7 +225,7 @@ class _Problem:
     def finished(self, state: _State, system: _System) -> Adjusted:
         error, _ = residuals(state.cameras, state.points, self.seen)
         error = np.linalg.norm(error, axis=1)
-        noise = CORRELATED * float(np.median(error))
+        noise = CORRELATED * max(float(np.median(error)), LEAST_NOISE)
         deviation = system.last_deviation(noise, self.prior) if self.free[-1] else 0.0
         return Adjusted(state.cameras, state.points, error, deviation)
 

@@ -30,7 +30,7 @@ def checked_depth(depth: Tensor | np.ndarray | None, frames: int) -> np.ndarray 
     array = depth.detach().cpu().float().numpy() if isinstance(depth, Tensor) else np.asarray(depth, np.float32)
     if array.ndim != 3 or len(array) != frames or 0 in array.shape:
         raise Track2ViewError(
-            f"depth has shape {list(array.shape)} beside a video of {frames} frames; it must be [T, h, w], one map a frame"
+            f"depth has shape {list(array.shape)} beside a video of {frames} frames; it must be [T, h, w]"
         )
     return array
 

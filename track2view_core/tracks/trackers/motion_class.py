@@ -13,10 +13,12 @@ from .flow import PixelTracks
 Motion = Literal["static", "rotation", "general"]
 MOTIONS: tuple[Motion, ...] = ("static", "rotation", "general")
 STILL_SHARE = 0.5
-STILL_SPREAD_SHARE = 0.2
-"""So few unmoved points are enough where they span the picture (a mover fills much of it)."""
-STILL_SPREAD = 0.35
+FIRMLY_STILL = 0.3
+FIRM_SHARE, FIRM_SPREAD = 0.2, 0.1
+"""Movers may fill most of the picture: this share of points is enough where they keep within FIRMLY_STILL of the limit
+and span this share of the picture. A travelling camera leaves no such group but a small one around its goal."""
 HOMOGRAPHY_SHARE = 0.75
+HOMOGRAPHY_SAMPLE = 400
 ENOUGH_SHARED = 80
 FEWEST_SHARED = 12
 
@@ -37,21 +39,24 @@ def still_limit(width: float) -> float:
 def classify(flow: PixelTracks, width: float, height: float) -> MotionEvidence:
     """Compares frames at a quarter, half, three quarters and the end with an early one that shares enough points."""
     frames, limit = len(flow.xy), still_limit(width)
-    still, homography, spread = [], [], []
+    still, firm, spread, homography = [], [], [], []
     for late in sorted({frames // 4, frames // 2, 3 * frames // 4, frames - 1} - {0}):
         early = _partner(flow.seen, late)
         shared = flow.seen[early] & flow.seen[late]
         if shared.sum() < FEWEST_SHARED:
             continue
         start, end = flow.xy[early, shared], flow.xy[late, shared]
-        unmoved = np.linalg.norm(end - start, axis=1) < limit
-        still.append(float(unmoved.mean()))
-        spread.append(_spread(start[unmoved], width, height))
-        found, inlier = cv2.findHomography(start, end, cv2.RANSAC, limit, maxIters=3000)
+        way = np.linalg.norm(end - start, axis=1)
+        firmly = way < FIRMLY_STILL * limit
+        still.append(float((way < limit).mean()))
+        firm.append(float(firmly.mean()))
+        spread.append(_spread(start[firmly], width, height))
+        some = np.random.default_rng(0).permutation(len(start))[:HOMOGRAPHY_SAMPLE]
+        found, inlier = cv2.findHomography(start[some], end[some], cv2.RANSAC, limit, maxIters=1000)
         homography.append(float(inlier.mean()) if found is not None else 0.0)
     if not still:
         return MotionEvidence("static", 1.0, 1.0, 0)
-    stands = min(still) > STILL_SHARE or (min(still) > STILL_SPREAD_SHARE and min(spread) > STILL_SPREAD)
+    stands = min(still) > STILL_SHARE or (min(firm) > FIRM_SHARE and min(spread) > FIRM_SPREAD)
     turns = min(homography) > HOMOGRAPHY_SHARE
     motion: Motion = "static" if stands else "rotation" if turns else "general"
     return MotionEvidence(motion, min(still), min(homography), len(still))

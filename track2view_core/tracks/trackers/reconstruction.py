@@ -14,6 +14,7 @@ from .structure import refine_points, refine_poses, resect, triangulate, two_vie
 
 MOST_KEYFRAMES = 32
 MOST_POINTS = 700
+PAIR_SAMPLE = 250
 FEWEST_POINTS = 12
 FEWEST_VIEWS = 3
 UNSEEN_FOCAL = 0.06
@@ -82,10 +83,12 @@ class _Reconstruction:
             parallax = _parallax(a, b, self.cameras, self.limit)
             if parallax < 1.5 * self.limit:
                 continue
+            some = np.random.default_rng(0).permutation(len(shared))[:PAIR_SAMPLE]
+            shared, a, b = shared[some], a[some], b[some]
             found = two_view_start(a, b, float(self.cameras.focal[0]), self.cameras.center, self.limit)
             if found is None or found[2].sum() < FEWEST_POINTS:
                 continue
-            score = min(parallax, 60 * self.limit) * found[2].sum()
+            score = min(parallax, 60 * self.limit) * found[2].mean() * np.sqrt(found[2].sum())
             if best is None or score > best[0]:
                 best = (score, first, second, shared, found)
         if best is None:
@@ -108,7 +111,7 @@ class _Reconstruction:
                 shared = np.flatnonzero(self.seen[first] & self.seen[second])
                 if len(shared) < max(FEWEST_POINTS + 4, 0.25 * self.seen[first].sum()):
                     break
-                if second - first >= min(3, frames - 1) and (second - first) % max(1, frames // 12) == 0:
+                if second - first >= min(3, frames - 1) and (second - first) % max(1, frames // 8) == 0:
                     yield first, second, shared
 
     def grow(self, focal_known: bool, step: Callable[[], None]) -> None:

@@ -12,6 +12,10 @@ from .flow import PixelTracks
 TRIALS = 60
 LONGEST_FOCAL, SHORTEST_FOCAL = 4.0, 0.4
 """Limits of the focal scan, in units of the longer side."""
+CLEARLY_BETTER = 0.03
+"""So many limits must another focal save before it is preferred to the guess."""
+UNSEEN_FOCAL = 0.1
+"""With a focal less certain than this (log) the turn does not show it, and the guess is the better one."""
 ZOOM_SUSPECTED = 0.04
 MOST_POINTS = 500
 
@@ -65,9 +69,13 @@ def solve_rotation(
     still = Turned(_still(len(flow.xy), focal, center), 0.0, 0.0, 0.0, 0.0, 1.0)
     if len(flow.xy) < 2 or (flow.seen.sum(0) > 1).sum() < 3:
         return still
+    each = np.ones(len(flow.xy))
+    best = _turned(flow, center, each * focal, "fixed", limit)
     if not focal_known:
-        focal = _scan(flow, center, focal, limit)
-    best = _turned(flow, center, np.full(len(flow.xy), focal), "fixed" if focal_known else "shared", limit)
+        scanned = _scan(flow, center, focal, limit)
+        free = _turned(flow, center, each * scanned, "shared", limit)
+        if free.focal_deviation < UNSEEN_FOCAL and free.explained >= best.explained - 0.02:
+            best, focal = free, float(free.cameras.focal[0])
     ratios = zoom_ratios(flow)
     if np.ptp(np.log(ratios)) > ZOOM_SUSPECTED:
         zooming = _turned(flow, center, focal * ratios, "each", limit)
@@ -119,7 +127,8 @@ def _scan(flow: PixelTracks, center: np.ndarray, guess: float, limit: float) -> 
     candidates = longer * np.geomspace(SHORTEST_FOCAL, LONGEST_FOCAL, 19)
     errors = np.array([misfit(f) for f in candidates])
     best = int(errors.argmin())
-    return float(candidates[best]) if pairs and errors[best] < 0.9 * misfit(guess) else guess
+    gain = misfit(guess) - errors[best]
+    return float(candidates[best]) if gain > max(0.1 * misfit(guess), CLEARLY_BETTER * limit) else guess
 
 
 def _turned(flow: PixelTracks, center: np.ndarray, focal: np.ndarray, free_focal: str, limit: float) -> Turned:

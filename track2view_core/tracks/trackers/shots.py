@@ -68,7 +68,7 @@ def solve_shot(flow: PixelTracks, setup: Setup, step: Callable[[], None]) -> Sho
     measured = None
     if setup.depth is not None:
         measured = sample_inverse_depth(setup.depth, flow.xy, flow.seen, setup.width, setup.height)
-        if not np.isfinite(measured).any():
+        if flow.seen.any() and not np.isfinite(measured).any():
             measured = None
             notes.append("WARNING: the depth maps hold no positive finite depth at any tracked point and were not used")
     known = {"limit": setup.limit, "height": setup.height}
@@ -86,7 +86,7 @@ def _solve_camera(
 ) -> tuple[Motion, Cameras, np.ndarray]:
     frames = len(flow.xy)
     everywhere = np.ones(frames, bool)
-    typical = float(np.median(flow.seen.sum(1)))
+    typical = _typical_count(flow)
     if frames > 1 and typical < SPARSE_TRACKS:
         notes.append(f"WARNING: only {typical:.0f} points a frame could be followed; the result is less certain")
     motion = _motion(flow, setup, typical)
@@ -103,9 +103,9 @@ def _solve_camera(
                 _describe_travel(travelled, setup, notes)
                 return "general", travelled.cameras, travelled.registered
             notes.append(
-                "WARNING: too little parallax to solve a travelling camera, so it was solved as one that only turns"
+                "WARNING: too little parallax to solve a travelling camera; it was solved as one that only turns"
             )
-        if turned is not None and turned.inliers > 0.3:
+        if turned is not None and (turned.inliers > TURN_EXPLAINS or setup.motion == "rotation" and turned.inliers > 0):
             notes.append(f"motion rotation ({chosen if motion == 'rotation' else 'instead'})")
             _describe_turn(turned, setup, notes)
             return "rotation", turned.cameras, everywhere
@@ -124,6 +124,13 @@ def _travels(travelled: Travelled | None, turned: Turned | None, setup: Setup) -
     return setup.motion == "general" or turned is None or travelled.explained > 1.1 * turned.explained + 0.05
 
 
+def _typical_count(flow: PixelTracks) -> float:
+    """How many points are usually followed from one frame to the next; all that were found in a single frame."""
+    if len(flow.seen) == 1:
+        return float(flow.seen.sum())
+    return float(np.median((flow.seen[:-1] & flow.seen[1:]).sum(1)))
+
+
 def _motion(flow: PixelTracks, setup: Setup, typical: float) -> Motion:
     if setup.motion != "auto":
         return setup.motion  # type: ignore[return-value]
@@ -132,7 +139,7 @@ def _motion(flow: PixelTracks, setup: Setup, typical: float) -> Motion:
     evidence = classify(flow, setup.width, setup.height)
     if typical < FEWEST_TRACKS or evidence.compared == 0:
         raise Track2ViewError(
-            f"only {typical:.0f} points a frame could be followed through this clip, too few to tell how the camera moves "
+            f"only {typical:.0f} points a frame could be followed in this clip, too few to tell how the camera moves "
             f"(about {FEWEST_TRACKS} are needed); set motion to static, rotation or general instead of auto"
         )
     return evidence.motion

@@ -79,7 +79,7 @@ def two_view_start(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """From pixels [n, 2] in two frames: rotation, unit translation, inliers [n]; None without an essential matrix."""
     intrinsics = np.array([[focal, 0, center[0]], [0, focal, center[1]], [0, 0, 1.0]])
-    essential, inlier = cv2.findEssentialMat(start, end, intrinsics, cv2.RANSAC, 0.999, limit)
+    essential, inlier = cv2.findEssentialMat(start, end, intrinsics, cv2.RANSAC, 0.999, limit, 400)
     if essential is None or essential.shape != (3, 3):
         return None
     _, rotation, translation, inlier = cv2.recoverPose(essential, start, end, intrinsics, mask=inlier)

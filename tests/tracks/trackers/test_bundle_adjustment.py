@@ -1,0 +1,94 @@
+"""The solver's derivatives against automatic ones, and its convergence on exact data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from track2view_core.tracks.trackers.bundle_adjustment import (
+    Cameras,
+    Observations,
+    bundle_adjust,
+    jacobians,
+    residuals,
+    rotation_from_vector,
+)
+
+
+def world(cameras: int = 6, points: int = 40, seed: int = 0) -> tuple[Cameras, np.ndarray, Observations]:
+    random = np.random.default_rng(seed)
+    turns = rotation_from_vector(0.1 * random.standard_normal((cameras, 3)))
+    turns[0] = np.eye(3)
+    shift = 0.3 * random.standard_normal((cameras, 3))
+    shift[0] = 0
+    truth = Cameras(turns, shift, np.full(cameras, 400.0), np.array([320.0, 240.0]))
+    cloud = random.uniform([-2, -1.5, 4], [2, 1.5, 8], (points, 3))
+    seen = Observations.of(np.zeros((cameras, points, 2)), random.random((cameras, points)) < 0.8)
+    error, _ = residuals(truth, cloud, seen)
+    return truth, cloud, Observations(seen.camera, seen.point, error)
+
+
+def test_rotation_from_vector_is_the_matrix_exponential():
+    vector = np.random.default_rng(0).standard_normal((20, 3)) * np.logspace(-9, 0.3, 20)[:, None]
+    skew = torch.zeros(20, 3, 3, dtype=torch.float64)
+    x, y, z = torch.from_numpy(vector).unbind(-1)
+    skew[:, 0, 1], skew[:, 0, 2], skew[:, 1, 2] = -z, y, -x
+    expected = torch.linalg.matrix_exp(skew - skew.transpose(1, 2)).numpy()
+    np.testing.assert_allclose(rotation_from_vector(vector), expected, atol=1e-14)
+
+
+def test_jacobians_are_those_of_automatic_differentiation():
+    cameras, points, seen = world()
+    _, local = residuals(cameras, points, seen)
+    by_camera, by_point = jacobians(cameras, local, seen.camera)
+    for m in range(0, len(seen.camera), 37):
+        c, n = seen.camera[m], seen.point[m]
+        rotation, shift = torch.from_numpy(cameras.rotation[c]), torch.from_numpy(cameras.translation[c])
+
+        def pixel(step, point, rotation=rotation, shift=shift):
+            x, y, z = step[0], step[1], step[2]
+            zero = torch.zeros_like(x)
+            skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).reshape(3, 3)
+            turned = torch.linalg.matrix_exp(skew) @ rotation @ point + shift + step[3:6]
+            return 400.0 * torch.exp(step[6]) * turned[:2] / turned[2]
+
+        zero = torch.zeros(7, dtype=torch.float64)
+        expected = torch.autograd.functional.jacobian(pixel, (zero, torch.from_numpy(points[n])))
+        np.testing.assert_allclose(by_camera[m], expected[0].numpy(), atol=1e-9)
+        np.testing.assert_allclose(by_point[m], expected[1].numpy(), atol=1e-9)
+
+
+@pytest.mark.parametrize("focal", ["fixed", "shared"])
+def test_exact_data_is_recovered_from_a_wrong_start(focal: str):
+    truth, points, seen = world()
+    random = np.random.default_rng(1)
+    bent = Cameras(
+        rotation_from_vector(0.01 * random.standard_normal((6, 3))) @ truth.rotation,
+        truth.translation + 0.02 * random.standard_normal((6, 3)),
+        truth.focal * (1.0 if focal == "fixed" else 1.1),
+        truth.center,
+    )
+    bent.rotation[0], bent.translation[0] = truth.rotation[0], truth.translation[0]
+    start = points + 0.05 * random.standard_normal(points.shape)
+    found = bundle_adjust(bent, start, seen, focal=focal, iterations=100, tolerance=1e-12)
+    assert found.residual.max() < 1e-3
+    np.testing.assert_allclose(found.cameras.rotation, truth.rotation, atol=1e-4)
+    np.testing.assert_allclose(found.cameras.focal, truth.focal, rtol=1e-3)
+    scale = np.linalg.norm(truth.translation) / np.linalg.norm(found.cameras.translation)
+    np.testing.assert_allclose(found.points * scale, points, atol=1e-2)
+
+
+def test_outliers_do_not_pull():
+    truth, points, seen = world()
+    wrong = seen.xy.copy()
+    wrong[::15] += 40
+    found = bundle_adjust(truth, points, Observations(seen.camera, seen.point, wrong), focal="shared", iterations=60)
+    np.testing.assert_allclose(found.cameras.rotation, truth.rotation, atol=5e-3)
+
+
+def test_the_held_camera_and_fixed_focal_stay():
+    truth, points, seen = world()
+    moved = Observations(seen.camera, seen.point, seen.xy + np.random.default_rng(2).standard_normal(seen.xy.shape))
+    found = bundle_adjust(truth, points, moved, focal="fixed", held=2)
+    assert (found.cameras.rotation[2] == truth.rotation[2]).all() and (found.cameras.focal == 400).all()
