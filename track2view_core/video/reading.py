@@ -256,9 +256,11 @@ def _shape(frame: Any, video: Any, turns: int) -> tuple[int, int, Fraction, tupl
 
 def _upright(frame: Any, stream: ClipStream) -> np.ndarray:
     # Untagged pictures of HD size are Rec. 709 by every player's convention; FFmpeg alone would take Rec. 601.
+    # PyAV 14 minds the matrix only where the two differ; for RGB the second one says nothing else.
     untagged = frame.colorspace in (0, 2) and not frame.format.is_rgb
-    colors = "ITU709" if untagged and max(frame.width, frame.height) >= 1280 else None
-    picture = frame.to_ndarray(format="rgb24", src_colorspace=colors, interpolation=_TRUE_COLORS)
+    rec_709 = frame.colorspace == 1 or (untagged and max(frame.width, frame.height) >= 1280)
+    matrix = {"src_colorspace": "ITU709", "dst_colorspace": "ITU601"} if rec_709 else {}
+    picture = frame.to_ndarray(format="rgb24", interpolation=_TRUE_COLORS, **matrix)
     if stream.quarter_turns:
         picture = np.ascontiguousarray(np.rot90(picture, stream.quarter_turns))
     return resize_picture(picture, stream.width, stream.height)
