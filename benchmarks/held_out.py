@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from track2view_core.scenes import HELD_OUT_MOVES, Scene, View, random_paths, random_scenes, render
+from track2view_core.scenes.scene import Texture
 
 EVALUATION_SEED = 900_000
 CALIBRATION_SEED = 910_000  # thresholds are set on these scenes, never on those evaluated
@@ -24,6 +25,11 @@ class HeldOutClip:
     time: Tensor  # [T]
     size: int
     moves: tuple[str, str]  # of source and target
+    seed: int
+
+    def textured(self, texture: Texture) -> HeldOutClip:
+        """The same geometry, motion and cameras under another texture; clips are smooth from the start."""
+        return replace(self, scene=random_scenes(1, seed=self.seed, texture=texture))
 
     def view(self, cameras: Tensor, size: int | None = None) -> View:
         """Render cameras [T, 4, 4]; `size` other than the clip's scales the picture."""
@@ -45,4 +51,4 @@ def held_out_clips(count: int, *, seed: int, size: int, frames: int) -> Iterator
         paths = random_paths(1, frames, seed=seed + index, width=size, height=size, moves=HELD_OUT_MOVES)
         source, target = paths.world_from_camera[0]
         moves = (paths.kinds[0][0], paths.kinds[0][1])
-        yield HeldOutClip(scene, source, target, paths.intrinsics[0], paths.time[0], size, moves)
+        yield HeldOutClip(scene, source, target, paths.intrinsics[0], paths.time[0], size, moves, seed + index)

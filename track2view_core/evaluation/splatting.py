@@ -10,7 +10,7 @@ from ..conditioner import scatter_to_grid
 from ..errors import Track2ViewError
 from ..tracks import PairedTracks
 
-_CELLS_A_POINT = 4  # the splat's grid is as fine as the points' number allows: about this many cells for each
+_CELLS_A_POINT = 1.0  # of the splat's grid: finer, and what is behind shows through between the points of a surface
 _LEAST_WEIGHT = 1e-4
 
 
@@ -19,7 +19,7 @@ def splat_points(video: Tensor, tracks: PairedTracks) -> Tensor:
 
     Every point takes its colour from the source frame of the same time, where it is seen there, else from the nearest
     frame in time that sees it. The points are scattered with the conditioner's own soft z-buffer into a grid of about
-    four cells a point (never finer than the pixels). Cells that no point reaches are filled from coarser and coarser
+    one cell a point (never finer than the pixels). Cells that no point reaches are filled from coarser and coarser
     averages of those around them (pull-push), and the grid is enlarged to the picture bilinearly.
 
     Args:
