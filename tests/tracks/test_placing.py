@@ -68,3 +68,8 @@ def test_tracks_of_another_length_are_refused():
 def test_tracks_of_another_shape_are_refused():
     with pytest.raises(Track2ViewError, match="another shape"):
         place_in_frame(tracks_at(90, 160), tracks_at(90, 160).camera, prepared(160, 90))
+
+
+def test_a_path_of_another_length_is_refused():
+    with pytest.raises(Track2ViewError, match="The target camera path has 4 frames and the tracks have 6"):
+        place_in_frame(tracks_at(160, 90), tracks_at(160, 90, frames=4).camera, prepared(160, 90))

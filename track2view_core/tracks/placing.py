@@ -30,6 +30,11 @@ def place_in_frame(tracks: PointTracks, target_camera: CameraPath, info: ClipInf
             f"The tracks have {len(tracks)} frames and the clip has {info.frames}; track this clip, or set frames so "
             "that both agree."
         )
+    if len(target_camera) != len(tracks):
+        raise Track2ViewError(
+            f"The target camera path has {len(target_camera)} frames and the tracks have {len(tracks)}; make the path "
+            f"for this clip, or resample it to {len(tracks)} frames."
+        )
     camera = tracks.camera
     clip_width, clip_height = square_size(info.width, info.height, info.pixel_aspect)
     height = clip_height * camera.width / clip_width
