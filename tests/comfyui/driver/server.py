@@ -168,7 +168,8 @@ def running_server(base: Path, *options: str) -> Iterator[Server]:
     environment = {**os.environ, "PYTHONPATH": "", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     log = base / "server.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=base, env=environment)
+        pipes = {"stdin": subprocess.PIPE, "stdout": output, "stderr": subprocess.STDOUT}
+        process = subprocess.Popen(command, cwd=base, env=environment, **pipes)
         try:
             url = f"http://127.0.0.1:{port}"
             _wait_until_ready(process, url, log)

@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import runpy
 import sys
+import threading
 
 import torch
 
 comfyui, packages, *options = sys.argv[1:]
+# The tests hold the other end of this pipe: it closes with them, however they ended, and no server is left behind.
+threading.Thread(target=lambda: sys.stdin.buffer.read() or os._exit(1), daemon=True).start()
 operators = torch.library.Library("torchvision", "DEF")
 for operator in ("nms", "qnms"):
     operators.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
