@@ -206,7 +206,7 @@ def table(scenes: list[dict]) -> str:
 
 
 def run(models: Models | None, settings: Settings, scenes: int, folder: Path, part: tuple[int, int] = (0, 1)) -> None:
-    """Measure the scenes that `folder` lacks, of `part` (i, n) every n-th from the i-th on: figures and a contact sheet."""
+    """Measure the scenes that `folder` lacks, of `part` (i, n) every n-th from i on: figures and a contact sheet."""
     folder.mkdir(parents=True, exist_ok=True)
     clips = held_out_clips(scenes, seed=EVALUATION_SEED, size=settings.size, frames=settings.frames)
     for index, clip in enumerate(clips):
