@@ -2,4 +2,4 @@
 
 
 class Track2ViewError(ValueError):
-    """Something the user can mend; the message is one sentence that says what came, what is allowed, and what to change."""
+    """Something the user can mend: one sentence that says what came, what is allowed, and what to change."""
