@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from diffusers import WanTransformer3DModel
@@ -44,10 +44,12 @@ def _known_fields(cls: type, values: Any, where: str) -> dict[str, Any]:
 
 
 class _JsonFields:
-    """Dataclass <-> plain dict, refusing unknown fields."""
+    """Dataclass of plain values <-> dict, refusing unknown fields."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @classmethod
     def from_dict(cls: type[Fields], values: Any) -> Fields:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 from torch import Tensor
 
 from ..errors import Track2ViewError
 from ..tracks import PairedTracks, TrackBatch, collate_tracks
+from ..tracks.pairing import FrameAnchor
 from .bundle import Bundle
 from .vae import LATENT_CHANNELS, SPATIAL_STRIDE
 
@@ -66,7 +68,8 @@ class TrackCondition:
 
     def track_batch(self) -> TrackBatch:
         """The tracks as the bundle's conditioner takes them, over the whole clip."""
-        return collate_tracks([self.tracks], anchor=self.bundle.config.conditioner.frame_anchor)
+        anchor = cast("FrameAnchor", self.bundle.config.conditioner.frame_anchor)
+        return collate_tracks([self.tracks], anchor=anchor)
 
     def active(self, step: int, steps: int) -> bool:
         """Whether the deltas are added at this step."""

@@ -36,7 +36,8 @@ def add_lora(transformer: WanTransformer3DModel, rank: int, alpha: float) -> Non
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(_TARGETS), bias="none")
     inject_adapter_in_model(config, transformer, adapter_name=ADAPTER)
     for layer in _layers(transformer).values():
-        layer.lora_A.float(), layer.lora_B.float()
+        layer.lora_A.float()
+        layer.lora_B.float()
 
 
 def _grouped(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -56,7 +57,7 @@ def _grouped(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 def _checked_layer(original: str, parts: Mapping[str, Tensor], linears: Mapping[str, nn.Linear]) -> str:
     """diffusers' name of the linear that the LoRA pair changes, once it is known to exist and to fit."""
     name = dit_name_from_original(original)
-    if name not in linears:
+    if name is None or name not in linears:
         raise Track2ViewError(
             f"The LoRA key {PREFIX}{original} matches no linear of this WAN; give a LoRA made for this base."
         )

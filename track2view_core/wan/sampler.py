@@ -72,8 +72,8 @@ class _Prompts:
             return seams.forward(target, source, timestep, self.positive, deltas=deltas)
         if self.batched and self.negative.shape == self.positive.shape:
             text = torch.cat([self.positive, self.negative])
-            pairs = (x.repeat(2, 1, 1, 1, 1) for x in (target, source))
-            positive, negative = seams.forward(*pairs, timestep.repeat(2), text, deltas=deltas).float().chunk(2)
+            target, source = (x.repeat(2, 1, 1, 1, 1) for x in (target, source))
+            positive, negative = seams.forward(target, source, timestep.repeat(2), text, deltas=deltas).float().chunk(2)
         else:
             positive, negative = (
                 seams.forward(target, source, timestep, text, deltas=deltas).float()

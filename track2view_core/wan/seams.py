@@ -146,11 +146,13 @@ class Seams:
 
     def _after_patch_embedding(self, _module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
         call = self._call
-        if call is None or (call.batch is None and call.deltas is None):
+        if call is None:
             return None
         frames = output.shape[2] // 2
         deltas = call.deltas
         if deltas is None:
+            if call.batch is None:
+                return None
             deltas = self._conditioned(output[:, :, frames:], inputs[0][:, :, inputs[0].shape[2] // 2 :], call.batch)
         return output + torch.cat([deltas.target, deltas.source], dim=2).to(output)
 
