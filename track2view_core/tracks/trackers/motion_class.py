@@ -50,7 +50,7 @@ def classify(flow: PixelTracks, width: float, height: float) -> MotionEvidence:
         firmly = way < FIRMLY_STILL * limit
         still.append(float((way < limit).mean()))
         firm.append(float(firmly.mean()))
-        spread.append(_spread(start[firmly], width, height))
+        spread.append(spanned(start[firmly], width, height))
         some = np.random.default_rng(0).permutation(len(start))[:HOMOGRAPHY_SAMPLE]
         found, inlier = cv2.findHomography(start[some], end[some], cv2.RANSAC, limit, maxIters=1000)
         homography.append(float(inlier.mean()) if found is not None else 0.0)
@@ -69,7 +69,7 @@ def _partner(seen: np.ndarray, late: int) -> int:
     return max(0, late - max(1, len(seen) // 3))
 
 
-def _spread(xy: np.ndarray, width: float, height: float) -> float:
+def spanned(xy: np.ndarray, width: float, height: float) -> float:
     """The share of the picture that the points [n, 2] span (their convex hull)."""
     if len(xy) < 3:
         return 0.0

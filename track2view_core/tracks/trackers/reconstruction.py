@@ -9,12 +9,17 @@ import numpy as np
 
 from .bundle_adjustment import Cameras, Observations, bundle_adjust
 from .flow import PixelTracks
+from .motion_class import spanned
 from .rotation_solver import robust_rotation
 from .structure import refine_points, refine_poses, resect, triangulate, two_view_start
 
 MOST_KEYFRAMES = 32
 MOST_POINTS = 700
-PAIR_SAMPLE = 250
+PAIR_SAMPLE = 300
+MOST_STARTS, CONVINCING = 4, 0.4
+"""So many beginnings are tried, until one has this support; see _Reconstruction.support."""
+FITS_WELL = 6.0
+"""In the last rounds a point takes part while its worst error is below so many median errors."""
 FEWEST_POINTS = 12
 FEWEST_VIEWS = 3
 UNSEEN_FOCAL = 0.06
@@ -47,14 +52,32 @@ def reconstruct(
     frames = len(flow.xy)
     keyframes = np.unique(np.linspace(0, frames - 1, min(frames, MOST_KEYFRAMES)).round().astype(int))
     enough = flow.seen[keyframes].sum(0) >= min(FEWEST_VIEWS, len(keyframes))
-    work = _Reconstruction(
-        flow.xy[np.ix_(keyframes, enough)], flow.seen[np.ix_(keyframes, enough)], center, focal, limit
-    )
-    if not work.begin():
+    xy, seen = flow.xy[np.ix_(keyframes, enough)], flow.seen[np.ix_(keyframes, enough)]
+    begin = _Reconstruction(xy, seen, center, focal, limit)
+    work, best = None, 0.0
+    for start in begin.starts()[:MOST_STARTS]:
+        trial = _Reconstruction(xy, seen, center, focal, limit)
+        if trial.begin(start):
+            trial.grow(focal_known, step)
+            support = trial.support()
+            if support > best:
+                work, best = trial, support
+            if best > CONVINCING:
+                break
+    if work is None:
         return None
-    work.grow(focal_known, step)
     work.settle(focal_known, step)
     return _all_frames(flow, keyframes, np.flatnonzero(enough), work)
+
+
+@dataclass(frozen=True, eq=False)
+class _Start:
+    score: float
+    first: int
+    second: int
+    points: np.ndarray
+    rotation: np.ndarray
+    translation: np.ndarray
 
 
 class _Reconstruction:
@@ -75,33 +98,47 @@ class _Reconstruction:
         self.focal_seen = True
         self.explained = 0.0
 
-    def begin(self) -> bool:
-        """Two cameras from the pair of frames that shows most parallax over most points."""
-        best = None
+    def starts(self) -> list[_Start]:
+        """Pairs of frames with much parallax over many points: the best for every first frame, then the others."""
+        found: list[_Start] = []
         for first, second, shared in self._pairs():
+            shared = np.random.default_rng(second).permutation(shared)[:PAIR_SAMPLE]
             a, b = self.xy[first, shared], self.xy[second, shared]
             parallax = _parallax(a, b, self.cameras, self.limit)
             if parallax < 1.5 * self.limit:
                 continue
-            some = np.random.default_rng(0).permutation(len(shared))[:PAIR_SAMPLE]
-            shared, a, b = shared[some], a[some], b[some]
-            found = two_view_start(a, b, float(self.cameras.focal[0]), self.cameras.center, self.limit)
-            if found is None or found[2].sum() < FEWEST_POINTS:
+            pose = two_view_start(a, b, float(self.cameras.focal[0]), self.cameras.center, self.limit)
+            if pose is None or pose[2].sum() < FEWEST_POINTS:
                 continue
-            score = min(parallax, 60 * self.limit) * found[2].mean() * np.sqrt(found[2].sum())
-            if best is None or score > best[0]:
-                best = (score, first, second, shared, found)
-        if best is None:
-            return False
-        _, first, second, shared, (rotation, translation, inlier) = best
-        self.held = first
-        self.cameras.rotation[second], self.cameras.translation[second] = rotation, translation
-        self.known[[first, second]] = True
-        self._triangulate(shared[inlier], 4 * self.limit)
+            score = min(parallax, 60 * self.limit) * float(pose[2].sum())
+            found.append(_Start(score, first, second, shared[pose[2]], pose[0], pose[1]))
+        found.sort(key=lambda start: -start.score)
+        leading = {start.first: start for start in reversed(found)}
+        heads = sorted(leading.values(), key=lambda start: -start.score)
+        return [*heads, *(start for start in found if start not in heads)]
+
+    def begin(self, start: _Start) -> bool:
+        """Two cameras and their common points."""
+        self.held = start.first
+        self.cameras.rotation[start.second], self.cameras.translation[start.second] = start.rotation, start.translation
+        self.known[[start.first, start.second]] = True
+        self._triangulate(start.points, 4 * self.limit)
         if self.good.sum() < FEWEST_POINTS:
             return False
         self._adjust("fixed", 8, 1e-4)
         return True
+
+    def support(self) -> float:
+        """The share of points that stand by this solution, times the share of the picture they span.
+
+        A large moving thing is as rigid as the scene behind it, but it spans less of the picture.
+        """
+        self._triangulate(None, 2.5 * self.limit)
+        spans = []
+        for t in np.flatnonzero(self.known):
+            standing = self.seen[t] & self.good
+            spans.append(spanned(self.xy[t, standing], *(2 * self.cameras.center)))
+        return self.explained * float(np.sqrt(np.mean(spans))) * float(self.known.mean())
 
     def _pairs(self):
         """(first, second, shared points), with the first near the start, the middle and two thirds."""
@@ -158,9 +195,10 @@ class _Reconstruction:
             self._adjust(focal, 30, 1e-6)
             self._triangulate(None, 2 * self.limit)
         for _ in range(2):
+            self._triangulate(None, float(np.clip(FITS_WELL * self.residual, 0.3 * self.limit, self.limit)))
             self._adjust(focal, 60, 1e-8, huber=0.3)
-            self._triangulate(None, self.limit)
             step()
+        self._triangulate(None, self.limit)
 
     def _triangulate(self, which: np.ndarray | None, reach: float) -> None:
         frames = np.flatnonzero(self.known)

@@ -105,7 +105,8 @@ def _solve_camera(
             notes.append(
                 "WARNING: too little parallax to solve a travelling camera; it was solved as one that only turns"
             )
-        if turned is not None and (turned.inliers > TURN_EXPLAINS or setup.motion == "rotation" and turned.inliers > 0):
+        needed = 0.0 if setup.motion == "rotation" else TURN_EXPLAINS
+        if turned is not None and turned.inliers > needed:
             notes.append(f"motion rotation ({chosen if motion == 'rotation' else 'instead'})")
             _describe_turn(turned, setup, notes)
             return "rotation", turned.cameras, everywhere
