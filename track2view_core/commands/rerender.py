@@ -49,9 +49,9 @@ def read(arguments: argparse.Namespace, width: int, height: int) -> tuple[VideoC
     """The clip at the size it is tracked at; its frames as the model takes them, and what preparing them did."""
     stream = open_stream(arguments.input, frames=arguments.frames)
     side = max(square_size(stream.width, stream.height, stream.pixel_aspect))
-    box = (max(SIZE_STRIDE, min(side, ANALYSIS_SIDE)),) * 2
+    side = max(SIZE_STRIDE, min(side, ANALYSIS_SIDE))
     with progress_bars() as progress:
-        clip = read_clip(arguments.input, frames=arguments.frames, box=box, progress=progress)
+        clip = read_clip(arguments.input, frames=arguments.frames, box=(side, side), progress=progress)
         prepared, info = prepare_file(
             arguments.input, width=width, height=height, frames=arguments.frames, progress=progress
         )
