@@ -9,8 +9,9 @@ from torch import Tensor
 from ..errors import Track2ViewError
 from ..tracks import PointTracks, load_tracks, save_tracks
 from ..tracks.trackers import KltTracker
-from ..video import SIZE_STRIDE, ClipInfo, VideoClip, open_stream, prepare_file, read_clip
+from ..video import SIZE_STRIDE, ClipInfo, ClipStream, VideoClip, open_stream, prepare_file, read_clip
 from ..video.arithmetic import square_size
+from ..wan.models import Models
 from .console import progress_bars, say
 from .filming import Filming, check_move, film, load, result_files, target_path, working_size
 from .staging import Staging, check_writable
@@ -22,9 +23,12 @@ TRACK_ENDINGS = (".npz", ".safetensors")
 
 def run(arguments: argparse.Namespace) -> None:
     check(arguments)
-    models = load(arguments)
-    clip, prepared, info = read(arguments, *working_size(arguments, models))
-    tracks = find_tracks(clip, arguments)
+    stream = open_stream(arguments.input, frames=arguments.frames)
+    given = load_tracks(arguments.tracks) if arguments.tracks else None
+    models = load(arguments)  # after the small files: a mistyped name is told before gigabytes are read
+    clip, prepared, info = read(stream, arguments, models)
+    tracks = find_tracks(clip, arguments) if given is None else given
+    say("tracks", f"{tracks.positions.shape[1]} points over {len(tracks)} frames", *tracks.notes)
     target = target_path(arguments, tracks)
     with Staging() as staging:
         if arguments.save_tracks:
@@ -45,9 +49,9 @@ def check(arguments: argparse.Namespace) -> None:
     check_move(arguments)
 
 
-def read(arguments: argparse.Namespace, width: int, height: int) -> tuple[VideoClip, Tensor, ClipInfo]:
+def read(stream: ClipStream, arguments: argparse.Namespace, models: Models) -> tuple[VideoClip, Tensor, ClipInfo]:
     """The clip at the size it is tracked at; its frames as the model takes them, and what preparing them did."""
-    stream = open_stream(arguments.input, frames=arguments.frames)
+    width, height = working_size(arguments, models)
     side = max(square_size(stream.width, stream.height, stream.pixel_aspect))
     side = max(SIZE_STRIDE, min(side, ANALYSIS_SIDE))
     with progress_bars() as progress:
@@ -60,17 +64,8 @@ def read(arguments: argparse.Namespace, width: int, height: int) -> tuple[VideoC
 
 
 def find_tracks(clip: VideoClip, arguments: argparse.Namespace) -> PointTracks:
-    """The tracks of --tracks, or of the built-in tracker."""
-    if arguments.tracks:
-        tracks = load_tracks(arguments.tracks)
-    else:
-        with progress_bars() as progress:
-            tracks = KltTracker().track(
-                clip.frames,
-                points=arguments.points,
-                motion=arguments.motion,
-                fov_degrees=arguments.fov,
-                progress=progress,
-            )
-    say("tracks", f"{tracks.positions.shape[1]} points over {len(tracks)} frames", *tracks.notes)
-    return tracks
+    """The tracks of the built-in tracker."""
+    with progress_bars() as progress:
+        return KltTracker().track(
+            clip.frames, points=arguments.points, motion=arguments.motion, fov_degrees=arguments.fov, progress=progress
+        )
