@@ -15,14 +15,13 @@ def page(driver, server, tmp_path_factory):
         yield opened
 
 
-@pytest.fixture(scope="module")
-def loaded(page, workflow_file):
-    """The template, fetched as the template browser fetches it."""
-    name = workflow_file.stem
-    page.evaluate(
-        f"fetch('/api/workflow_templates/track2view/{name}.json').then(a => a.json()).then(json => "
-        f"app.loadGraphData(json)).then(() => true)"
-    )
+@pytest.fixture(scope="module", params=["litegraph", "vue"])
+def loaded(page, request, workflow_file):
+    """The template in either renderer, fetched as the template browser fetches it."""
+    vue = "true" if request.param == "vue" else "false"
+    page.evaluate(f"app.extensionManager.setting.set('Comfy.VueNodes.Enabled', {vue})")
+    template = f"/api/workflow_templates/track2view/{workflow_file.stem}.json"
+    page.evaluate(f"fetch('{template}').then(answer => answer.json()).then(json => app.loadGraphData(json))")
     page.wait_for("app.graph._nodes.length > 0")
     return page
 

@@ -21,7 +21,7 @@ import websocket
 from .install import PACKAGES, install
 
 PACK = Path(__file__).resolve().parents[3]
-START_SECONDS = 240
+START_SECONDS = 600
 OPTIONS = (
     "--cpu",
     "--listen=127.0.0.1",
