@@ -137,7 +137,7 @@ def train_vae(config: VaeTraining, shards: list[Path], held_out: list[Path], fol
     optimisers = _optimisers(vae, config)
     start = load_checkpoint(folder / "vae.pt", vae, optimisers, average)
     rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in _optimisers(vae, config)]
-    test = [Shard.load(file).frames[:, 0].permute(0, 1, 4, 2, 3).float() / 127.5 - 1 for file in held_out]
+    test = source_clips(held_out)
     began, smooth = time.monotonic(), None
     for step, clip in enumerate(_batches(ClipCrops(shards, config.seed + start), config, start), start):
         latent = whole_clip_vae.encode(vae, clip)
@@ -161,6 +161,11 @@ def train_vae(config: VaeTraining, shards: list[Path], held_out: list[Path], fol
                 log.write(json.dumps(line) + "\n")
     vae.load_state_dict(average)
     return vae
+
+
+def source_clips(shards: list[Path]) -> list[Tensor]:
+    """The source camera's clips of each shard, [S, T, 3, H, W] in -1..1."""
+    return [Shard.load(file).frames[:, 0].permute(0, 1, 4, 2, 3).float() / 127.5 - 1 for file in shards]
 
 
 @torch.no_grad()
