@@ -69,7 +69,7 @@ def test_standing_points_project_onto_what_they_were_seen_on(tracked):
 
 @pytest.fixture(scope="module")
 def small() -> torch.Tensor:
-    return rendered_clip("arc", frames=9, width=128, height=96, seed=3).frames
+    return rendered_clip("arc", frames=9, width=128, height=96, seed=3, amplitude=0.25).frames
 
 
 def check(tracks: PointTracks, video, points: int) -> None:
@@ -106,7 +106,7 @@ def test_one_point_is_one_track(small):
 
 
 def test_a_cut_is_noted_and_both_shots_have_points(small):
-    other = rendered_clip("pan", frames=6, width=128, height=96, seed=9).frames
+    other = rendered_clip("pan", frames=6, width=128, height=96, seed=9, amplitude=0.2).frames
     video = torch.cat([small[:6], other])
     tracks = KltTracker().track(video, points=120)
     check(tracks, video, 120)

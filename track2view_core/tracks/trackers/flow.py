@@ -16,7 +16,7 @@ from .protocol import Progress
 
 WINDOW = 21
 PYRAMID_LEVELS = 4
-FORWARD_BACKWARD_LIMIT = 0.7
+FORWARD_BACKWARD_LIMIT = 1.2
 RESEED_EVERY = 6
 REFINEMENT_REACH = 1.5
 """The comparison with a point's first look may move it by so many pixels; beyond, it has found something else."""
@@ -24,10 +24,14 @@ LOOKS_ALIKE, LOOKS_DIFFERENT = 0.9, 0.6
 """Correlation with the first look: below the upper one the look is renewed, below the lower one the point is lost."""
 BORDER = 3
 CUT_SHARE = 0.6
-"""More than this share of the points dies in one frame: a cut."""
+"""More than this share of the points dies in one frame, and the pictures are not alike: a cut."""
+CUT_ALIKE = 0.8
+"""Correlation of two thumbnails from which on they may still be one shot, moved fast."""
 CUT_MINIMUM = 20
 WEAKEST_CORNER = 4e-6
 """Smallest accepted eigenvalue of the gradient matrix: below it a corner is sensor or compression noise."""
+LEAST_QUALITY = 0.002
+"""A corner this much weaker than the picture's best one is welcome; in contrasty pictures even weaker ones are."""
 EDGE_RATIO = 0.05
 """Weaker gradient over stronger one: below it a point lies on an edge and slides along it unnoticed."""
 
@@ -72,7 +76,7 @@ def follow_points(
         if len(alive):
             position, followed = _step(previous, current, board.position[alive])
             inside = (position > BORDER).all(1) & (position < [width - BORDER, height - BORDER]).all(1)
-            if len(alive) >= CUT_MINIMUM and followed.mean() < 1 - CUT_SHARE:
+            if len(alive) >= CUT_MINIMUM and followed.mean() < 1 - CUT_SHARE and not _alike(previous, current):
                 cuts.append(t)
                 followed[:] = False
             followed &= inside
@@ -138,15 +142,26 @@ class _Board:
         return PixelTracks(xy, seen, cuts)
 
 
+def _alike(previous: np.ndarray, current: np.ndarray) -> bool:
+    small = [
+        cv2.resize(frame, (16, 16), interpolation=cv2.INTER_AREA).astype(np.float64) for frame in (previous, current)
+    ]
+    a, b = (picture - picture.mean() for picture in small)
+    return float((a * b).sum()) > CUT_ALIKE * max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-9)
+
+
 def _corners(gray: np.ndarray, occupied: np.ndarray, spacing: float, density: int) -> np.ndarray:
-    """New corners at least `spacing` from each other and from the followed points; closer where the picture has few."""
+    """New corners at least `spacing` from each other and from the followed points.
+
+    Where a picture has few, they may stand closer; wide empty places, as on smooth moving things, take points on edges.
+    """
     found = np.zeros((0, 2))
-    for closer, edge_ratio, enough in ((1.0, EDGE_RATIO, 1.0), (0.5, EDGE_RATIO, 0.7), (0.7, EDGE_RATIO / 5, 0.35)):
-        room = int(enough * density) - len(occupied) - len(found)
+    for closer, edge_ratio, enough in ((1.0, EDGE_RATIO, None), (1.6, 0.2 * EDGE_RATIO, None), (0.5, EDGE_RATIO, 0.7)):
+        taken = np.concatenate([occupied, found])
+        room = len(gray) ** 2 if enough is None else int(enough * density) - len(taken)
         if room > 0:
-            taken = np.concatenate([occupied, found])
             more = _spaced_corners(gray, taken, max(4.0, closer * spacing), edge_ratio)
-            found = np.concatenate([found, more if closer == 1 else more[:room]])
+            found = np.concatenate([found, more[:room]])
     return found
 
 
@@ -156,7 +171,9 @@ def _spaced_corners(gray: np.ndarray, occupied: np.ndarray, spacing: float, edge
     for x, y in occupied - 0.5:
         cv2.circle(free, (round(x), round(y)), round(spacing), 0, -1)
     limit = int(2 * gray.size / spacing**2)
-    found = cv2.goodFeaturesToTrack(gray, limit, 0.002, spacing, mask=free, blockSize=5)
+    strongest = float(cv2.cornerMinEigenVal(gray, 5).max())
+    quality = min(LEAST_QUALITY, 4 * WEAKEST_CORNER / max(strongest, WEAKEST_CORNER))
+    found = cv2.goodFeaturesToTrack(gray, limit, quality, spacing, mask=free, blockSize=5)
     if found is None:
         return np.zeros((0, 2))
     found = found.reshape(-1, 2)

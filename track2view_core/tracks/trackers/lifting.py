@@ -31,7 +31,7 @@ MAP_DISAGREES = 0.4
 class Lifted:
     positions: np.ndarray  # [T, N, 3] world, finite everywhere
     moving: np.ndarray  # [N] bool
-    error: np.ndarray  # [N] pixels
+    error: np.ndarray  # [N] pixels; of moving points, which nothing contradicts, what a good one may err
     kept: np.ndarray  # [N] bool
     guessed: np.ndarray  # [N] bool: the depth is the ground ramp's
 
@@ -79,7 +79,7 @@ def lift_turning(
     positions = np.broadcast_to(bearing / inverse_distance[:, None], (frames, count, 3)).copy()
     moving = ~standing & (flow.seen.sum(0) >= min(SHORTEST_MOVER, frames))
     _place_movers(positions, moving, flow, cameras, rays, inverse)
-    return Lifted(positions, moving, error, standing | moving, guessed)
+    return Lifted(positions, moving, np.where(moving, limit, error), standing | moving, guessed)
 
 
 def lift_travelling(
@@ -122,7 +122,7 @@ def lift_travelling(
     points = _clamped(points, cameras, first, FARTHEST * typical)
     positions = np.broadcast_to(points, (frames, count, 3)).copy()
     _place_movers(positions, moving, flow, cameras, rays, inverse)
-    return Lifted(positions, moving, found.middle, kept, guessed)
+    return Lifted(positions, moving, np.where(moving, limit, found.middle), kept, guessed)
 
 
 def _bearings(flow: PixelTracks, cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:

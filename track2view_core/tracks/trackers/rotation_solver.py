@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class Turned:
     explained: float  # share of the points whose root mean square error is below the limit
     focal_deviation: float
     zoom: float  # largest focal over smallest
+    focal_seen: bool = False  # the turn shows the focal
 
 
 def kabsch(start: np.ndarray, end: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
@@ -75,7 +76,7 @@ def solve_rotation(
         scanned = _scan(flow, center, focal, limit)
         free = _turned(flow, center, each * scanned, "shared", limit)
         if free.focal_deviation < UNSEEN_FOCAL and free.explained >= best.explained - 0.02:
-            best, focal = free, float(free.cameras.focal[0])
+            best, focal = replace(free, focal_seen=True), float(free.cameras.focal[0])
     ratios = zoom_ratios(flow)
     if np.ptp(np.log(ratios)) > ZOOM_SUSPECTED:
         zooming = _turned(flow, center, focal * ratios, "each", limit)

@@ -20,11 +20,12 @@ def spread_over_picture(
 ) -> np.ndarray:
     """Indices of at most `points` tracks, in their old order.
 
-    Greedy: the next track is the one whose places and times the chosen ones have visited least.
+    Greedy: the next track is the one whose places and times the chosen ones have visited least. A short track in an
+    empty place goes before a long one in a crowded place, or moving things, hard to follow for long, would have none.
     """
     count = seen.shape[1]
-    if count <= points:
-        return np.arange(count)
+    if count <= points or points < 1:
+        return np.arange(min(count, points))
     moments = np.unique(np.linspace(0, len(xy) - 1, TIMES).round().astype(int))
     side = np.sqrt(width * height / points)
     columns, rows = int(np.ceil(width / side)), int(np.ceil(height / side))
@@ -35,7 +36,8 @@ def spread_over_picture(
     filled = np.zeros(len(moments) * rows * columns)
 
     def gain(n: int) -> float:
-        return float((0.5 + 0.5 * quality[n]) * (0.2 + (4.0 ** -filled[visits[n]]).sum()))
+        places = visits[n]
+        return float((0.5 + 0.5 * quality[n]) * (8.0 ** -filled[places]).sum() / np.sqrt(max(1, len(places))))
 
     queue = [(-gain(n), n) for n in range(count)]
     heapq.heapify(queue)

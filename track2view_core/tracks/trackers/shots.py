@@ -19,11 +19,12 @@ from .rotation_solver import Turned, solve_rotation
 FEWEST_TRACKS = 24
 """With fewer points a frame (median) the motion cannot be told."""
 SPARSE_TRACKS = 80
+TURN_CONVINCES, ZOOM_DOUBTED = 0.8, 1.05
+"""A turn that explains this share of the points, without a zoom (which a travel forward resembles), needs no rival."""
 TURN_EXPLAINS = 0.5
 """A pure turn must bring this share of the points to their places, else the camera is taken to travel."""
 FEWEST_PLACED = 0.3
 """Share of the frames that must find their place for a travelling camera to count as solved."""
-UNSURE_FOCAL = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +94,8 @@ def _solve_camera(
     chosen = "set by hand" if setup.motion != "auto" else "found"
     if motion != "static":
         turned = _turn(flow, setup) if motion == "rotation" else None
-        if motion == "general" or (setup.motion == "auto" and turned.inliers < TURN_EXPLAINS):
+        doubtful = turned is None or turned.explained < TURN_CONVINCES or turned.zoom > ZOOM_DOUBTED
+        if motion == "general" or (setup.motion == "auto" and doubtful):
             travelled = reconstruct(
                 flow, setup.center, focal=setup.focal, focal_known=setup.focal_known, limit=setup.limit, step=step
             )
@@ -102,9 +104,10 @@ def _solve_camera(
                 notes.append(f"motion general ({chosen})")
                 _describe_travel(travelled, setup, notes)
                 return "general", travelled.cameras, travelled.registered
-            notes.append(
-                "WARNING: too little parallax to solve a travelling camera; it was solved as one that only turns"
-            )
+            if motion == "general":
+                notes.append(
+                    "WARNING: too little parallax to solve a travelling camera; it was solved as one that only turns"
+                )
         needed = 0.0 if setup.motion == "rotation" else TURN_EXPLAINS
         if turned is not None and turned.inliers > needed:
             notes.append(f"motion rotation ({chosen if motion == 'rotation' else 'instead'})")
@@ -164,12 +167,7 @@ def _describe_travel(travelled: Travelled, setup: Setup, notes: list[str]) -> No
     lost = int((~travelled.registered).sum())
     if lost:
         notes.append(f"WARNING: {lost} frames could not be placed and hold the nearest solved pose")
-    if travelled.focal_seen:
-        _describe_focal(float(travelled.cameras.focal[0]), travelled.focal_deviation, setup, notes)
-    else:
-        notes.append(
-            "WARNING: this motion does not show the field of view, so a usual one was taken; give fov_degrees if known"
-        )
+    _describe_focal(travelled.cameras, travelled.focal_deviation, travelled.focal_seen, setup, notes)
 
 
 def _describe_turn(turned: Turned, setup: Setup, notes: list[str]) -> None:
@@ -177,16 +175,20 @@ def _describe_turn(turned: Turned, setup: Setup, notes: list[str]) -> None:
     if turned.zoom > 1.02:
         notes.append(f"the lens zooms: the focal length changes by a factor of {turned.zoom:.2f}")
     else:
-        _describe_focal(float(turned.cameras.focal[0]), turned.focal_deviation, setup, notes)
+        _describe_focal(turned.cameras, turned.focal_deviation, turned.focal_seen, setup, notes)
 
 
-def _describe_focal(focal: float, deviation: float, setup: Setup, notes: list[str]) -> None:
-    fov = np.degrees(2 * np.arctan(0.5 * setup.width / focal))
+def _describe_focal(cameras: Cameras, deviation: float, shown: bool, setup: Setup, notes: list[str]) -> None:
     if setup.focal_known:
         return
-    notes.append(f"field of view {fov:.1f} degrees found (+-{100 * deviation:.1f} % of the focal length)")
-    if deviation > UNSURE_FOCAL:
-        notes.append("WARNING: this motion hardly shows the field of view; give fov_degrees if you know it")
+    degrees = np.degrees(2 * np.arctan(0.5 * setup.width / cameras.focal[0]))
+    if shown:
+        notes.append(f"field of view {degrees:.1f} degrees found (+-{100 * deviation:.1f} % of the focal length)")
+    else:
+        notes.append(
+            f"WARNING: this motion does not show the field of view, so {degrees:.0f} degrees were assumed; give "
+            "fov_degrees if you know it"
+        )
 
 
 def _from_first(cameras: Cameras) -> Cameras:
