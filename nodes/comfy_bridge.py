@@ -108,14 +108,12 @@ def progress_callback() -> Progress:
     from comfy.model_management import throw_exception_if_processing_interrupted
     from comfy.utils import ProgressBar
 
-    bar: ProgressBar | None = None
-    shown = ""
+    bar, shown = None, ""
 
     def report(done: int, total: int, stage: str) -> None:
         nonlocal bar, shown
         throw_exception_if_processing_interrupted()
-        if bar is None:
-            bar = ProgressBar(total)
+        bar = bar or ProgressBar(total)
         bar.update_absolute(done, total)
         if stage != shown:
             shown = stage

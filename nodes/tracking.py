@@ -94,7 +94,8 @@ class TrackPoints(io.ComfyNode):
         from ..track2view_core.tracks.trackers import KltTracker
 
         if clip_info is not None:
-            image, depth = _unpadded(image, clip_info, "image"), _unpadded(depth, clip_info, "depth")
+            image = _unpadded(image, clip_info, "image")
+            depth = None if depth is None else _unpadded(depth, clip_info, "depth")
         tracks = KltTracker().track(
             frames_from_image(image, "image"),
             points=points,
@@ -111,8 +112,6 @@ class TrackPoints(io.ComfyNode):
 
 def _unpadded(image, info, name):
     """The clip's own part of prepared frames `[T', H', W', C]`: no padded edges, no held last frames."""
-    if image is None:
-        return None
     if tuple(image.shape[:3]) != (info.prepared_frames, info.prepared_height, info.prepared_width):
         raise Track2ViewError(
             f"{name} is {image.shape[0]} frames of {image.shape[2]} x {image.shape[1]} and clip_info is of "
