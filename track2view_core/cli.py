@@ -43,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_OneSentenceParser)
     demo = verbs.add_parser("demo", help="re-render the built-in sample clip: no file, no download, about a minute")
     demo.add_argument("--out", type=Path, default=Path("track2view_demo"), metavar="DIR", help="default: %(default)s")
-    _add_move(demo, preset="orbit_left", amount=1.0)
+    _add_move(demo, preset="orbit_left", amount=0.5)
     _add_model(demo)
     rerender = verbs.add_parser("rerender", help="re-render a video file along a preset camera move")
     rerender.add_argument("input", type=Path, metavar="IN", help="the video to re-film")

@@ -24,10 +24,12 @@ def run(arguments: argparse.Namespace) -> None:
         clip = VideoClip(demo.frames, demo.fps)
         width, height = working_size(arguments, models)
         prepared, info = prepare_clip(clip, width=width, height=height)
-        say("clip", "the built-in sample, rendered by this project, and its true camera path")
+        say("clip", "the built-in sample, rendered by this project, with its true camera path and depth")
         say("", *info.report().splitlines())
         with progress_bars() as progress:
-            tracks = KltTracker().track(clip.frames, points=1024, camera=demo.camera, progress=progress)
+            tracks = KltTracker().track(
+                clip.frames, points=1024, camera=demo.camera, depth=demo.depth, progress=progress
+            )
         say("tracks", f"{tracks.positions.shape[1]} points over {len(tracks)} frames", *tracks.notes)
         target = target_path(arguments, tracks)
         output = arguments.out / RESULT_NAME

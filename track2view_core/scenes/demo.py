@@ -14,7 +14,7 @@ from .rendering import render
 from .scene import random_scenes
 from .tracking import source_camera
 
-_DEMO_SEED = 20
+_DEMO_SEED = 7
 
 
 @dataclass(frozen=True, eq=False)
