@@ -218,5 +218,5 @@ def test_wrong_input_is_refused_by_name():
         scatter_to_grid(values, xy[..., :1], depth, inside, GRID, IMAGE)
     with pytest.raises(Track2ViewError, match="bool"):
         scatter_to_grid(values, xy, depth, inside.float(), GRID, IMAGE)
-    with pytest.raises(Track2ViewError, match="mean_coverage or max1"):
+    with pytest.raises(Track2ViewError, match="'mean_coverage' or 'max1'"):
         scatter_to_grid(values, xy, depth, inside, GRID, IMAGE, norm="sum")

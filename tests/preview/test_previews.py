@@ -120,7 +120,7 @@ def test_tracks_that_nobody_sees_leave_the_clip_alone():
 
 
 def test_pair_view_refuses_another_length():
-    with pytest.raises(Track2ViewError, match="4 frames and the tracks 5"):
+    with pytest.raises(Track2ViewError, match="4 frames and the tracks have 5"):
         pair_view(grey(4), make_pair(5))
 
 
@@ -178,7 +178,7 @@ def test_side_by_side_brings_both_to_one_height():
     assert pictures.shape[1] % 2 == pictures.shape[2] % 2 == 0
     assert (pictures[:, -1, 0] == 90).all()
     assert (pictures[:, -1, -1] == 90).all()
-    with pytest.raises(Track2ViewError, match="two of the same length"):
+    with pytest.raises(Track2ViewError, match="two clips of one length"):
         side_by_side(grey(3), grey(4))
 
 

@@ -124,7 +124,7 @@ def test_clips_without_any_track_or_any_sight_stay_finite() -> None:
 
 
 def test_batches_of_unlike_clips_are_refused() -> None:
-    with pytest.raises(Track2ViewError, match="no clip"):
+    with pytest.raises(Track2ViewError, match="No clip"):
         collate_tracks([])
     with pytest.raises(Track2ViewError, match=r"image sizes \(H, W\) \[\(96, 128\), \(96, 144\)\]"):
         collate_tracks([paired(), paired(size=(144, 96))])

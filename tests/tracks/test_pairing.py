@@ -97,7 +97,7 @@ def test_the_source_path_as_target_gives_the_same_view_twice() -> None:
 
 def test_other_lengths_and_paths_that_look_away_are_refused() -> None:
     tracks = drifting_tracks()
-    with pytest.raises(Track2ViewError, match="target camera path has 8 frames and the tracks have 9"):
+    with pytest.raises(Track2ViewError, match="The target camera path has 8 frames and the tracks have 9"):
         pair_tracks(tracks, still_camera(8))
     away = preset_path("pan_left", still_camera(9), amount=6.0, scene_scale=4.0, ease="linear").with_frames([8] * 9)
     with pytest.raises(Track2ViewError, match="looks away from all 40 tracked points"):
@@ -188,7 +188,7 @@ def test_points_that_stand_still_read_the_same_with_either_anchor(anchor: str) -
 
 
 def test_lengths_that_are_not_4n_plus_1_and_unknown_anchors_are_refused() -> None:
-    with pytest.raises(Track2ViewError, match=r"8 frames; WAN needs 4n \+ 1 \(such as 5 or 9\)"):
+    with pytest.raises(Track2ViewError, match=r"8 frames, but WAN takes 4n \+ 1 \(such as 5 or 9\)"):
         paired(8).at_latent_frames()
     with pytest.raises(Track2ViewError, match="'first'; it must be 'last' or 'mean'"):
         paired().at_latent_frames("first")  # type: ignore[arg-type]

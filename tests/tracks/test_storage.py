@@ -136,7 +136,7 @@ def test_a_foreign_file_is_read_with_the_size_of_its_clip(tmp_path: Path, withou
 def test_a_foreign_file_without_any_size_needs_it_from_the_caller(tmp_path: Path) -> None:
     entries = {k: v for k, v in foreign_entries(some_tracks()).items() if k not in ("video", "depths")}
     np.savez_compressed(tmp_path / "f.npz", **entries)
-    with pytest.raises(Track2ViewError, match="no 'image_size', 'video' or 'depths'; give the image size"):
+    with pytest.raises(Track2ViewError, match="no 'image_size', 'video' or 'depths'; add image_size"):
         load_tracks(tmp_path / "f.npz")
     loaded = load_tracks(tmp_path / "f.npz", image_size=(96, 128))
     assert (loaded.camera.height, loaded.camera.width) == (96, 128)
@@ -220,7 +220,7 @@ def test_a_flipped_npz_never_gives_anything_but_a_sentence(tmp_path: Path, place
     at = int(len(content) * place)
     content[at : at + 40] = bytes(255 - byte for byte in content[at : at + 40])
     file.write_bytes(bytes(content))
-    with pytest.raises(Track2ViewError, match="the track file"):
+    with pytest.raises(Track2ViewError, match="The track file"):
         load_tracks(file)
 
 
@@ -258,14 +258,14 @@ def test_other_endings_are_refused_both_ways(tmp_path: Path, ending: str) -> Non
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_missing_files_and_folders_are_named(tmp_path: Path, ending: str) -> None:
-    with pytest.raises(Track2ViewError, match="there is no track file"):
+    with pytest.raises(Track2ViewError, match="does not exist or is no file"):
         load_tracks(tmp_path / f"none{ending}")
-    with pytest.raises(Track2ViewError, match=r"the folder .* does not exist"):
+    with pytest.raises(Track2ViewError, match=r"The folder .* does not exist"):
         save_tracks(some_tracks(), tmp_path / "none" / f"t{ending}")
     (tmp_path / f"folder{ending}").mkdir()
-    with pytest.raises(Track2ViewError, match="there is no track file"):
+    with pytest.raises(Track2ViewError, match="does not exist or is no file"):
         load_tracks(tmp_path / f"folder{ending}")
-    with pytest.raises(Track2ViewError, match="cannot be written"):
+    with pytest.raises(Track2ViewError, match="could not be written"):
         save_tracks(some_tracks(), tmp_path / f"folder{ending}")
     assert {entry.name for entry in tmp_path.iterdir()} == {f"folder{ending}"}
 

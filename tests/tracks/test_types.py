@@ -48,8 +48,8 @@ def _broken_positions() -> torch.Tensor:
         ({"visible": torch.ones(5, 2, dtype=torch.bool)}, r"visible has shape \[5, 2\].*\[5, 3\]"),
         ({"visible": torch.ones(5, 3)}, "visible has dtype torch.float32.*torch.bool"),
         ({"confidence": torch.ones(4, 3)}, r"confidence has shape \[4, 3\]"),
-        ({"confidence": torch.full((5, 3), 1.5)}, r"confidence has entries .*outside 0\.\.1"),
-        ({"confidence": torch.full((5, 3), torch.nan)}, "confidence has entries that are NaN"),
+        ({"confidence": torch.full((5, 3), 1.5)}, r"confidence holds .*outside 0\.\.1"),
+        ({"confidence": torch.full((5, 3), torch.nan)}, "confidence holds NaN"),
         ({"colors": torch.zeros(2, 3, dtype=torch.uint8)}, r"colors has shape \[2, 3\]"),
         ({"colors": torch.zeros(3, 3)}, "colors has dtype"),
         ({"camera": still_camera(4)}, "5 frames of positions and a camera of 4 frames"),
@@ -80,7 +80,7 @@ def test_scene_scale_takes_the_first_frame_that_shows_any_point_in_front() -> No
     visible[:, 1] = True  # behind the camera: a wrong label must not set the scale
     visible[3, 0] = True
     assert replace(tracks, visible=visible).scene_scale == pytest.approx(2.0)
-    with pytest.raises(Track2ViewError, match="none of the 2 tracks is visible"):
+    with pytest.raises(Track2ViewError, match="None of the 2 tracks is visible"):
         _ = replace(tracks, visible=visible & False).scene_scale
 
 

@@ -95,7 +95,7 @@ def test_a_truncated_file_says_how_much_of_it_can_be_read(tmp_path):
 
 def test_limits_and_boxes_that_cannot_be(tmp_path):
     path = write_clip(make_clip(), tmp_path / "clip.mp4")
-    assert "set frames to 1 or more" in refusal(path, frames=0)
+    assert "frames is 0; it must be 1 or more" in refusal(path, frames=0)
     with pytest.raises(Track2ViewError, match="width to work at is 8"):
         read_clip(path, box=(8, 64))
 
@@ -103,7 +103,7 @@ def test_limits_and_boxes_that_cannot_be(tmp_path):
 def test_places_that_cannot_be_written(tmp_path):
     clip = make_clip(2)
     for target, message in (
-        (tmp_path / "clip.gif", "name the video .mp4"),
+        (tmp_path / "clip.gif", "a video must end in .mp4"),
         (tmp_path / "none" / "clip.mp4", "does not exist; create it"),
     ):
         with pytest.raises(Track2ViewError, match=message):

@@ -177,12 +177,12 @@ def test_non_square_pixels_are_squared_for_the_model_and_given_back():
 )
 def test_frames_of_another_kind_are_refused(frames):
     _, info = prepare_clip(make_clip(5, 16, 16), width=16, height=16)
-    with pytest.raises(Track2ViewError, match=r"frames has shape .*; give"):
+    with pytest.raises(Track2ViewError, match=r"The frames have shape .*; they must be"):
         restore_clip(frames, info)
-    with pytest.raises(Track2ViewError, match=r"frames has shape .*; give"):
+    with pytest.raises(Track2ViewError, match=r"The frames have shape .*; they must be"):
         type(make_clip())(frames, Fraction(24))
 
 
 def test_limits_below_one_frame_are_refused():
-    with pytest.raises(Track2ViewError, match="set frames to 1 or more"):
+    with pytest.raises(Track2ViewError, match="frames is 0; it must be 1 or more"):
         prepare_clip(make_clip(), width=64, height=64, frames=0)

@@ -38,7 +38,7 @@ def eased_progress(frames: int, ease: str) -> Tensor:
         Track2ViewError: the ease is not one of EASES.
     """
     if ease not in _CURVES:
-        raise Track2ViewError(f"ease is {ease!r}; it must be one of {', '.join(EASES)}")
+        raise Track2ViewError(f"ease is {ease!r}; it must be one of {', '.join(EASES)}.")
     if frames == 1:
         return torch.ones(1, dtype=torch.float64)
     return _CURVES[ease](torch.arange(frames, dtype=torch.float64) / (frames - 1))

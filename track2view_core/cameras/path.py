@@ -38,12 +38,12 @@ class CameraPath:
         if len(self.intrinsics) != len(self.world_from_camera):
             raise Track2ViewError(
                 f"CameraPath has {len(self.world_from_camera)} poses and {len(self.intrinsics)} intrinsics; give "
-                "world_from_camera and intrinsics one matrix a frame each"
+                "world_from_camera and intrinsics one matrix a frame each."
             )
         for name in ("width", "height"):
-            object.__setattr__(self, name, _whole_number(getattr(self, name), name))
+            object.__setattr__(self, name, _whole_number(getattr(self, name), f"CameraPath.{name}"))
         if not (isinstance(self.fps, Real) and math.isfinite(self.fps) and self.fps > 0):
-            raise Track2ViewError(f"CameraPath.fps is {self.fps}; it must be a finite number above 0")
+            raise Track2ViewError(f"CameraPath.fps is {self.fps}; it must be a finite number above 0.")
         object.__setattr__(self, "fps", float(self.fps))
         _check_poses(self.world_from_camera)
         _check_intrinsics(self.intrinsics)
@@ -79,7 +79,7 @@ class CameraPath:
         intrinsics are linear between neighbouring frames. `fps` changes with the number of frames. A path of one
         frame is repeated; `frames=1` keeps the first.
         """
-        frames = _whole_number(frames, "resampled(frames)")
+        frames = _whole_number(frames, "The number of frames to resample to")
         if frames == len(self):
             return self
         if len(self) == 1 or frames == 1:
@@ -105,7 +105,7 @@ class CameraPath:
         """The path with its last frame repeated up to `frames` frames."""
         if frames < len(self):
             raise Track2ViewError(
-                f"padded({frames}) would shorten a path of {len(self)} frames; use with_frames to cut"
+                f"Padding to {frames} would shorten a path of {len(self)} frames; cut it with with_frames."
             )
         return self.with_frames([min(frame, len(self) - 1) for frame in range(frames)])
 
@@ -118,19 +118,19 @@ def _matrices(value: Tensor, name: str, rows: int) -> Tensor:
     matrices = torch.as_tensor(value)
     if matrices.ndim != 3 or tuple(matrices.shape[1:]) != (rows, rows) or len(matrices) == 0:
         raise Track2ViewError(
-            f"CameraPath.{name} has shape {list(matrices.shape)}; it must be [T, {rows}, {rows}], one matrix a frame"
+            f"CameraPath.{name} has shape {list(matrices.shape)}; it must be [T, {rows}, {rows}], one matrix a frame."
         )
     matrices = matrices.to(torch.float64)
     finite = matrices.isfinite().all(dim=-1).all(dim=-1)
     if not finite.all():
         frame = int((~finite).nonzero()[0])
-        raise Track2ViewError(f"CameraPath.{name} holds NaN or infinity at frame {frame}; every entry must be finite")
+        raise Track2ViewError(f"CameraPath.{name} holds NaN or infinity at frame {frame}; every entry must be finite.")
     return matrices
 
 
 def _whole_number(value: int, name: str) -> int:
     if not isinstance(value, Real) or not math.isfinite(value) or int(value) != value or value < 1:
-        raise Track2ViewError(f"CameraPath.{name} is {value}; it must be a whole number of at least 1")
+        raise Track2ViewError(f"{name} is {value}; it must be a whole number of at least 1.")
     return int(value)
 
 
@@ -154,7 +154,7 @@ def _check_poses(poses: Tensor) -> None:
     )
     for wrong, what in problems:
         if wrong.any():
-            raise Track2ViewError(f"CameraPath.world_from_camera has at frame {int(wrong.nonzero()[0])} {what}")
+            raise Track2ViewError(f"CameraPath.world_from_camera has at frame {int(wrong.nonzero()[0])} {what}.")
 
 
 def _check_intrinsics(intrinsics: Tensor) -> None:
@@ -165,5 +165,5 @@ def _check_intrinsics(intrinsics: Tensor) -> None:
         frame = int(wrong.nonzero()[0])
         raise Track2ViewError(
             f"CameraPath.intrinsics at frame {frame} is {intrinsics[frame].tolist()}; it must be "
-            "[[fx, s, cx], [0, fy, cy], [0, 0, 1]] in pixels with fx and fy above 0"
+            "[[fx, s, cx], [0, fy, cy], [0, 0, 1]] in pixels with fx and fy above 0."
         )

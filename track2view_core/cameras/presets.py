@@ -96,9 +96,11 @@ def preset_path(
     """
     move = _scaled_move(name, amount)
     if not (math.isfinite(scene_scale) and scene_scale > 0):
-        raise Track2ViewError(f"scene_scale is {scene_scale}; it must be the subject's distance, a number above 0")
+        raise Track2ViewError(
+            f"scene_scale is {scene_scale}; it must be the subject's distance, a finite number above 0."
+        )
     if relative_to not in ("source", "first_frame"):
-        raise Track2ViewError(f"relative_to is {relative_to!r}; it must be 'source' or 'first_frame'")
+        raise Track2ViewError(f"relative_to is {relative_to!r}; it must be 'source' or 'first_frame'.")
     progress = eased_progress(len(source), ease).to(source.device)
     ridden = source if relative_to == "source" else source.with_frames([0] * len(source))
     zoom = torch.ones(len(source), 3, 3, dtype=torch.float64, device=source.device)
@@ -124,16 +126,16 @@ def _scaled_move(name: str, amount: float) -> _Move:
     if name not in _MOVES:
         near = difflib.get_close_matches(str(name), _MOVES, n=1)
         hint = f" (perhaps {near[0]!r} is meant)" if near else ""
-        raise Track2ViewError(f"there is no camera preset {name!r}{hint}; the presets are {', '.join(_MOVES)}")
+        raise Track2ViewError(f"There is no camera preset {name!r}{hint}; it must be one of {', '.join(_MOVES)}.")
     if not math.isfinite(amount):
-        raise Track2ViewError(f"the preset's amount is {amount}; it must be a finite number, 1.0 for the nominal move")
+        raise Track2ViewError(f"The preset's amount is {amount}; it must be a finite number, 1.0 for the nominal move.")
     move = _MOVES[name]
     numbers = {key: value * amount for key, value in vars(move).items() if not isinstance(value, bool)}
     scaled = replace(move, **numbers)
     if (scaled.keeps_size or scaled.holds_subject) and scaled.dolly >= 1:
         raise Track2ViewError(
             f"{name} with amount {amount:g} would move the camera {scaled.dolly:.2f} scene scales forward and reach "
-            f"the subject at 1.0; keep the amount below {1 / move.dolly:g}"
+            f"the subject at 1.0; keep the amount below {1 / move.dolly:g}."
         )
     return scaled
 

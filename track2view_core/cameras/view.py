@@ -24,15 +24,15 @@ class ViewTracks:
 
     def __post_init__(self) -> None:
         if self.xy.ndim != 3 or self.xy.shape[-1] != 2:
-            raise Track2ViewError(f"ViewTracks.xy has shape {list(self.xy.shape)}; it must be [T, N, 2]")
+            raise Track2ViewError(f"ViewTracks.xy has shape {list(self.xy.shape)}; it must be [T, N, 2].")
         for name in ("depth", "inside"):
             if getattr(self, name).shape != self.xy.shape[:2]:
                 raise Track2ViewError(
                     f"ViewTracks.{name} has shape {list(getattr(self, name).shape)}; with xy {list(self.xy.shape)} it "
-                    f"must be {list(self.xy.shape[:2])}"
+                    f"must be {list(self.xy.shape[:2])}."
                 )
         if self.inside.dtype != torch.bool:
-            raise Track2ViewError(f"ViewTracks.inside has dtype {self.inside.dtype}; it must be bool")
+            raise Track2ViewError(f"ViewTracks.inside has dtype {self.inside.dtype}; it must be torch.bool.")
         object.__setattr__(self, "xy", self.xy.to(torch.float32))
         object.__setattr__(self, "depth", self.depth.to(torch.float32))
 
@@ -67,8 +67,8 @@ def project(
     """
     if points.ndim != 3 or points.shape[-1] != 3 or len(points) != len(path):
         raise Track2ViewError(
-            f"project got points of shape {list(points.shape)} for a path of {len(path)} frames; they must be "
-            f"[{len(path)}, N, 3]"
+            f"The points to project have shape {list(points.shape)}; with a path of {len(path)} frames they must be "
+            f"[{len(path)}, N, 3]."
         )
     camera_from_world = path.camera_from_world
     world = points.to(path.device).to(torch.float64)  # in this order: not every device has float64

@@ -47,21 +47,23 @@ class ConditionerConfig:
         for name in ("dim", "width", "layers", "heads", "depth_bands", "latent_channels"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise Track2ViewError(f"ConditionerConfig.{name} is {value!r}; it must be a whole number of at least 1")
+                raise Track2ViewError(
+                    f"ConditionerConfig.{name} is {value!r}; it must be a whole number of at least 1."
+                )
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise Track2ViewError(
-                    f"ConditionerConfig.{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}"
+                    f"ConditionerConfig.{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}."
                 )
         beta = self.zbuffer_beta
         if not isinstance(beta, int | float) or isinstance(beta, bool) or not math.isfinite(beta) or beta < 0:
             raise Track2ViewError(
-                f"ConditionerConfig.zbuffer_beta is {beta!r}; it must be a finite number of at least 0"
+                f"ConditionerConfig.zbuffer_beta is {beta!r}; it must be a finite number of at least 0."
             )
         if self.width % self.heads or self.width // self.heads % 2:
             raise Track2ViewError(
                 f"ConditionerConfig.heads is {self.heads} with width {self.width}; width / heads must be an even whole "
-                "number"
+                "number."
             )
 
     def to_dict(self) -> dict[str, int | float | str]:
@@ -79,7 +81,7 @@ class ConditionerConfig:
         unknown = sorted(set(values) - set(known))
         if unknown:
             raise Track2ViewError(
-                f"the conditioner's config holds the unknown field {unknown[0]!r}; known are {', '.join(known)}: "
-                "remove it, or read the bundle with the version of Track2View that wrote it"
+                f"The conditioner's config holds the unknown field {unknown[0]!r}; known are {', '.join(known)}: "
+                "update Track2View, or give a bundle made for this version."
             )
         return cls(**values)  # type: ignore[arg-type]

@@ -114,22 +114,21 @@ class TrackConditioner(nn.Module):
     def _check(self, tokens: Tensor, batch: TrackBatch, latents: Tensor | None) -> None:
         if tokens.ndim != 5 or tokens.shape[1] != self.config.dim:
             raise Track2ViewError(
-                f"the conditioner got source tokens of shape {list(tokens.shape)}; this bundle needs "
-                f"[B, {self.config.dim}, F, h, w]: choose the bundle that was trained for this base model"
+                f"The source tokens have shape {list(tokens.shape)}; with this bundle they must be "
+                f"[B, {self.config.dim}, F, h, w]: load the bundle that was trained for this base model."
             )
         count, _, frames, rows, columns = tokens.shape
         tracks = tuple(batch.visible.shape[:2])
         if tracks != (count, frames):
             raise Track2ViewError(
-                f"the conditioner got tracks of {tracks[0]} clips and {tracks[1]} latent frames for tokens of {count} "
-                f"clips and {frames} latent frames; they must agree: track the same clip that is re-rendered"
+                f"The tracks have {tracks[1]} latent frames in {tracks[0]} clips and the source tokens have {frames} "
+                f"in {count}; track the same clip that is re-rendered."
             )
         if self.latent_patch is None:
             return
         needed = (count, self.config.latent_channels, frames, 2 * rows, 2 * columns)
         if latents is None or latents.shape != needed:
-            given = "none" if latents is None else f"those of shape {list(latents.shape)}"
+            given = "are missing" if latents is None else f"have shape {list(latents.shape)}"
             raise Track2ViewError(
-                f"a conditioner with scatter_level latent got {given} as source latents; it needs {list(needed)}: pass "
-                "source_latents"
+                f"The source_latents {given}; with scatter_level latent and these tokens they must be {list(needed)}."
             )

@@ -24,14 +24,14 @@ def sample_along_tracks(
     """
     if tokens.ndim != 5 or xy.ndim != 4 or xy.shape[-1] != 2:
         raise Track2ViewError(
-            f"sample_along_tracks got tokens {list(tokens.shape)} and xy {list(xy.shape)}; they must be "
-            "[B, D, F, h, w] and [B, F, N, 2]"
+            f"The tokens to sample have shape {list(tokens.shape)} and xy has {list(xy.shape)}; they must be "
+            "[B, D, F, h, w] and [B, F, N, 2]."
         )
     batch, dim, frames, rows, columns = tokens.shape
     if xy.shape[:2] != (batch, frames):
         raise Track2ViewError(
-            f"sample_along_tracks got tracks of batch and frames {list(xy.shape[:2])} for tokens of {[batch, frames]}; "
-            "they must agree"
+            f"The xy to sample at have shape {list(xy.shape)}; with tokens {list(tokens.shape)} they must be "
+            f"[{batch}, {frames}, N, 2]."
         )
     precision = torch.promote_types(torch.promote_types(tokens.dtype, xy.dtype), torch.float32)
     size = torch.tensor([image_size[1], image_size[0]], dtype=precision, device=xy.device)

@@ -146,15 +146,15 @@ class _SumPerCell(torch.autograd.Function):
 
 def _check(values: Tensor, xy: Tensor, depth: Tensor, inside: Tensor, norm: str) -> None:
     if values.ndim != 4:
-        raise Track2ViewError(f"scatter_to_grid got values of shape {list(values.shape)}; they must be [B, F, N, D]")
+        raise Track2ViewError(f"The values to scatter have shape {list(values.shape)}; they must be [B, F, N, D].")
     points = values.shape[:3]
     for name, tensor, shape in (("xy", xy, (*points, 2)), ("depth", depth, points), ("inside", inside, points)):
         if tensor.shape != shape:
             raise Track2ViewError(
-                f"scatter_to_grid got {name} of shape {list(tensor.shape)}; with values {list(values.shape)} it must "
-                f"be {list(shape)}"
+                f"The {name} to scatter by has shape {list(tensor.shape)}; with values {list(values.shape)} it must "
+                f"be {list(shape)}."
             )
     if inside.dtype != torch.bool:
-        raise Track2ViewError(f"scatter_to_grid got inside of dtype {inside.dtype}; it must be bool")
+        raise Track2ViewError(f"The inside to scatter by has dtype {inside.dtype}; it must be torch.bool.")
     if norm not in ("mean_coverage", "max1"):
-        raise Track2ViewError(f"scatter_to_grid got norm {norm!r}; it must be mean_coverage or max1")
+        raise Track2ViewError(f"norm is {norm!r}; it must be 'mean_coverage' or 'max1'.")

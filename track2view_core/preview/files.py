@@ -16,7 +16,7 @@ def write_picture(picture: Tensor, file: str | os.PathLike[str]) -> Path:  # pic
 
     path = Path(file)
     if path.suffix.lower() != ".png":
-        raise Track2ViewError(f"{path} has the ending {path.suffix!r}; name the picture .png.")
+        raise Track2ViewError(f"{path} has the ending {path.suffix!r}; a picture must end in .png.")
     pixels = picture.cpu().contiguous().numpy()[..., ::-1]
     encoded = cv2.imencode(".png", pixels)[1]
     path.write_bytes(encoded.tobytes())  # OpenCV's own file functions fail on non-ASCII paths on Windows

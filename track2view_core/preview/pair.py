@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import Track2ViewError
 from ..tracks import PairedTracks
+from ..video import Progress
 from .band import coverage_band
 from .drawing import GAP, GROUND, Color, caption, draw_dot, draw_line, draw_ring, pane, pane_size
 
@@ -26,7 +27,7 @@ def pair_view(
     *,
     only: Sequence[int] | None = None,  # the frames to draw; None draws all
     coverage: Tensor | None = None,  # [T] as the model will see it; None takes that of the size the tracks are given at
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Tensor:
     """The clip with its tracks on the left, the target view with the same tracks on the right, coverage below.
 
@@ -37,7 +38,7 @@ def pair_view(
     """
     if len(frames) != len(tracks):
         raise Track2ViewError(
-            f"The clip has {len(frames)} frames and the tracks {len(tracks)}; give the frames that were tracked."
+            f"The clip has {len(frames)} frames and the tracks have {len(tracks)}; give the frames that were tracked."
         )
     source_size = pane_size(tracks.source_camera.width, tracks.source_camera.height)
     target_size = pane_size(tracks.target_camera.width, tracks.target_camera.height)
@@ -48,7 +49,7 @@ def pair_view(
     shown = _shown_tracks(tracks)
     colors = _track_colors(tracks)
     painted = _point_colors(frames, tracks)
-    coverage = tracks.coverage() if coverage is None else coverage
+    shares = tracks.coverage() if coverage is None else coverage
     drawn = range(len(frames)) if only is None else only
     pictures = torch.empty((len(drawn), height + GAP + _BAND_HEIGHT, width, 3), dtype=torch.uint8)
     canvas = pictures.numpy()
@@ -60,9 +61,9 @@ def pair_view(
         canvas[number, : source_size[1], : source_size[0]] = left
         right = _splatted(target, t, painted[t])
         _draw_tracks(right, target, t, shown, colors)
-        caption(right, f"target   {coverage[t] * 100:.0f} % covered")
+        caption(right, f"target   {shares[t] * 100:.0f} % covered")
         canvas[number, : target_size[1], source_size[0] + GAP :] = right
-        canvas[number, height + GAP :] = coverage_band(coverage, width=width, height=_BAND_HEIGHT, frame=t).numpy()
+        canvas[number, height + GAP :] = coverage_band(shares, width=width, height=_BAND_HEIGHT, frame=t).numpy()
         if progress is not None:
             progress(number + 1, len(drawn), "Drawing both views")
     return pictures

@@ -136,7 +136,19 @@ def _frustum(path: CameraPath, t: int, reach: float) -> np.ndarray:
 class _Panel:
     """One flat view of the world: world axis `axes[0]` runs right, `axes[1]` runs down (times `signs`)."""
 
-    def __init__(self, picture, corner, size, title, names, *, axes, signs, middle, scale) -> None:
+    def __init__(
+        self,
+        picture: np.ndarray,  # [H, W, 3] uint8, drawn on in place
+        corner: tuple[int, int],  # left, top px
+        size: tuple[int, int],  # width, height px
+        title: str,
+        names: tuple[str, str],  # of the axes, right and down
+        *,
+        axes: tuple[int, int],
+        signs: tuple[int, int],
+        middle: np.ndarray,  # [3] world, shown in the panel's middle
+        scale: float,  # px a world unit
+    ) -> None:
         left, top = corner
         self.canvas = picture[top : top + size[1], left : left + size[0]]
         self.picture, self.corner, self.size = picture, corner, size

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
+from ..video import Progress
 from .drawing import GAP, GROUND, caption, pane, pane_size
 
 
@@ -16,12 +15,12 @@ def side_by_side(
     right: Tensor,  # [T, H', W', 3] uint8
     labels: tuple[str, str] = ("source", "target"),
     *,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Tensor:
     """Both clips at one height with their names. Returns [T, h, w, 3] uint8 with even sides."""
     if len(left) != len(right):
         raise Track2ViewError(
-            f"The clips beside each other have {len(left)} and {len(right)} frames; give two of the same length."
+            f"The left clip has {len(left)} frames and the right one has {len(right)}; give two clips of one length."
         )
     sizes = [pane_size(clip.shape[2], clip.shape[1]) for clip in (left, right)]
     height = max(size[1] for size in sizes)

@@ -43,7 +43,7 @@ class TrackBatch:
             found = list(getattr(self, name).shape)
             if len(shape) != 3 or found != wanted:
                 raise Track2ViewError(
-                    f"TrackBatch.{name} has shape {found}; with visible {list(shape)} as [B, F, N] it must be {wanted}"
+                    f"TrackBatch.{name} has shape {found}; with visible {list(shape)} as [B, F, N] it must be {wanted}."
                 )
 
     def window(self, index: Sequence[int]) -> TrackBatch:
@@ -70,13 +70,13 @@ def collate_tracks(pairs: Sequence[PairedTracks], *, anchor: FrameAnchor = "last
         Track2ViewError: no clip, or lengths or image sizes differ, within one clip's two views too.
     """
     if not pairs:
-        raise Track2ViewError("collate_tracks got no clip; it needs at least one PairedTracks")
+        raise Track2ViewError("No clip came to be collated; give at least one PairedTracks.")
     sizes = {(camera.height, camera.width) for pair in pairs for camera in (pair.source_camera, pair.target_camera)}
     lengths = {len(pair) for pair in pairs}
     if len(sizes) > 1 or len(lengths) > 1:
         raise Track2ViewError(
-            f"collate_tracks got image sizes (H, W) {sorted(sizes)} and frame counts {sorted(lengths)}; one batch "
-            "holds one of each, so prepare all clips to one size and length"
+            f"The clips of one batch have image sizes (H, W) {sorted(sizes)} and frame counts {sorted(lengths)}; "
+            "prepare all clips, and both views of each, to one size and length."
         )
     clips = [_clip_entries(pair, anchor) for pair in pairs]
     tracks = max(clip["visible"].shape[1] for clip in clips)

@@ -38,14 +38,16 @@ class PairedTracks:
         for name, found in (("target", self.target.inside.shape), ("visible", self.visible.shape)):
             if found != shape:
                 raise Track2ViewError(
-                    f"PairedTracks.{name} has {list(found)} frames and tracks; like source it must have {list(shape)}"
+                    f"PairedTracks.{name} has shape {list(found)}; with this source it must be {list(shape)}."
                 )
         for name in ("source_camera", "target_camera"):
             frames = len(getattr(self, name))
             if frames != shape[0]:
-                raise Track2ViewError(f"PairedTracks.{name} has {frames} frames; like source it must have {shape[0]}")
+                raise Track2ViewError(
+                    f"PairedTracks.{name} has {frames} frames; with this source it must have {shape[0]}."
+                )
         if self.visible.dtype != torch.bool:
-            raise Track2ViewError(f"PairedTracks.visible has dtype {self.visible.dtype}; it must be bool")
+            raise Track2ViewError(f"PairedTracks.visible has dtype {self.visible.dtype}; it must be torch.bool.")
 
     def __len__(self) -> int:
         """The number of frames T."""
@@ -91,12 +93,14 @@ class PairedTracks:
         """
         frames = len(self)
         if (frames - 1) % FRAMES_PER_LATENT:
+            shorter = frames - (frames - 1) % FRAMES_PER_LATENT
             raise Track2ViewError(
-                f"the tracks have {frames} frames; WAN needs 4n + 1 (such as {frames - (frames - 1) % 4} or "
-                f"{frames - (frames - 1) % 4 + 4}), so prepare the clip first or use padded()"
+                f"The tracks have {frames} frames, but WAN takes 4n + 1 (such as {shorter} or "
+                f"{shorter + FRAMES_PER_LATENT}); run the clip through Prepare Clip and link its "
+                "clip_info to Pair Tracks."
             )
         if anchor not in ("last", "mean"):
-            raise Track2ViewError(f"frame_anchor is {anchor!r}; it must be 'last' or 'mean'")
+            raise Track2ViewError(f"frame_anchor is {anchor!r}; it must be 'last' or 'mean'.")
         last = torch.arange(0, frames, FRAMES_PER_LATENT, device=self.visible.device)
         thinned = replace(
             self.with_frames(last),
@@ -156,18 +160,23 @@ def pair_tracks(tracks: PointTracks, target_camera: CameraPath) -> PairedTracks:
     Raises:
         Track2ViewError: tracks and path differ in length, or no point is inside the target view in any frame.
     """
-    if len(target_camera) != len(tracks):
-        raise Track2ViewError(
-            f"the target camera path has {len(target_camera)} frames and the tracks have {len(tracks)}; make the path "
-            f"for this clip, or resample it to {len(tracks)} frames"
-        )
+    check_path_length(tracks, target_camera)
     target = project(target_camera, tracks.positions)
     if not target.inside.any():
         raise Track2ViewError(
-            f"the target camera path looks away from all {tracks.positions.shape[1]} tracked points in every frame, so "
-            "nothing of the source can be shown; lower the preset's amount or change the path"
+            f"The target camera path looks away from all {tracks.positions.shape[1]} tracked points in every frame, so "
+            "nothing of the source can be shown; lower the preset's amount or change the path."
         )
     return PairedTracks(project(tracks.camera, tracks.positions), target, tracks.visible, tracks.camera, target_camera)
+
+
+def check_path_length(tracks: PointTracks, target_camera: CameraPath) -> None:
+    """Refuse a path of another number of video frames than the tracks."""
+    if len(target_camera) != len(tracks):
+        raise Track2ViewError(
+            f"The target camera path has {len(target_camera)} frames and the tracks have {len(tracks)}; make the path "
+            "anew from these tracks."
+        )
 
 
 def _slower(path: CameraPath) -> CameraPath:

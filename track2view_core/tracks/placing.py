@@ -10,7 +10,7 @@ from ..cameras import CameraPath
 from ..errors import Track2ViewError
 from ..video import ClipInfo
 from ..video.arithmetic import square_size
-from .pairing import PairedTracks, pair_tracks
+from .pairing import PairedTracks, check_path_length, pair_tracks
 from .types import PointTracks
 
 ASPECT_TOLERANCE = 0.03  # whole pixels and encoders that round to even sides stay within it, another shape does not
@@ -30,18 +30,14 @@ def place_in_frame(tracks: PointTracks, target_camera: CameraPath, info: ClipInf
             f"The tracks have {len(tracks)} frames and the clip has {info.frames}; track this clip, or set frames so "
             "that both agree."
         )
-    if len(target_camera) != len(tracks):
-        raise Track2ViewError(
-            f"The target camera path has {len(target_camera)} frames and the tracks have {len(tracks)}; make the path "
-            f"for this clip, or resample it to {len(tracks)} frames."
-        )
+    check_path_length(tracks, target_camera)
     camera = tracks.camera
     clip_width, clip_height = square_size(info.width, info.height, info.pixel_aspect)
     height = clip_height * camera.width / clip_width
     if abs(height - camera.height) > max(1.0, ASPECT_TOLERANCE * height):
         raise Track2ViewError(
             f"The tracks were made on pictures of {camera.width} x {camera.height} and the clip is {clip_width} x "
-            f"{clip_height}, another shape; track this clip."
+            f"{clip_height}, another shape; track this clip, uncropped."
         )
     placed = replace(tracks, camera=camera_in_frame(camera, info))
     return pair_tracks(

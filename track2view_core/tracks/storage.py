@@ -28,7 +28,7 @@ from ..errors import Track2ViewError
 from .types import PointTracks
 
 METADATA_KEY = "track2view.tracks"
-DAMAGED = "it is cut short, damaged or of another kind; save or export the tracks again"
+DAMAGED = "it is cut short, damaged or of another kind; save or export the tracks again."
 
 
 def save_tracks(tracks: PointTracks, file: str | Path) -> None:
@@ -44,7 +44,7 @@ def save_tracks(tracks: PointTracks, file: str | Path) -> None:
     file = Path(file)
     write = _layout_of(file).write
     if not file.parent.is_dir():
-        raise Track2ViewError(f"the folder {file.parent} does not exist; create it or save the tracks elsewhere")
+        raise Track2ViewError(f"The folder {file.parent} does not exist; create it or name another for {file.name}.")
     part = file.with_name(f".{file.name}.{uuid.uuid4().hex}.part")
     try:
         with part.open("xb") as stream:
@@ -53,7 +53,9 @@ def save_tracks(tracks: PointTracks, file: str | Path) -> None:
             os.fsync(stream.fileno())
         part.replace(file)
     except OSError as error:
-        raise Track2ViewError(f"the track file {file} cannot be written: {error.strerror or error}") from error
+        raise Track2ViewError(
+            f"The track file {file} could not be written ({error.strerror or error}); check the disk and the folder."
+        ) from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -72,15 +74,19 @@ def load_tracks(file: str | Path, *, image_size: tuple[int, int] | None = None) 
     file = Path(file)
     read = _layout_of(file).read
     if not file.is_file():
-        raise Track2ViewError(f"there is no track file {file}; give the path of a .npz or .safetensors file")
+        raise Track2ViewError(
+            f"The track file {file} does not exist or is no file; give the path of a .npz or .safetensors file."
+        )
     try:
         if file.stat().st_size == 0:
-            raise Track2ViewError("it is empty; save or export the tracks again")
+            raise Track2ViewError("it is empty; save or export the tracks again.")
         return read(file, image_size)
     except Track2ViewError as error:
-        raise Track2ViewError(f"the track file {file} cannot be used: {error}") from error
+        raise Track2ViewError(f"The track file {file} cannot be used: {error}") from error
     except OSError as error:
-        raise Track2ViewError(f"the track file {file} cannot be read: {error.strerror or error}") from error
+        raise Track2ViewError(
+            f"The track file {file} cannot be opened ({error.strerror or error}); give a file that may be read."
+        ) from error
 
 
 # --- .npz -------------------------------------------------------------------------------------------------------------
@@ -111,7 +117,7 @@ def _read_npz(file: Path, image_size: tuple[int, int] | None) -> PointTracks:
     for name in ("coords", "visibs", "extrinsics", "intrinsics"):
         if name not in entries:
             raise Track2ViewError(
-                f"it holds no {name!r}; TAPIP3D's layout has coords, visibs, extrinsics and intrinsics"
+                f"it holds no {name!r}; TAPIP3D's layout has coords, visibs, extrinsics and intrinsics."
             )
     height, width = _npz_image_size(entries, clip_shapes, image_size)
     fps = float(_of_shape(entries["fps"], "fps", ())) if "fps" in entries else 16.0
@@ -143,10 +149,12 @@ def _npz_entries(file: Path) -> tuple[dict[str, np.ndarray], dict[str, tuple[int
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise Track2ViewError(DAMAGED) from error
     except ValueError as error:
-        raise Track2ViewError("it holds pickled objects, which are never opened; export plain number arrays") from error
+        raise Track2ViewError(
+            "it holds pickled objects, which are never opened; export plain number arrays."
+        ) from error
     for name, entry in entries.items():
         if entry.dtype.kind not in ("U" if name == "notes" else "biuf"):
-            raise Track2ViewError(f"its {name!r} is of type {entry.dtype}; it must be numbers")
+            raise Track2ViewError(f"its {name!r} is of type {entry.dtype}; it must be numbers.")
     return entries, shapes
 
 
@@ -170,13 +178,15 @@ def _npz_image_size(
     if len(depths) >= 3:
         return depths[1], depths[2]
     if stated is None:
-        raise Track2ViewError("it holds no 'image_size', 'video' or 'depths'; give the image size in pixels with it")
+        raise Track2ViewError(
+            "it holds no 'image_size', 'video' or 'depths'; add image_size, height and width in pixels, to the file."
+        )
     return stated
 
 
 def _of_shape(entry: np.ndarray, name: str, shape: tuple[int, ...]) -> np.ndarray:
     if entry.shape != shape:
-        raise Track2ViewError(f"its {name!r} has shape {list(entry.shape)}; it must be {list(shape)}")
+        raise Track2ViewError(f"its {name!r} has shape {list(entry.shape)}; it must be {list(shape)}.")
     return entry
 
 
@@ -220,7 +230,7 @@ def _read_safetensors(file: Path, image_size: tuple[int, int] | None) -> PointTr
     names = ("positions", "visible", "confidence", "world_from_camera", "intrinsics")
     missing = [name for name in names if name not in tensors] + [name for name in _FACTS if name not in facts]
     if missing:
-        raise Track2ViewError(f"it holds no {missing[0]!r}; save the tracks again")
+        raise Track2ViewError(f"it holds no {missing[0]!r}; save the tracks again.")
     return PointTracks(
         positions=tensors["positions"],
         visible=tensors["visible"],
@@ -241,7 +251,7 @@ def _track_facts(content: bytes) -> dict[str, Any]:
     (header_size,) = struct.unpack("<Q", content[:8])
     metadata = json.loads(content[8 : 8 + header_size]).get("__metadata__", {})
     if METADATA_KEY not in metadata:
-        raise Track2ViewError("it holds other tensors than tracks; choose a file that Save Tracks wrote")
+        raise Track2ViewError("it holds other tensors than tracks; give a file that Save Tracks wrote.")
     facts = _parsed(metadata[METADATA_KEY], "track metadata")
     return facts if isinstance(facts, dict) else {}
 
@@ -250,7 +260,7 @@ def _parsed(text: str, name: str) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise Track2ViewError(f"its {name!r} is not JSON; save or export the tracks again") from error
+        raise Track2ViewError(f"its {name!r} is not JSON; save or export the tracks again.") from error
 
 
 def _texts(notes: object) -> tuple[str, ...]:
@@ -271,5 +281,7 @@ _LAYOUTS: Mapping[str, _Layout] = MappingProxyType(
 def _layout_of(file: Path) -> _Layout:
     layout = _LAYOUTS.get(file.suffix.lower())
     if layout is None:
-        raise Track2ViewError(f"{file.name!r} is no name for a track file; it must end in .npz or .safetensors")
+        raise Track2ViewError(
+            f"{file} has the ending {file.suffix!r}; a track file must end in {' or '.join(_LAYOUTS)}."
+        )
     return layout

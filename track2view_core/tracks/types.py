@@ -28,7 +28,9 @@ class PointTracks:
 
     def __post_init__(self) -> None:
         if self.positions.ndim != 3 or self.positions.shape[-1] != 3:
-            raise Track2ViewError(f"PointTracks.positions has shape {list(self.positions.shape)}; it must be [T, N, 3]")
+            raise Track2ViewError(
+                f"PointTracks.positions has shape {list(self.positions.shape)}; it must be [T, N, 3]."
+            )
         frames, points = self.positions.shape[:2]
         _check_shape(self.visible, "visible", (frames, points))
         _check_shape(self.confidence, "confidence", (frames, points))
@@ -39,7 +41,7 @@ class PointTracks:
         if len(self.camera) != frames:
             raise Track2ViewError(
                 f"PointTracks has {frames} frames of positions and a camera of {len(self.camera)} frames; "
-                "both must belong to one clip"
+                "both must belong to one clip."
             )
         object.__setattr__(self, "positions", self.positions.to(torch.float32))
         object.__setattr__(self, "confidence", self.confidence.to(torch.float32))
@@ -49,10 +51,10 @@ class PointTracks:
             frame, point = broken.nonzero()[0].tolist()
             raise Track2ViewError(
                 f"PointTracks.positions holds NaN or infinity at frame {frame}, track {point} ({int(broken.sum())} "
-                "places in all); a hidden point needs a finite position and visible False"
+                "places in all); every entry must be finite, and a hidden point has visible False."
             )
         if not ((self.confidence >= 0) & (self.confidence <= 1)).all():
-            raise Track2ViewError("PointTracks.confidence has entries that are NaN or outside 0..1; scale it to 0..1")
+            raise Track2ViewError("PointTracks.confidence holds NaN or numbers outside 0..1; every entry must be 0..1.")
 
     def __len__(self) -> int:
         """The number of video frames T."""
@@ -72,8 +74,8 @@ class PointTracks:
         frames = seen.any(dim=1).nonzero()
         if len(frames) == 0:
             raise Track2ViewError(
-                f"none of the {self.positions.shape[1]} tracks is visible in front of the source camera in any frame, "
-                "so the scene has no scale; track the clip again with more points or another motion setting"
+                f"None of the {self.positions.shape[1]} tracks is visible in front of the source camera in any frame, "
+                "so the scene has no scale; track the clip again with more points or another motion setting."
             )
         first = int(frames[0])
         return float(depth[first][seen[first]].cpu().to(torch.float64).quantile(0.5))
@@ -102,7 +104,7 @@ class PointTracks:
         """The tracks with their last frame repeated up to `frames` frames, as a clip is padded to 4n + 1."""
         if frames < len(self):
             raise Track2ViewError(
-                f"padded({frames}) would shorten tracks of {len(self)} frames; use with_frames to cut"
+                f"Padding to {frames} would shorten tracks of {len(self)} frames; cut them with with_frames."
             )
         return self.with_frames([min(frame, len(self) - 1) for frame in range(frames)])
 
@@ -120,10 +122,10 @@ class PointTracks:
 def _check_shape(value: Tensor, name: str, shape: tuple[int, ...]) -> None:
     if tuple(value.shape) != shape:
         raise Track2ViewError(
-            f"PointTracks.{name} has shape {list(value.shape)}; beside these positions it must be {list(shape)}"
+            f"PointTracks.{name} has shape {list(value.shape)}; with these positions it must be {list(shape)}."
         )
 
 
 def _check_dtype(value: Tensor, name: str, dtype: torch.dtype) -> None:
     if value.dtype != dtype:
-        raise Track2ViewError(f"PointTracks.{name} has dtype {value.dtype}; it must be {dtype}")
+        raise Track2ViewError(f"PointTracks.{name} has dtype {value.dtype}; it must be {dtype}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -9,6 +10,8 @@ import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
+
+Progress = Callable[[int, int, str], None]  # called with (done, total, stage); what it raises stops the work
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +27,15 @@ class Audio:
     encoded: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        shape = tuple(self.waveform.shape)
+        shape = list(self.waveform.shape)
         if len(shape) != 2 or not self.waveform.is_floating_point():
-            raise Track2ViewError(f"waveform has shape {shape} and type {self.waveform.dtype}; give [C, S] floats.")
+            raise Track2ViewError(
+                f"Audio.waveform has shape {shape} and dtype {self.waveform.dtype}; it must be [C, S] floats."
+            )
         if not 1 <= shape[0] <= 64:
-            raise Track2ViewError(f"waveform has {shape[0]} channels; give [C, S] with 1 to 64 channels.")
+            raise Track2ViewError(f"Audio.waveform has {shape[0]} channels; it must be [C, S] with 1 to 64.")
         if self.sample_rate < 1:
-            raise Track2ViewError(f"sample_rate is {self.sample_rate}; give a positive number such as 48000.")
+            raise Track2ViewError(f"Audio.sample_rate is {self.sample_rate}; it must be above 0, such as 48000.")
 
     @property
     def seconds(self) -> Fraction:
@@ -59,9 +64,11 @@ class VideoClip:
     """Width of a pixel over its height; other than 1 in anamorphic files."""
 
     def __post_init__(self) -> None:
-        check_frames(self.frames, "frames")
+        check_frames(self.frames)
         if not isinstance(self.fps, Fraction) or self.fps <= 0:
-            raise Track2ViewError(f"fps is {self.fps!r}; give a positive Fraction such as Fraction(30000, 1001).")
+            raise Track2ViewError(
+                f"VideoClip.fps is {self.fps!r}; it must be a Fraction above 0 such as Fraction(30000, 1001)."
+            )
 
     def __len__(self) -> int:
         return self.frames.shape[0]
@@ -90,15 +97,17 @@ class VideoClip:
         return replace(self, frames=self.frames[:frames], audio=audio, frames_in_file=whole)
 
 
-def check_frames(frames: Tensor, name: str) -> None:
+def check_frames(frames: Tensor) -> None:
     """Refuse anything but [T, H, W, 3] uint8 with at least one frame."""
-    shape = tuple(frames.shape)
+    shape = list(frames.shape)
     if frames.dtype != torch.uint8 or len(shape) != 4 or shape[3] != 3:
-        raise Track2ViewError(f"{name} has shape {shape} and type {frames.dtype}; give [T, H, W, 3] uint8.")
+        raise Track2ViewError(
+            f"The frames have shape {shape} and dtype {frames.dtype}; they must be [T, H, W, 3] uint8."
+        )
     if 0 in shape:
-        raise Track2ViewError(f"{name} has shape {shape}; give at least one frame of at least one pixel.")
+        raise Track2ViewError(f"The frames have shape {shape}; they must be at least one frame of one pixel.")
 
 
 def check_limit(frames: int | None) -> None:
     if frames is not None and frames < 1:
-        raise Track2ViewError(f"The number of frames to keep is {frames}; set frames to 1 or more, or leave it out.")
+        raise Track2ViewError(f"frames is {frames}; it must be 1 or more, or left out to keep the whole clip.")

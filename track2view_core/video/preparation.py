@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
-from .arithmetic import fit_inside, model_frames, model_side, square_size
-from .clip import Audio, VideoClip, check_frames
-from .reading import ClipFile, open_stream, stream_pictures
+from .arithmetic import fit_inside, model_frames, model_side, rate_in_words, square_size
+from .clip import Audio, Progress, VideoClip, check_frames
+from .reading import open_stream, stream_pictures
 from .resizing import resize_picture
 from .sound import read_audio
-
-Progress = Callable[[int, int, str], None] | None
+from .source import ClipFile
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,14 +25,14 @@ class ClipInfo:
     """What preparing did to a clip, and all that is needed to undo it."""
 
     width: int
-    """Of the clip as it came, upright."""
+    """Pixels of the clip as it came, upright; so is `height`."""
     height: int
     frames: int
     """Frames of the clip that were taken."""
     fps: Fraction
     audio: Audio | None
     content: tuple[int, int, int, int]
-    """Where the picture lies in the prepared frame: left, top, width, height."""
+    """Where the picture lies in the prepared frame: left, top, width, height in pixels."""
     prepared_width: int
     prepared_height: int
     prepared_frames: int
@@ -57,7 +56,7 @@ class ClipInfo:
             sound = f"{self.audio.waveform.shape[0]} x {self.audio.sample_rate} Hz sound"
         lines = [
             f"Clip: {self.width} x {self.height}, {_counted(self.frames, 'frame')} "
-            f"at {_said(self.fps)} frames a second ({seconds:.2f} s), {sound}."
+            f"at {rate_in_words(self.fps)} frames a second ({seconds:.2f} s), {sound}."
         ]
         if self.frames < self.frames_in_file:
             lines.append(f"Trimmed: the first {self.frames} of {self.frames_in_file} frames, and the sound to match.")
@@ -76,7 +75,7 @@ class ClipInfo:
 
 
 def prepare_clip(
-    clip: VideoClip, *, width: int, height: int, frames: int | None = None, progress: Progress = None
+    clip: VideoClip, *, width: int, height: int, frames: int | None = None, progress: Progress | None = None
 ) -> tuple[Tensor, ClipInfo]:
     """Scale a clip to fit inside `width` x `height` and pad it to what WAN takes.
 
@@ -103,7 +102,7 @@ def prepare_clip(
 
 
 def prepare_file(
-    file: ClipFile, *, width: int, height: int, frames: int | None = None, progress: Progress = None
+    file: ClipFile, *, width: int, height: int, frames: int | None = None, progress: Progress | None = None
 ) -> tuple[Tensor, ClipInfo]:
     """`prepare_clip` of a file as it is decoded: no more than one frame is held at its full size."""
     stream = open_stream(file, frames=frames)
@@ -141,7 +140,7 @@ def _placement(width: int, height: int) -> tuple[int, int, int, int]:
 
 
 def _fill(
-    pictures: Iterable[np.ndarray], count: int, size: tuple[int, int], stage: str, progress: Progress
+    pictures: Iterable[np.ndarray], count: int, size: tuple[int, int], stage: str, progress: Progress | None
 ) -> tuple[Tensor, int]:
     """Prepared frames, written straight into their padded place, and how many pictures came."""
     left, top, padded_width, padded_height = _placement(*size)
@@ -160,7 +159,7 @@ def _fill(
 
 
 def restore_clip(
-    frames: Tensor, info: ClipInfo, *, size: Literal["original", "keep"] = "original", progress: Progress = None
+    frames: Tensor, info: ClipInfo, *, size: Literal["original", "keep"] = "original", progress: Progress | None = None
 ) -> VideoClip:
     """Undo `prepare_clip` on frames [T, H, W, 3] uint8, also behind an upscaler or frame interpolation.
 
@@ -169,9 +168,9 @@ def restore_clip(
     The frames may be the prepared size times any factor, and k T' or k (T' - 1) + 1 of them for any whole k;
     the frame rate is then k times the clip's, so that its duration stays. (Where both readings fit, k T' is taken.)
     """
-    check_frames(frames, "frames")
+    check_frames(frames)
     if size not in ("original", "keep"):
-        raise Track2ViewError(f"size is {size!r}; set it to 'original' or 'keep'.")
+        raise Track2ViewError(f"size is {size!r}; it must be 'original' or 'keep'.")
     left, top, width, height = _content_at(frames, info)
     factor, count = _frames_at(frames.shape[0], info)
     out_width, out_height = (info.width, info.height) if size == "original" else (width, height)
@@ -221,7 +220,3 @@ def _frames_at(count: int, info: ClipInfo) -> tuple[int, int]:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _said(rate: Fraction) -> str:
-    return f"{float(rate):.6g}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 import numpy as np
@@ -16,13 +16,11 @@ import torch
 
 from ..errors import Track2ViewError
 from .arithmetic import fit_inside, square_size
-from .clip import VideoClip, check_limit
+from .clip import Progress, VideoClip, check_limit
 from .resizing import resize_picture
 from .sound import read_audio
+from .source import ClipFile, openable
 from .timing import Timing, plan_timing
-
-ClipFile = str | os.PathLike[str] | BinaryIO
-Progress = Callable[[int, int, str], None] | None
 
 _STILL_FORMATS = ("image2", "_pipe", "tty", "ico")  # pictures and text, which FFmpeg would show as one-frame films
 # FFmpeg's SWS_BILINEAR | ACCURATE_RND | FULL_CHR_H_INT | FULL_CHR_H_INP: its fast path darkens by one level.
@@ -57,7 +55,7 @@ class ClipStream:
 
 
 def read_clip(
-    file: ClipFile, *, frames: int | None = None, box: tuple[int, int] | None = None, progress: Progress = None
+    file: ClipFile, *, frames: int | None = None, box: tuple[int, int] | None = None, progress: Progress | None = None
 ) -> VideoClip:
     """Read picture and sound of a file.
 
@@ -119,7 +117,7 @@ def open_stream(file: ClipFile, *, frames: int | None = None) -> ClipStream:
     )
 
 
-def stream_pictures(stream: ClipStream, *, progress: Progress = None) -> Iterator[np.ndarray]:
+def stream_pictures(stream: ClipStream, *, progress: Progress | None = None) -> Iterator[np.ndarray]:
     """The frames at the constant rate of `stream.timing`, each [H, W, 3] uint8 RGB, upright."""
     shown = 0
     with _opened(stream.file, stream.name) as container:
@@ -172,11 +170,8 @@ def _checked_name(file: ClipFile) -> str:
 
 @contextmanager
 def _opened(file: ClipFile, name: str) -> Iterator[Any]:
-    if not isinstance(file, str | os.PathLike):
-        file.seek(0)
-    source = os.fspath(file) if isinstance(file, os.PathLike) else file
     try:
-        container = av.open(source)
+        container = av.open(openable(file))
     except av.error.FFmpegError as error:
         raise Track2ViewError(
             f"{name} cannot be read as a video ({error.strerror}); give a whole .mp4, .mov, .mkv or .webm file."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 
 from .clip import Audio
+from .source import ClipFile, openable
 
 # What MP4 holds and common players decode.
 _CARRIED = ("aac", "mp3", "alac", "ac3", "eac3", "flac", "opus")
@@ -21,11 +21,9 @@ _LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "
 _BLOCK = 1024
 
 
-def read_audio(file: Any, *, start: Fraction, seconds: Fraction) -> tuple[Audio | None, tuple[str, ...]]:
+def read_audio(file: ClipFile, *, start: Fraction, seconds: Fraction) -> tuple[Audio | None, tuple[str, ...]]:
     """The first sound track from `start` on the file's clock, `seconds` long, and notes on what was left out."""
-    if not isinstance(file, str | os.PathLike):
-        file.seek(0)
-    with av.open(os.fspath(file) if isinstance(file, os.PathLike) else file) as container:
+    with av.open(openable(file)) as container:
         if not container.streams.audio:
             return None, ()
         stream = container.streams.audio[0]

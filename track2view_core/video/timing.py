@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import pairwise
 from statistics import median
 
-from .arithmetic import STANDARD_RATES, nearest_standard_rate, storable_rate
+from .arithmetic import STANDARD_RATES, nearest_standard_rate, rate_in_words, storable_rate
 
 _FALLBACK_RATE = Fraction(25)
 _FASTEST_RATE = Fraction(240)
@@ -45,7 +45,7 @@ def plan_timing(stamps: Sequence[int], time_base: Fraction, declared: Fraction |
         return Timing(storable_rate(rate), len(stamps))
     steady = storable_rate(nearest_standard_rate(mean, 2e-3) or mean.limit_denominator(1001) or mean)
     if _drift(stamps, time_base, steady) * steady < Fraction(1, 2):
-        note = f"The frame times wander a little; they were taken as a steady {_said(steady)} frames a second."
+        note = f"The frame times wander a little; they were taken as a steady {rate_in_words(steady)} frames a second."
         return Timing(steady, len(stamps), notes=(note,))
     return _resampled(stamps, time_base)
 
@@ -80,7 +80,7 @@ def _resampled(stamps: Sequence[int], time_base: Fraction) -> Timing:
     span = (stamps[-1] - stamps[0]) * time_base
     if span * rate > 20 * len(stamps) + 1000:  # one stray stamp must not turn a clip into hours
         rate = nearest_standard_rate(len(stamps) / span, 3e-2) or _FALLBACK_RATE
-        note = f"The frame times make no sense; every frame was shown once at {_said(rate)} frames a second."
+        note = f"The frame times make no sense; every frame was shown once at {rate_in_words(rate)} frames a second."
         return Timing(rate, len(stamps), notes=(note,))
     slots = round(span * rate) + 1
     per_slot = 1 / (rate * time_base)
@@ -90,11 +90,7 @@ def _resampled(stamps: Sequence[int], time_base: Fraction) -> Timing:
         shown[stamps[index]] += 1
     repeated, dropped = slots - len(shown), len(stamps) - len(shown)
     note = (
-        f"The frame rate varies; the clip was brought to a steady {_said(rate)} frames a second "
+        f"The frame rate varies; the clip was brought to a steady {rate_in_words(rate)} frames a second "
         f"({repeated} shown again, {dropped} left out)."
     )
     return Timing(rate, slots, dict(shown), (note,))
-
-
-def _said(rate: Fraction) -> str:
-    return f"{float(rate):.6g}"

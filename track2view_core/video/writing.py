@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import av
 
 from ..errors import Track2ViewError
 from .arithmetic import storable_rate
-from .clip import VideoClip
+from .clip import Progress, VideoClip
 from .sound import add_sound
 
 _ENDINGS = (".mp4", ".mov", ".m4v", ".mkv")
@@ -27,7 +26,7 @@ def write_clip(
     file: str | os.PathLike[str],
     *,
     quality: int = 16,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write `clip` and return its path; an existing file is replaced only when the new one is complete.
 
@@ -38,13 +37,15 @@ def write_clip(
     """
     path = Path(file)
     if path.suffix.lower() not in _ENDINGS:
-        raise Track2ViewError(f"{path} has the ending {path.suffix!r}; name the video {', '.join(_ENDINGS)}.")
+        raise Track2ViewError(
+            f"{path} has the ending {path.suffix!r}; a video must end in {', '.join(_ENDINGS[:-1])} or {_ENDINGS[-1]}."
+        )
     if path.is_dir():
         raise Track2ViewError(f"{path} is a folder; give the name of a file to write.")
     if not path.parent.is_dir():
         raise Track2ViewError(f"The folder {path.parent} does not exist; create it or name another for {path.name}.")
     if not 0 <= quality <= 51:
-        raise Track2ViewError(f"quality is {quality}; set it to 0 (best) up to 51 (smallest file).")
+        raise Track2ViewError(f"quality is {quality}; it must be from 0 (best) to 51 (smallest file).")
     unfinished = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
         _encode(clip, unfinished, quality, progress)
@@ -57,7 +58,7 @@ def write_clip(
     return path
 
 
-def _encode(clip: VideoClip, path: Path, quality: int, progress: Callable[[int, int, str], None] | None) -> None:
+def _encode(clip: VideoClip, path: Path, quality: int, progress: Progress | None) -> None:
     rate = storable_rate(clip.fps)
     options = {"movflags": "+faststart"} if path.suffix.lower() != ".mkv" else {}
     with av.open(os.fspath(path), "w", options=options) as output:
