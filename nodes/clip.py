@@ -121,7 +121,7 @@ class PrepareClip(io.ComfyNode):
 
         if (video is None) == (image is None):
             came = "neither video nor image" if video is None else "both video and image"
-            raise Track2ViewError(f"Prepare Clip got {came}; link one of the two")
+            raise Track2ViewError(f"Prepare Clip got {came}; link one of the two.")
         wanted = {"width": width, "height": height, "frames": max_frames or None, "progress": progress_callback()}
         source = None if video is None else streamable_source(video)
         if source is not None:
@@ -151,7 +151,7 @@ def _sound(audio):
     waveform = audio["waveform"]
     if waveform.ndim != 3 or waveform.shape[0] != 1:
         raise Track2ViewError(
-            f"audio has the shape {list(waveform.shape)}; it must be one sound, [1, channels, samples]"
+            f"audio has the shape {list(waveform.shape)}; it must be one sound, [1, channels, samples]."
         )
     return Audio(waveform[0].float().cpu(), int(audio["sample_rate"]))
 

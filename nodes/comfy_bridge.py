@@ -54,7 +54,7 @@ def model_file(folder: str, name: str) -> Path:
     path = folder_paths.get_full_path(folder, name)
     if path is None:
         raise Track2ViewError(
-            f"{name} is not in ComfyUI's {folder} folder any more; choose another file, or put it back"
+            f"{name} is not in ComfyUI's {folder} folder any more; choose another file, or put it back."
         )
     return Path(path)
 
@@ -73,7 +73,9 @@ def diffusers_folder(name: str) -> Path:
         folder = Path(root) / name
         if folder.is_dir():
             return folder
-    raise Track2ViewError(f"{name} is not in ComfyUI's diffusers folder any more; choose another model, or put it back")
+    raise Track2ViewError(
+        f"{name} is not in ComfyUI's diffusers folder any more; choose another model, or put it back."
+    )
 
 
 def output_file(prefix: str, suffix: str) -> Path:
@@ -83,7 +85,7 @@ def output_file(prefix: str, suffix: str) -> Path:
     parts = [part for part in parts if part]
     if not parts or ".." in re.split(r"[\\/]+", prefix):
         raise Track2ViewError(
-            f'filename_prefix is "{prefix}"; give a name such as tracks or a subfolder and a name such as clips/tracks'
+            f'filename_prefix is "{prefix}"; give a name such as tracks or a subfolder and a name such as clips/tracks.'
         )
     folder, name, counter, _, _ = folder_paths.get_save_image_path("/".join(parts), folder_paths.get_output_directory())
     return Path(folder) / f"{name}_{counter:05}_{suffix}"
@@ -181,11 +183,11 @@ def model_latent(latent: dict[str, Any], name: str) -> Tensor:
     if not isinstance(samples, Tensor) or samples.ndim != 5 or samples.shape[:2] != (1, 16):
         came = list(samples.shape) if isinstance(samples, Tensor) else type(latent).__name__
         raise Track2ViewError(
-            f"{name} is {came}; it must be one video of a WAN 2.1 VAE, [1, 16, frames, height, width]: use VAE Encode"
+            f"{name} is {came}; it must be one video of a WAN 2.1 VAE, [1, 16, frames, height, width]: use VAE Encode."
         )
     if not samples.isfinite().all():
         raise Track2ViewError(
-            f"{name} holds NaN or infinity; encode the clip again, with the VAE in fp32 if it overflows"
+            f"{name} holds NaN or infinity; encode the clip again, with the VAE in fp32 if it overflows."
         )
     return _latent_format().process_in(samples.to(torch.float32))
 
@@ -236,10 +238,10 @@ def load_whole(patchers: list[Any], working_memory: int) -> torch.device:
     free = model_management.get_free_memory(device)
     if needed > free:
         raise Track2ViewError(
-            f"sampling needs {needed / 2**30:.1f} GiB on {device} and {free / 2**30:.1f} GiB are free, since "
+            f"Sampling needs {needed / 2**30:.1f} GiB on {device} and {free / 2**30:.1f} GiB are free, since "
             f"the diffusers sampler holds "
             "the whole model; use a smaller size, fewer frames or the native workflow (ComfyUI's own MODEL), "
-            "which offloads"
+            "which offloads."
         )
     model_management.load_models_gpu(patchers, memory_required=working_memory, force_full_load=True)
     return device

@@ -173,7 +173,7 @@ class ConditionOnTracks(io.ComfyNode):
             raise Track2ViewError(
                 f"paired_tracks are of pictures of {camera.width} x {camera.height} and source_latent of "
                 f"{width} x {height}, another "
-                "shape; track and encode the same Prepare Clip"
+                "shape; track and encode the same Prepare Clip."
             )
         tracks = paired_tracks.resized(width, height)
         condition = TrackCondition(bundle.bundle, tracks, latent, strength=strength, start=start, end=end)

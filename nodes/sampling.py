@@ -80,7 +80,7 @@ class SampleDiffusers(io.ComfyNode):
 
         if bundle.bundle is not condition.bundle:
             raise Track2ViewError(
-                "the sampler's bundle and the condition's come from two Load Track2View nodes; link both from one"
+                "The sampler's bundle and the condition's come from two Load Track2View nodes; link both from one."
             )
         bundle.bundle.check_fits(wan.transformer)
         trained = bundle.bundle.config.sampling
@@ -111,7 +111,7 @@ def _embedding(conditioning, name: str) -> torch.Tensor:
     if not isinstance(conditioning, list) or len(conditioning) != 1:
         raise Track2ViewError(
             f"{name} holds {len(conditioning)} prompts; this sampler takes one: link CLIP Text Encode or Empty "
-            f"Prompt directly"
+            f"Prompt directly."
         )
     return conditioning[0][0].float()
 

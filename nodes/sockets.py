@@ -22,12 +22,12 @@ def frames_from_image(image: Tensor, name: str) -> Tensor:
     if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[-1] < 3 or image.numel() == 0:
         came = list(image.shape) if isinstance(image, Tensor) else type(image).__name__
         raise Track2ViewError(
-            f"{name} is {came}; it must be an IMAGE batch [frames, height, width, 3], one image a video frame"
+            f"{name} is {came}; it must be an IMAGE batch [frames, height, width, 3], one image a video frame."
         )
     frames = torch.empty((*image.shape[:3], 3), dtype=torch.uint8)
     for index, frame in enumerate(image):  # one frame at a time: a whole clip in float is large enough once
         if not frame.isfinite().all():
-            raise Track2ViewError(f"{name} holds NaN or infinity at frame {index}; check the node that made it")
+            raise Track2ViewError(f"{name} holds NaN or infinity at frame {index}; check the node that made it.")
         frames[index] = (frame[..., :3].float() * 255).round_().clamp_(0, 255).to(device="cpu", dtype=torch.uint8)
     return frames
 

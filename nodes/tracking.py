@@ -116,7 +116,7 @@ def _unpadded(image, info, name):
         raise Track2ViewError(
             f"{name} is {image.shape[0]} frames of {image.shape[2]} x {image.shape[1]} and clip_info is of "
             f"{info.prepared_frames} of {info.prepared_width} x {info.prepared_height}; link both from one "
-            "Prepare Clip, or leave clip_info open"
+            "Prepare Clip, or leave clip_info open."
         )
     left, top, width, height = info.content
     return image[: info.frames, top : top + height, left : left + width]
@@ -127,7 +127,9 @@ def _depth_maps(depth, image, depth_is):
     if depth is None:
         return None
     if len(depth) != len(image):
-        raise Track2ViewError(f"depth has {len(depth)} images and image has {len(image)}; give one depth image a frame")
+        raise Track2ViewError(
+            f"depth has {len(depth)} images and image has {len(image)}; give one depth image a frame."
+        )
     gray = depth[..., :3].float().mean(dim=-1)
     if gray.shape[1:] != image.shape[1:3]:
         gray = torch.nn.functional.interpolate(

@@ -14,12 +14,12 @@ def checked_video(video: Tensor | np.ndarray) -> np.ndarray:
     array = video.detach().cpu().numpy() if isinstance(video, Tensor) else np.asarray(video)
     if array.ndim != 4 or array.shape[3] != 3 or array.dtype != np.uint8 or 0 in array.shape:
         raise Track2ViewError(
-            f"the video to track has shape {list(array.shape)} and type {array.dtype}; it must be [T, H, W, 3] uint8 "
-            "with at least one frame"
+            f"The video to track has shape {list(array.shape)} and type {array.dtype}; it must be [T, H, W, 3] uint8 "
+            "with at least one frame."
         )
     if min(array.shape[1:3]) < 16:
         raise Track2ViewError(
-            f"the video to track is {array.shape[2]} x {array.shape[1]} px; both sides must be at least 16 px"
+            f"The video to track is {array.shape[2]} x {array.shape[1]} px; both sides must be at least 16 px."
         )
     return np.ascontiguousarray(array)
 
@@ -30,21 +30,21 @@ def checked_depth(depth: Tensor | np.ndarray | None, frames: int) -> np.ndarray 
     array = depth.detach().cpu().float().numpy() if isinstance(depth, Tensor) else np.asarray(depth, np.float32)
     if array.ndim != 3 or len(array) != frames or 0 in array.shape:
         raise Track2ViewError(
-            f"depth has shape {list(array.shape)} beside a video of {frames} frames; it must be [T, h, w]"
+            f"depth has shape {list(array.shape)} beside a video of {frames} frames; it must be [T, h, w]."
         )
     return array
 
 
 def check_options(points: int, motion: str, fov_degrees: float | None, camera: CameraPath | None, frames: int) -> None:
     if points < 1:
-        raise Track2ViewError(f"points is {points}; it must be at least 1")
+        raise Track2ViewError(f"points is {points}; it must be at least 1.")
     if motion not in ("auto", *MOTIONS):
-        raise Track2ViewError(f"motion is {motion!r}; it must be one of auto, {', '.join(MOTIONS)}")
+        raise Track2ViewError(f"motion is {motion!r}; it must be one of auto, {', '.join(MOTIONS)}.")
     if fov_degrees is not None and not 1 <= fov_degrees <= 170:
         raise Track2ViewError(
-            f"fov_degrees is {fov_degrees}; it must lie between 1 and 170 (horizontal), or be left empty"
+            f"fov_degrees is {fov_degrees}; it must lie between 1 and 170 (horizontal), or be left empty."
         )
     if camera is not None and len(camera) != frames:
         raise Track2ViewError(
-            f"camera has {len(camera)} frames beside a video of {frames}; give the path of this very clip"
+            f"camera has {len(camera)} frames beside a video of {frames}; give the path of this very clip."
         )
