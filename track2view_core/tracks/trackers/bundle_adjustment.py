@@ -132,6 +132,8 @@ def bundle_adjust(
 ) -> Adjusted:
     """Refines cameras and points; camera `held` keeps its pose, the overall scale is left to the damping.
 
+    `focal` is "fixed", "shared" (one for all, found) or "each" (that of `held` stays, the others are found).
+
     `expected_focal` pulls the focal weakly (a quarter in log), so that it stays put where the motion does not show it.
     """
     problem = _Problem(cameras, seen, len(points), focal, translation, held, expected_focal, huber)
@@ -168,9 +170,9 @@ class _Problem:
         free[:, 3:6] = translation
         free[:, 6] = focal == "each"
         free[held] = False
-        self.free = np.append(free.ravel(), focal != "fixed")
+        self.free = np.append(free.ravel(), focal == "shared")
         self.expected_log_focal = None if expected_focal is None else np.log(expected_focal)
-        self.prior = 0.0 if expected_focal is None or focal == "fixed" else 4.0
+        self.prior = 0.0 if expected_focal is None or focal != "shared" else 4.0
         self.held = held
         self.by_point = np.argsort(seen.point, kind="stable")
 

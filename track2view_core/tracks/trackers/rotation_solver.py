@@ -23,7 +23,7 @@ MOST_POINTS = 500
 @dataclass(frozen=True, eq=False)
 class Turned:
     cameras: Cameras
-    residual: float  # median, pixels
+    residual: float  # median over the explained points, pixels
     inliers: float  # share of observations within twice the limit
     explained: float  # share of the points whose root mean square error is below the limit
     focal_deviation: float
@@ -158,8 +158,10 @@ def _turned(flow: PixelTracks, center: np.ndarray, focal: np.ndarray, free_focal
     zoom = float(cameras.focal.max() / cameras.focal.min())
     views = np.bincount(n, minlength=flow.seen.shape[1])
     square = np.bincount(n, error**2, minlength=len(views)) / np.maximum(views, 1)
-    explained = float((square[views > 2] < limit**2).mean()) if (views > 2).any() else 0.0
-    return Turned(cameras, float(np.median(error)), float((error < 2 * limit).mean()), explained, deviation, zoom)
+    long, stands = views > 2, square < limit**2
+    explained = float(stands[long].mean()) if long.any() else 0.0
+    residual = float(np.median(error[stands[n]])) if stands[n].any() else float(np.median(error))
+    return Turned(cameras, residual, float((error < 2 * limit).mean()), explained, deviation, zoom)
 
 
 def _chain(

@@ -122,10 +122,13 @@ def _solve_camera(
 
 
 def _travels(travelled: Travelled | None, turned: Turned | None, setup: Setup) -> bool:
-    """Whether the travelling solution stands; found on its own, it must explain more points than a mere turn does."""
+    """Whether the travelling solution stands; found on its own, it must do better than a mere turn (and zoom) does."""
     if travelled is None or travelled.registered.mean() < FEWEST_PLACED:
         return False
-    return setup.motion == "general" or turned is None or travelled.explained > 1.1 * turned.explained + 0.05
+    if setup.motion == "general" or turned is None:
+        return True
+    sharper = travelled.residual < 0.5 * turned.residual and travelled.explained > 0.9 * turned.explained
+    return sharper or travelled.explained > 1.1 * turned.explained + 0.05
 
 
 def _typical_count(flow: PixelTracks) -> float:
@@ -143,8 +146,8 @@ def _motion(flow: PixelTracks, setup: Setup, typical: float) -> Motion:
     evidence = classify(flow, setup.width, setup.height)
     if typical < FEWEST_TRACKS or evidence.compared == 0:
         raise Track2ViewError(
-            f"only {typical:.0f} points a frame could be followed in this clip, too few to tell how the camera moves "
-            f"(about {FEWEST_TRACKS} are needed); set motion to static, rotation or general instead of auto"
+            f"Only {typical:.0f} points a frame could be followed in this clip, too few to tell how the camera moves "
+            f"(about {FEWEST_TRACKS} are needed); set motion to static, rotation or general instead of auto."
         )
     return evidence.motion
 
