@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +13,13 @@ from comfy_api.latest import InputImpl, Types, io
 from torch import Tensor
 
 from ..track2view_core.errors import Track2ViewError
+from ..track2view_core.progress import Progress
 
 if TYPE_CHECKING:
     from ..track2view_core.video import VideoClip
 
 WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "track2view_core" / "weights"
 BUNDLE_FOLDER = "track2view"
-Progress = Callable[[int, int, str], None]
 
 
 # Schemas

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
+from ..progress import Progress
 from ..tracks import PairedTracks
-from ..video import Progress
 from .band import coverage_band
 from .drawing import GAP, GROUND, Color, caption, draw_dot, draw_line, draw_ring, pane, pane_size
 

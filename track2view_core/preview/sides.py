@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
-from ..video import Progress
+from ..progress import Progress
 from .drawing import GAP, GROUND, caption, pane, pane_size
 
 

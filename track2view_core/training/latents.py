@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +11,7 @@ from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..progress import Progress
 from . import whole_clip_vae
 from .shards import Shard
 
@@ -78,7 +78,7 @@ def encode_shards(
     shards: list[Path],
     folder: Path,
     size: Size,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Write `<shard name>` with latents [S, C, 16, F, h, w] float16 for the shards that `folder` lacks."""
     folder.mkdir(parents=True, exist_ok=True)

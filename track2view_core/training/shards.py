@@ -6,7 +6,6 @@ pair of cameras of a scene is one training pair.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ..progress import Progress
 from ..scenes import follow_points, random_paths, random_scenes, render, visible_points
 from ..scenes.tracking import seed_points
 from ..video import latent_frames
@@ -84,7 +84,7 @@ def render_shards(
     *,
     spec: ShardSpec,
     first_seed: int,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Make the shards that `folder` lacks and return all of them in order."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Clips: frame arithmetic, reading, writing, and the way into the model's size and back."""
 
 from .arithmetic import FRAME_STRIDE, SIZE_STRIDE, fit_inside, frame_rate, latent_frames, model_frames, model_side
-from .clip import Audio, Progress, VideoClip
+from .clip import Audio, VideoClip
 from .preparation import ClipInfo, prepare_clip, prepare_file, restore_clip
 from .reading import ClipStream, open_stream, read_clip, stream_pictures
 from .writing import write_clip
@@ -12,7 +12,6 @@ __all__ = [
     "Audio",
     "ClipInfo",
     "ClipStream",
-    "Progress",
     "VideoClip",
     "fit_inside",
     "frame_rate",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -10,8 +9,6 @@ import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
-
-Progress = Callable[[int, int, str], None]  # called with (done, total, stage); what it raises stops the work
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
+from ..progress import Progress
 from .arithmetic import fit_inside, model_frames, model_side, rate_in_words, square_size
-from .clip import Audio, Progress, VideoClip, check_frames
+from .clip import Audio, VideoClip, check_frames
 from .reading import open_stream, stream_pictures
 from .resizing import resize_picture
 from .sound import read_audio

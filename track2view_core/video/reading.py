@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from ..errors import Track2ViewError
+from ..progress import Progress
 from .arithmetic import fit_inside, square_size
-from .clip import Progress, VideoClip, check_limit
+from .clip import VideoClip, check_limit
 from .resizing import resize_picture
 from .sound import read_audio
 from .source import ClipFile, openable

@@ -11,8 +11,9 @@ from typing import Any
 import av
 
 from ..errors import Track2ViewError
+from ..progress import Progress
 from .arithmetic import storable_rate
-from .clip import Progress, VideoClip
+from .clip import VideoClip
 from .sound import add_sound
 
 _ENDINGS = (".mp4", ".mov", ".m4v", ".mkv")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor
 
 from ..errors import Track2ViewError
+from ..progress import Progress
 from ..tracks import PairedTracks
 from .bundle import Scheduler
 from .condition import TrackCondition
@@ -14,8 +13,6 @@ from .models import Models
 from .sampler import sample
 from .vae import decode, encode
 from .windows import plan_windows
-
-Progress = Callable[[int, int, str], None]
 
 
 def rerender(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler, 
 from torch import Tensor
 
 from ..errors import Track2ViewError
+from ..progress import Progress
 from .bundle import SCHEDULERS, Scheduler
 from .condition import TrackCondition
 from .lora import load_lora, remove_lora
 from .seams import Deltas, Seams, attach_seams
 from .windows import Window, plan_windows
 
-Progress = Callable[[int, int, str], None]
 TRAIN_TIMESTEPS = 1000
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,11 +11,10 @@ from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 
 from ..errors import Track2ViewError
+from ..progress import Progress
 from .diffusers_folder import find_part, load_part, read_json
 from .original_layout import vae_from_original, vae_to_original
 from .tensor_files import cast_floats, check_shapes, read_tensors, write_tensors
-
-Progress = Callable[[int, int, str], None]
 
 LATENT_CHANNELS = 16
 SPATIAL_STRIDE = 8

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .protocol import PointTracker, Progress
+from .protocol import PointTracker
 
 if TYPE_CHECKING:
     from .klt import KltTracker
 
-__all__ = ["KltTracker", "PointTracker", "Progress"]
+__all__ = ["KltTracker", "PointTracker"]
 
 
 def __getattr__(name: str) -> object:

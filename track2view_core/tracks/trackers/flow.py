@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ...progress import Progress
 from .patches import Patches, find_again
-from .protocol import Progress
 
 WINDOW = 21
 PYRAMID_LEVELS = 4

@@ -9,13 +9,13 @@ import numpy as np
 from torch import Tensor
 
 from ...cameras import CameraPath
+from ...progress import Progress
 from ..types import PointTracks
 from .assembly import assembled
 from .bundle_adjustment import Cameras
 from .checks import check_options, checked_depth, checked_video
 from .flow import PixelTracks, follow_points
 from .grid import with_grid
-from .protocol import Progress
 from .shots import Setup, solve_shot
 
 SMALLEST_SIDE, ENLARGED_SIDE, LARGEST_SIDE = 192, 256, 640

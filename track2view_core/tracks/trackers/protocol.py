@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 from torch import Tensor
 
+from ...progress import Progress
 from ..types import PointTracks
-
-Progress = Callable[[int, int, str], None]
-"""Called as (done, total, stage); it may raise to interrupt the work."""
 
 
 class PointTracker(Protocol):
