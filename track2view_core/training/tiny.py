@@ -28,14 +28,19 @@ from .tiny_vae import VaeTraining, train_vae
 HELD_OUT_SEED = 1_000_000  # no training shard comes near it
 
 
+def base_training(steps: int) -> DitTraining:
+    """The prior learns at half size alone; the second stage brings the rendered size."""
+    return DitTraining(steps=steps, full_from=1.0)
+
+
 @dataclass(frozen=True)
 class TinyTraining:
-    shards: int = 100
-    full_size_shards: int = 32  # encoded at the rendered size too
+    shards: int = 96
+    full_size_shards: int = 17  # encoded at the rendered size too
     scenes: ShardSpec = field(default_factory=ShardSpec)
     vae: VaeTraining = field(default_factory=VaeTraining)
-    base: DitTraining = field(default_factory=lambda: DitTraining(steps=1500))
-    conditioner: DitTraining = field(default_factory=lambda: DitTraining(steps=4000, seed=1))
+    base: DitTraining = field(default_factory=lambda: base_training(1100))
+    conditioner: DitTraining = field(default_factory=lambda: DitTraining(steps=2700, seed=1))
 
 
 SAMPLING = SamplingConfig(
@@ -122,15 +127,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--export", type=Path, required=True, help="where the three weight files go")
     parser.add_argument("--shards", type=int, default=TinyTraining.shards)
     parser.add_argument("--full-size-shards", type=int, default=TinyTraining.full_size_shards)
-    parser.add_argument("--base-steps", type=int, default=1500)
-    parser.add_argument("--conditioner-steps", type=int, default=4000)
+    parser.add_argument("--base-steps", type=int, default=1100)
+    parser.add_argument("--conditioner-steps", type=int, default=2700)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
     config = TinyTraining(
         shards=options.shards,
         full_size_shards=options.full_size_shards,
-        base=DitTraining(steps=options.base_steps),
+        base=base_training(options.base_steps),
         conditioner=DitTraining(steps=options.conditioner_steps, seed=1),
     )
     make(config, options.folder, options.export)

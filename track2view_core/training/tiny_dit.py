@@ -28,9 +28,9 @@ class DitTraining:
     """One stage; `steps` is also what the learning rate's cosine runs over."""
 
     steps: int
-    half: PairDraw = field(default_factory=lambda: PairDraw(batch=12, tracks=(48, 112)))
-    full: PairDraw = field(default_factory=lambda: PairDraw(batch=4, tracks=(96, 224)))
-    full_from: float = 0.6  # from this share of the steps on, every other batch is at the rendered size
+    half: PairDraw = field(default_factory=lambda: PairDraw(batch=8, tracks=(48, 112)))
+    full: PairDraw = field(default_factory=lambda: PairDraw(batch=3, tracks=(96, 224)))
+    full_from: float = 0.12  # from this share of the steps on, every other batch is at the rendered size
     adam_rate: float = 1.5e-3
     muon_rate: float = 0.02
     shift: float = 3.0
