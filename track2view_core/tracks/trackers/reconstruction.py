@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +16,14 @@ from .structure import refine_points, refine_poses, resect, triangulate, two_vie
 MOST_KEYFRAMES = 32
 MOST_POINTS = 700
 PAIR_SAMPLE = 300
-MOST_STARTS, CONVINCING = 4, 0.4
+MOST_STARTS, CONVINCING = 3, 0.35
 """So many beginnings are tried, until one has this support; see _Reconstruction.support."""
 FITS_WELL = 6.0
 """In the last rounds a point takes part while its worst error is below so many median errors."""
 FEWEST_POINTS = 12
 FEWEST_VIEWS = 3
+FEW_EXPLAINED = 0.4
+"""With a smaller share of the points in agreement, moving things may bend the solution; the focal is not trusted."""
 UNSEEN_FOCAL = 0.06
 """With a focal less certain than this (log) the motion does not show it, and the first guess is the better one."""
 KNOWN_DEPTH = 0.2
@@ -53,17 +55,21 @@ def reconstruct(
     keyframes = np.unique(np.linspace(0, frames - 1, min(frames, MOST_KEYFRAMES)).round().astype(int))
     enough = flow.seen[keyframes].sum(0) >= min(FEWEST_VIEWS, len(keyframes))
     xy, seen = flow.xy[np.ix_(keyframes, enough)], flow.seen[np.ix_(keyframes, enough)]
-    begin = _Reconstruction(xy, seen, center, focal, limit)
+    fresh = lambda: _Reconstruction(xy, seen, center, focal, limit)  # noqa: E731
     work, best = None, 0.0
-    for start in begin.starts()[:MOST_STARTS]:
-        trial = _Reconstruction(xy, seen, center, focal, limit)
-        if trial.begin(start):
-            trial.grow(focal_known, step)
-            support = trial.support()
-            if support > best:
-                work, best = trial, support
-            if best > CONVINCING:
-                break
+    for rivals in (False, True):  # rivals begin from the points that the best solution so far does not explain
+        if rivals and (work is None or best > CONVINCING):
+            break
+        without = work.good if rivals else np.zeros(seen.shape[1], bool)
+        for start in fresh().starts(without)[:MOST_STARTS]:
+            trial = fresh()
+            if trial.begin(start):
+                trial.grow(focal_known, step)
+                support = trial.support()
+                if support > best:
+                    work, best = trial, support
+                if best > CONVINCING:
+                    break
     if work is None:
         return None
     work.settle(focal_known, step)
@@ -98,10 +104,13 @@ class _Reconstruction:
         self.focal_seen = True
         self.explained = 0.0
 
-    def starts(self) -> list[_Start]:
-        """Pairs of frames with much parallax over many points: the best for every first frame, then the others."""
+    def starts(self, without: np.ndarray) -> list[_Start]:
+        """Pairs of frames with much parallax over many points: the best for every first frame, then the others.
+
+        Points of the mask `without` [N] are left aside.
+        """
         found: list[_Start] = []
-        for first, second, shared in self._pairs():
+        for first, second, shared in self._pairs(without):
             shared = np.random.default_rng(second).permutation(shared)[:PAIR_SAMPLE]
             a, b = self.xy[first, shared], self.xy[second, shared]
             parallax = _parallax(a, b, self.cameras, self.limit)
@@ -140,13 +149,13 @@ class _Reconstruction:
             spans.append(spanned(self.xy[t, standing], *(2 * self.cameras.center)))
         return self.explained * float(np.sqrt(np.mean(spans))) * float(self.known.mean())
 
-    def _pairs(self):
+    def _pairs(self, without: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
         """(first, second, shared points), with the first near the start, the middle and two thirds."""
         frames = len(self.seen)
         for first in sorted({0, frames // 3, 2 * frames // 3}):
             for second in range(first + 1, frames):
-                shared = np.flatnonzero(self.seen[first] & self.seen[second])
-                if len(shared) < max(FEWEST_POINTS + 4, 0.25 * self.seen[first].sum()):
+                shared = np.flatnonzero(self.seen[first] & self.seen[second] & ~without)
+                if len(shared) < max(FEWEST_POINTS + 4, 0.25 * (self.seen[first] & ~without).sum()):
                     break
                 if second - first >= min(3, frames - 1) and (second - first) % max(1, frames // 8) == 0:
                     yield first, second, shared
@@ -189,7 +198,7 @@ class _Reconstruction:
             self._triangulate(None, reach * self.limit)
             self._adjust(focal, 8, 1e-5)
             step()
-        if not focal_known and self.focal_deviation > UNSEEN_FOCAL:
+        if not focal_known and (self.focal_deviation > UNSEEN_FOCAL or self.explained < FEW_EXPLAINED):
             focal, self.focal_seen = "fixed", False
             self.cameras.focal[:] = self.guess
             self._adjust(focal, 30, 1e-6)

@@ -13,7 +13,7 @@ from .depth import sample_inverse_depth
 from .flow import PixelTracks
 from .lifting import Lifted, lift_travelling, lift_turning
 from .motion_class import Motion, classify, still_limit
-from .reconstruction import Travelled, reconstruct
+from .reconstruction import FEW_EXPLAINED, Travelled, reconstruct
 from .rotation_solver import Turned, solve_rotation
 
 FEWEST_TRACKS = 24
@@ -167,6 +167,11 @@ def _motion_of(cameras: Cameras) -> Motion:
 
 def _describe_travel(travelled: Travelled, setup: Setup, notes: list[str]) -> None:
     notes.append(f"camera solved from {travelled.points} points, median error {travelled.residual:.2f} px")
+    if travelled.explained < FEW_EXPLAINED:
+        notes.append(
+            f"WARNING: only {100 * travelled.explained:.0f} % of the points fit one still scene, so the camera may "
+            "follow something that moves; set motion by hand, or give the camera path if you know it"
+        )
     lost = int((~travelled.registered).sum())
     if lost:
         notes.append(f"WARNING: {lost} frames could not be placed and hold the nearest solved pose")
