@@ -11,6 +11,7 @@ from track2view_core.tracks.trackers.depth import (
     align_to_points,
     fit_inverse_depth,
     ramp_inverse_depth,
+    robust_mean,
     sample_inverse_depth,
     smoothed,
 )
@@ -180,3 +181,20 @@ def test_a_lost_mover_goes_on_with_its_neighbours():
     wrong = path.copy()
     wrong[~life] = 99
     np.testing.assert_allclose(carried(wrong, life), path, atol=1e-9)
+
+
+def test_a_robust_mean_is_the_mean_of_noise_and_forgets_what_lies_far_off():
+    values = np.random.default_rng(0).normal(2.0, 0.1, (40, 300))
+    assert np.abs(robust_mean(values) - values.mean(0)).max() < 0.02
+    values[0], values[1, 5] = 50.0, np.nan
+    assert np.abs(robust_mean(values) - 2.0).max() < 0.1
+    assert np.isnan(robust_mean(np.full((3, 2), np.nan))).all()
+
+
+def test_a_fine_depth_map_is_read_by_the_median_around_a_point_and_a_coarse_one_at_its_pixel():
+    xy, seen = np.array([[[4.5, 4.5]]]), np.ones((1, 1), bool)
+    fine = np.full((1, 9, 9), 2.0)
+    fine[0, 4, 4] = 100.0
+    assert sample_inverse_depth(fine, xy, seen, 9, 9)[0, 0] == 0.5
+    coarse = np.array([[[1.0, 1.0, 1.0], [1.0, 4.0, 1.0], [1.0, 1.0, 1.0]]])
+    assert sample_inverse_depth(coarse, xy, seen, 9, 9)[0, 0] == 0.25

@@ -39,13 +39,19 @@ def sample_inverse_depth(
     width: float,
     height: float,
 ) -> np.ndarray:
-    """The map's inverse depth [T, N] at the nearest of its pixels; NaN where unseen or unknown."""
+    """The map's inverse depth [T, N], the median of 3 x 3 of its pixels (one of a coarse map); NaN where unknown."""
     _, rows, columns = depth.shape
-    column = np.clip((xy[..., 0] * columns / width).astype(int), 0, columns - 1)
-    row = np.clip((xy[..., 1] * rows / height).astype(int), 0, rows - 1)
-    value = depth[np.arange(len(depth))[:, None], row, column].astype(np.float64)
+    column, row = (xy[..., 0] * columns / width).astype(int), (xy[..., 1] * rows / height).astype(int)
+    reach = (-1, 0, 1) if columns >= width and rows >= height else (0,)  # a coarse map's neighbours are other things
+    around = np.stack([(row + down, column + right) for down in reach for right in reach])  # [9 or 1, 2, T, N]
+    value = depth[
+        np.arange(len(depth))[:, None],
+        np.clip(around[:, 0], 0, rows - 1),
+        np.clip(around[:, 1], 0, columns - 1),
+    ].astype(np.float64)
     known = seen & np.isfinite(value) & (value > 0)
-    return np.where(known, 1 / np.where(known, value, 1), np.nan)
+    inverse = np.where(known, 1 / np.where(known, value, 1), np.nan)
+    return nan_median(inverse.reshape(len(inverse), -1)).reshape(seen.shape)
 
 
 def fit_inverse_depth(measured: np.ndarray, expected: np.ndarray, seed: int = 0) -> tuple[float, float]:
@@ -115,7 +121,7 @@ def align_to_each_other(
         distance = nan_median(alignment.inverse(anchors) / stretch)
         alignment = align_to_points(anchors, distance * stretch)
         alignment = DepthAlignment(alignment.scale / alignment.scale[0], alignment.shift / alignment.scale[0])
-    return alignment, nan_median(alignment.inverse(measured) / stretch)
+    return alignment, robust_mean(alignment.inverse(measured) / stretch)
 
 
 def ramp_inverse_depth(row: np.ndarray, height: float) -> np.ndarray:
@@ -147,3 +153,14 @@ def nan_median(values: np.ndarray) -> np.ndarray:
     out = np.full(values.shape[1], np.nan)
     out[known] = np.nanmedian(values[:, known], axis=0)
     return out
+
+
+def robust_mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the first axis of what lies within three standard deviations of the median; NaN where nothing is known.
+
+    The deviation is read off the median one. Against noise it needs two thirds of the frames that a median needs.
+    """
+    off = np.abs(values - nan_median(values))
+    near = off <= 3 * 1.4826 * nan_median(off)
+    count = near.sum(0)
+    return np.where(count > 0, np.where(near, values, 0.0).sum(0) / np.maximum(count, 1), np.nan)
