@@ -10,7 +10,6 @@ import numpy as np
 from .bundle_adjustment import (
     Cameras,
     Observations,
-    cross_matrix,
     huber_cost,
     huber_weight,
     jacobians,
@@ -139,13 +138,3 @@ def refine_poses(
         cameras = cameras.with_poses(better, trial.select(better))
         cost, error, local = judged(cameras)
     return cameras
-
-
-def epipolar_distance(cameras: Cameras, first: int, second: int, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Pixels [n] between points of the second frame and the epipolar lines of their places in the first."""
-    rotation = cameras.rotation[second] @ cameras.rotation[first].T
-    translation = cameras.translation[second] - rotation @ cameras.translation[first]
-    a = cameras.rays(np.full(len(start), first), start)
-    b = cameras.rays(np.full(len(end), second), end)
-    line = a @ (cross_matrix(translation) @ rotation).T
-    return np.abs((b * line).sum(1)) / np.maximum(np.linalg.norm(line[:, :2], axis=1), 1e-12) * cameras.focal[second]
