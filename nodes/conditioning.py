@@ -6,7 +6,8 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..track2view_core.errors import Track2ViewError
-from .comfy_bridge import model_latent, progress_callback, schema, show_text, temp_file
+from .comfy_bridge import model_latent, progress_callback, schema, show_text
+from .folders import temp_file
 from .sockets import BUNDLE, CAMERA_PATH, CLIP_INFO, CONDITION, PAIRED_TRACKS, POINT_TRACKS, frames_from_image
 
 CATEGORY = "Track2View/conditioning"

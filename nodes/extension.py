@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from . import clip, conditioning, loading, sampling, tracking, trajectory
-from .comfy_bridge import register_model_folders
+from .folders import register_model_folders
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     *clip.NODES,

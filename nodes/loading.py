@@ -8,17 +8,8 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from .comfy_bridge import (
-    BUNDLE_FOLDER,
-    compute_dtype,
-    diffusers_folder,
-    diffusers_folders,
-    managed,
-    model_file,
-    model_files,
-    schema,
-    show_text,
-)
+from .comfy_bridge import compute_dtype, managed, schema, show_text
+from .folders import BUNDLE_FOLDER, diffusers_folder, diffusers_folders, model_file, model_files
 from .sockets import BUNDLE, WAN
 
 CATEGORY = "Track2View/loading"

@@ -6,7 +6,8 @@ import torch
 from comfy_api.latest import io
 
 from ..track2view_core.errors import Track2ViewError
-from .comfy_bridge import below_output, output_file, progress_callback, schema, show_text
+from .comfy_bridge import progress_callback, schema, show_text
+from .folders import below_output, output_file
 from .sockets import CAMERA_PATH, CLIP_INFO, POINT_TRACKS, frames_from_image
 
 CATEGORY = "Track2View/tracking"

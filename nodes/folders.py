@@ -1,0 +1,80 @@
+"""ComfyUI's folders: where models are found, where results and temporary files go, and nothing outside them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import folder_paths
+
+from ..track2view_core.errors import Track2ViewError
+
+WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "track2view_core" / "weights"
+BUNDLE_FOLDER = "track2view"
+
+
+def register_model_folders() -> None:
+    """Add the pack's weights folder after the user's own, and ComfyUI/models/track2view for bundles."""
+    known = folder_paths.folder_names_and_paths
+    if BUNDLE_FOLDER not in known:
+        known[BUNDLE_FOLDER] = ([str(Path(folder_paths.models_dir) / BUNDLE_FOLDER)], {".safetensors"})
+    for name in ("diffusion_models", "vae", BUNDLE_FOLDER):
+        folder_paths.add_model_folder_path(name, str(WEIGHTS_FOLDER))
+
+
+def model_files(folder: str, *, leave_out: tuple[str, ...] = ()) -> list[str]:
+    """The .safetensors of a model folder, without the shipped files that are of another kind."""
+    names = folder_paths.get_filename_list(folder)
+    return [name for name in names if name.endswith(".safetensors") and name not in leave_out]
+
+
+def model_file(folder: str, name: str) -> Path:
+    path = folder_paths.get_full_path(folder, name)
+    if path is None:
+        raise Track2ViewError(
+            f"{name} is not in ComfyUI's {folder} folder any more; choose another file, or put it back."
+        )
+    return Path(path)
+
+
+def diffusers_folders() -> list[str]:
+    """Folders under models/diffusers that hold a WAN: a pipeline, or its transformer alone."""
+    found = []
+    for root in map(Path, folder_paths.get_folder_paths("diffusers")):
+        for config in (*root.glob("*/transformer/config.json"), *root.glob("*/config.json")):
+            found.append(config.relative_to(root).parts[0])
+    return sorted(set(found))
+
+
+def diffusers_folder(name: str) -> Path:
+    for root in folder_paths.get_folder_paths("diffusers"):
+        folder = Path(root) / name
+        if folder.is_dir():
+            return folder
+    raise Track2ViewError(
+        f"{name} is not in ComfyUI's diffusers folder any more; choose another model, or put it back."
+    )
+
+
+def output_file(prefix: str, suffix: str) -> Path:
+    """A new numbered file under ComfyUI's output folder; `prefix` may name subfolders, and nothing outside."""
+    # What Windows or a shell could take for something else becomes an underscore; dots alone are no names.
+    parts = [re.sub(r'[<>:"|?*\x00-\x1f]', "_", part).strip(" .") for part in re.split(r"[\\/]+", prefix)]
+    parts = [part for part in parts if part]
+    if not parts or ".." in re.split(r"[\\/]+", prefix):
+        raise Track2ViewError(
+            f'filename_prefix is "{prefix}"; give a name such as tracks or a subfolder and a name such as clips/tracks.'
+        )
+    folder, name, counter, _, _ = folder_paths.get_save_image_path("/".join(parts), folder_paths.get_output_directory())
+    return Path(folder) / f"{name}_{counter:05}_{suffix}"
+
+
+def below_output(file: Path) -> str:
+    """The path of `file` inside the output folder, with forward slashes."""
+    return file.relative_to(folder_paths.get_output_directory()).as_posix()
+
+
+def temp_file(name: str, suffix: str) -> Path:
+    """A new numbered file in ComfyUI's temp folder, which ComfyUI empties."""
+    folder, stem, counter, _, _ = folder_paths.get_save_image_path(name, folder_paths.get_temp_directory())
+    return Path(folder) / f"{stem}_{counter:05}_{suffix}"
