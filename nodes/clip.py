@@ -7,8 +7,9 @@ from dataclasses import replace
 from comfy_api.latest import io
 
 from ..track2view_core.errors import Track2ViewError
-from .comfy_bridge import ExactVideo, progress_callback, schema, show_text, streamable_source
+from .comfy_bridge import progress_callback, schema, show_text
 from .sockets import CAMERA_PATH, CLIP_INFO, frames_from_image, image_from_frames
+from .videos import ExactVideo, streamable_source
 
 CATEGORY = "Track2View/clip"
 

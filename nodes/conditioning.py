@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from comfy_api.latest import io, ui
 
@@ -11,6 +14,14 @@ from .folders import temp_file
 from .sockets import BUNDLE, CAMERA_PATH, CLIP_INFO, CONDITION, PAIRED_TRACKS, POINT_TRACKS, frames_from_image
 
 CATEGORY = "Track2View/conditioning"
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedCondition:
+    """What travels on a CONDITION wire: the condition, and the patcher of its bundle's conditioner."""
+
+    condition: Any  # track2view_core.wan.condition.TrackCondition
+    patcher: Any
 
 
 class PairTracks(io.ComfyNode):
@@ -156,7 +167,9 @@ class ConditionOnTracks(io.ComfyNode):
                 ),
             ],
             outputs=[
-                CONDITION.Output("condition", display_name="condition", tooltip="For a Track2View sampler."),
+                CONDITION.Output(
+                    "condition", display_name="condition", tooltip="For Apply Track2View, or the diffusers sampler."
+                ),
                 io.String.Output(
                     "report", display_name="report", tooltip="How the clip fits what the bundle was trained for."
                 ),
@@ -180,7 +193,7 @@ class ConditionOnTracks(io.ComfyNode):
         condition = TrackCondition(bundle.bundle, tracks, latent, strength=strength, start=start, end=end)
         report = _fit_report(bundle.bundle.config.sampling, width, height, len(tracks))
         show_text(report)
-        return io.NodeOutput(condition, report)
+        return io.NodeOutput(LoadedCondition(condition, bundle.patcher), report)
 
 
 def _fit_report(trained, width: int, height: int, frames: int) -> str:

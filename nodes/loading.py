@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from .comfy_bridge import compute_dtype, managed, schema, show_text
+from .comfy_bridge import compute_dtype, managed, schema, show_text, with_lora
 from .folders import BUNDLE_FOLDER, diffusers_folder, diffusers_folders, model_file, model_files
 from .sockets import BUNDLE, WAN
 
@@ -65,7 +65,7 @@ class LoadBundle(io.ComfyNode):
         from ..track2view_core.wan.bundle import load_bundle
 
         with torch.inference_mode(False):  # weights that outlive this run must not be inference tensors
-            bundle = load_bundle(model_file(BUNDLE_FOLDER, file))
+            bundle = load_bundle(model_file(BUNDLE_FOLDER, file), dtype=compute_dtype("auto"))
         sampling = bundle.config.sampling
         report = (
             f"{file}: for a WAN {bundle.config.base}; {sampling.frames} frames of {sampling.width} x "
@@ -75,6 +75,29 @@ class LoadBundle(io.ComfyNode):
         )
         show_text(report)
         return io.NodeOutput(LoadedBundle(bundle, managed(bundle.conditioner)), report)
+
+
+class ApplyLoRA(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="Track2View_ApplyLoRA",
+            display_name="Track2View LoRA",
+            category=CATEGORY,
+            description="Put the bundle's LoRA on a WAN MODEL, once, before anything that a camera path changes.",
+            inputs=[
+                io.Model.Input("model", tooltip="The base the bundle was made for, from a WAN loader of any kind."),
+                BUNDLE.Input("bundle", tooltip="From Load Track2View."),
+                io.Float.Input(
+                    "strength", default=1.0, min=-4.0, max=4.0, step=0.05, tooltip="Strength of the LoRA; 1 as trained."
+                ),
+            ],
+            outputs=[io.Model.Output("patched_model", display_name="MODEL", tooltip="For Apply Track2View.")],
+        )
+
+    @classmethod
+    def execute(cls, model, bundle, strength) -> io.NodeOutput:
+        return io.NodeOutput(with_lora(model, bundle.bundle, strength))
 
 
 class LoadWanDiffusers(io.ComfyNode):
@@ -137,4 +160,4 @@ class EmptyPrompt(io.ComfyNode):
         return io.NodeOutput([[torch.zeros(1, TEXT_TOKENS, TEXT_WIDTH), {}]])
 
 
-NODES = (LoadBundle, LoadWanDiffusers, EmptyPrompt)
+NODES = (LoadBundle, ApplyLoRA, LoadWanDiffusers, EmptyPrompt)

@@ -1,4 +1,4 @@
-"""Stage sampling: the new view, by the diffusers route."""
+"""Stage sampling: the new view, on ComfyUI's own MODEL and its samplers, or by the diffusers route."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ import torch
 from comfy_api.latest import io
 
 from ..track2view_core.errors import Track2ViewError
-from .comfy_bridge import load_whole, progress_callback, raw_latent, schema, show_text
+from .comfy_bridge import (
+    load_whole,
+    progress_callback,
+    raw_latent,
+    schedule_advice,
+    schema,
+    show_text,
+    with_condition,
+    with_seams,
+)
 from .sockets import BUNDLE, CONDITION, WAN
 
 CATEGORY = "Track2View/sampling"
@@ -78,6 +87,7 @@ class SampleDiffusers(io.ComfyNode):
         from ..track2view_core.wan.sampler import sample
         from ..track2view_core.wan.text import empty_text
 
+        condition = condition.condition
         if bundle.bundle is not condition.bundle:
             raise Track2ViewError(
                 "The sampler's bundle and the condition's come from two Load Track2View nodes; link both from one."
@@ -106,6 +116,54 @@ class SampleDiffusers(io.ComfyNode):
         return io.NodeOutput(raw_latent(latent))
 
 
+class ApplyToModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="Track2View_ApplyToModel",
+            display_name="Apply Track2View",
+            category=CATEGORY,
+            description="Let ComfyUI's own samplers film the clip again from the new camera.",
+            search_aliases=["wan camera control", "recamera"],
+            inputs=[
+                io.Model.Input(
+                    "model", tooltip="WAN 2.1 text-to-video (or an expert of 2.2 14B), after Track2View LoRA."
+                ),
+                io.Conditioning.Input(
+                    "positive", tooltip="A caption of the clip from WAN's text encoder, or Empty Prompt."
+                ),
+                io.Conditioning.Input(
+                    "negative", tooltip="What to stay away from, used with cfg above 1; else link the positive one."
+                ),
+                CONDITION.Input("condition", tooltip="From Condition on Tracks."),
+            ],
+            outputs=[
+                io.Model.Output("patched_model", display_name="MODEL", tooltip="For the sampler."),
+                io.Conditioning.Output(
+                    "positive_with_tracks", display_name="positive", tooltip="For the sampler, with the tracks."
+                ),
+                io.Conditioning.Output(
+                    "negative_with_tracks", display_name="negative", tooltip="For the sampler, with the tracks."
+                ),
+                io.Latent.Output(
+                    "latent", display_name="latent", tooltip="An empty latent of the clip's size and length."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model, positive, negative, condition) -> io.NodeOutput:
+        track_condition = condition.condition
+        patched = with_seams(model, track_condition, condition.patcher)
+        show_text(schedule_advice(model, track_condition.bundle))
+        return io.NodeOutput(
+            patched,
+            with_condition(positive, track_condition),
+            with_condition(negative, track_condition),
+            {"samples": torch.zeros_like(track_condition.source_latent)},
+        )
+
+
 def _embedding(conditioning, name: str) -> torch.Tensor:
     """The text `[1, L, width]` of a CONDITIONING with one prompt."""
     if not isinstance(conditioning, list) or len(conditioning) != 1:
@@ -126,4 +184,4 @@ def _working_memory(config, condition) -> int:
     return tokens * (modulation + block)
 
 
-NODES = (SampleDiffusers,)
+NODES = (ApplyToModel, SampleDiffusers)

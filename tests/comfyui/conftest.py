@@ -21,7 +21,7 @@ def _driver() -> ModuleType:
         )
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
-        for part in ("install", "server", "graph", "weights", "browser"):
+        for part in ("install", "server", "graph", "weights", "browser", "native"):
             importlib.import_module(f"{name}.{part}")
     return sys.modules[name]
 
@@ -53,3 +53,14 @@ def workflow_file() -> Path:
 def recamera(driver, object_info, workflow_file):
     """Workflow 01 as a prompt, with few steps."""
     return driver.graph.to_prompt(driver.graph.load_workflow(workflow_file), object_info)
+
+
+@pytest.fixture(scope="session")
+def native(driver, server, recamera):
+    return driver.native.Native(server, recamera)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle_file(driver, server) -> Path:
+    own = server.base / "models/track2view" / driver.weights.NAMES[2]
+    return own if own.is_file() else driver.weights.PACK_WEIGHTS / driver.weights.NAMES[2]

@@ -12,9 +12,11 @@ NODE_IDS = (
     "PairTracks",
     "PreviewRecamera",
     "LoadBundle",
+    "ApplyLoRA",
     "LoadWanDiffusers",
     "EmptyPrompt",
     "ConditionOnTracks",
+    "ApplyToModel",
     "SampleDiffusers",
 )
 

@@ -138,7 +138,10 @@ class Bundle:
 
     def check_fits(self, transformer: WanTransformer3DModel) -> None:
         """Refuse a transformer other than the kind this bundle was trained on."""
-        found = BaseConfig.of(transformer)
+        self.check_base(BaseConfig.of(transformer))
+
+    def check_base(self, found: BaseConfig) -> None:
+        """Refuse a base other than the one this bundle was trained on."""
         if found != self.config.base:
             raise Track2ViewError(
                 f"The bundle was trained for a WAN {self.config.base}, but the model is {found}; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,6 +14,8 @@ from ..tracks import PairedTracks, TrackBatch, collate_tracks
 from ..tracks.pairing import FrameAnchor
 from .bundle import Bundle
 from .vae import LATENT_CHANNELS, SPATIAL_STRIDE
+
+GRAIN = 1e-3  # of the schedule: WAN knows a thousand timesteps, and rounding must not move a step across the border
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +74,8 @@ class TrackCondition:
         anchor = cast("FrameAnchor", self.bundle.config.conditioner.frame_anchor)
         return collate_tracks([self.tracks], anchor=anchor)
 
-    def active(self, step: int, steps: int) -> bool:
-        """Whether the deltas are added at this step."""
-        return self.strength != 0.0 and self.start <= step / steps < self.end
+    def active(self, sigma: float, sigma_at: Callable[[float], float]) -> bool:
+        """Whether the deltas are added at noise level `sigma`; `sigma_at` is the schedule: share done -> sigma."""
+        first = math.inf if self.start == 0.0 else float(sigma_at(self.start - GRAIN))
+        last = -math.inf if self.end == 1.0 else float(sigma_at(self.end - GRAIN))
+        return self.strength != 0.0 and last < sigma <= first

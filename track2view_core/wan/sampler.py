@@ -48,6 +48,12 @@ def make_scheduler(
     return scheduler
 
 
+def shifted_sigma(share: float, shift: float) -> float:
+    """Sigma of the shifted schedule when `share` of it is done: with t = 1 - share, shift t / (1 + (shift - 1) t)."""
+    time = 1.0 - share
+    return shift * time / (1.0 + (shift - 1.0) * time)
+
+
 def initial_noise(latent: Tensor, seed: int) -> Tensor:
     """Noise of the latent's shape, drawn on the CPU so that a seed means the same on every device."""
     generator = torch.Generator("cpu").manual_seed(seed)
@@ -169,11 +175,13 @@ def sample(
         _tell(progress, 0, total)
         deltas = _window_deltas(seams, condition, windows)
         for step in range(steps):
-            timestep = schedule.sigmas[step] * TRAIN_TIMESTEPS  # UniPC's own timesteps are cut to whole numbers
+            sigma = schedule.sigmas[step]
+            timestep = sigma * TRAIN_TIMESTEPS  # UniPC's own timesteps are cut to whole numbers
+            active = condition.active(float(sigma), lambda share: shifted_sigma(share, shift))
             velocity, weight = torch.zeros_like(latent), torch.zeros(1, 1, latent.shape[2], 1, 1)
             for number, window in enumerate(windows):
                 _tell(progress, step * len(windows) + number, total)
-                added = deltas[number] if condition.active(step, steps) else None
+                added = deltas[number] if active else None
                 part = _window_velocity(seams, prompts, latent, source, timestep, window, added)
                 ramp = window.weights().view(1, 1, -1, 1, 1)
                 velocity[:, :, window.frames] += ramp * part

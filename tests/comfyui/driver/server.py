@@ -21,6 +21,7 @@ import websocket
 from .install import PACKAGES, install
 
 PACK = Path(__file__).resolve().parents[3]
+PROBES = PACK / "tests/comfyui/probes"
 START_SECONDS = 600
 OPTIONS = (
     "--cpu",
@@ -149,6 +150,7 @@ def running_server(base: Path, *options: str) -> Iterator[Server]:
     nodes = base / "custom_nodes"
     nodes.mkdir(parents=True, exist_ok=True)
     (nodes / "track2view").symlink_to(PACK, target_is_directory=True)
+    (nodes / "track2view_probes").symlink_to(PROBES, target_is_directory=True)
     for folder in ("models/track2view", "models/vae", "models/diffusion_models", "input", "output", "user/default"):
         (base / folder).mkdir(parents=True, exist_ok=True)
     settings = base / "user/default/comfy.settings.json"  # or a tutorial covers the canvas

@@ -1,0 +1,162 @@
+"""Test-only nodes: exact sigmas, random prompts, stand-ins for other packs' patches, and looks inside a MODEL."""
+
+from __future__ import annotations
+
+import torch
+from comfy_api.latest import ComfyExtension, io, ui
+
+COUNTS: dict[str, int] = {}
+
+
+class Probe(io.ComfyNode):
+    """A node with its id, inputs and outputs on three lines."""
+
+    ID, INPUTS, OUTPUTS = "", (), ()
+    IS_OUTPUT = False
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id=f"Probe_{cls.ID}",
+            category="probes",
+            inputs=list(cls.INPUTS),
+            outputs=list(cls.OUTPUTS),
+            is_output_node=cls.IS_OUTPUT,
+        )
+
+
+class Sigmas(Probe):
+    ID = "Sigmas"
+    INPUTS = (io.String.Input("values"),)
+    OUTPUTS = (io.Sigmas.Output("sigmas"),)
+
+    @classmethod
+    def execute(cls, values):
+        return io.NodeOutput(torch.tensor([float(value) for value in values.split()]))
+
+
+class Text(Probe):
+    ID = "Text"
+    INPUTS = (io.Int.Input("seed"),)
+    OUTPUTS = (io.Conditioning.Output("conditioning"),)
+
+    @classmethod
+    def execute(cls, seed):
+        generator = torch.Generator().manual_seed(seed)
+        return io.NodeOutput([[torch.randn(1, 12, 4096, generator=generator), {}]])
+
+
+class Frames(Probe):
+    """Core's own time_dim_concat: more latent frames behind the target's."""
+
+    ID = "Frames"
+    INPUTS = (io.Conditioning.Input("conditioning"), io.Latent.Input("latent"))
+    OUTPUTS = (io.Conditioning.Output("with_frames"),)
+
+    @classmethod
+    def execute(cls, conditioning, latent):
+        return io.NodeOutput([[text, {**options, "time_dim_concat": latent["samples"]}] for text, options in conditioning])
+
+
+class ForeignBlock(Probe):
+    """Another pack's replacement of the first block; at scale 1 it changes nothing."""
+
+    ID = "ForeignBlock"
+    INPUTS = (io.Model.Input("model"), io.Float.Input("scale"))
+    OUTPUTS = (io.Model.Output("replaced"),)
+
+    @classmethod
+    def execute(cls, model, scale):
+        def block(args, extra):
+            COUNTS["foreign"] = COUNTS.get("foreign", 0) + 1
+            out = extra["original_block"](args)
+            return {**out, "img": out["img"] * scale}
+
+        replaced = model.clone()
+        replaced.set_model_patch_replace(block, "dit", "double_block", 0)
+        return io.NodeOutput(replaced)
+
+
+class Unbatched(Probe):
+    """A MODEL so large in core's eyes that guidance runs in two forwards."""
+
+    ID = "Unbatched"
+    INPUTS = (io.Model.Input("model"),)
+    OUTPUTS = (io.Model.Output("unbatched"),)
+
+    @classmethod
+    def execute(cls, model):
+        large = model.clone()
+        large.add_object_patch("memory_required", lambda *_, **__: 1e30)
+        return io.NodeOutput(large)
+
+
+class Compiled(Probe):
+    """torch.compile as core's own node does it, with a backend that needs no C++ compiler."""
+
+    ID = "Compiled"
+    INPUTS = (io.Model.Input("model"), io.String.Input("backend"))
+    OUTPUTS = (io.Model.Output("compiled"),)
+
+    @classmethod
+    def execute(cls, model, backend):
+        from comfy_api.torch_helpers import set_torch_compile_wrapper
+
+        compiled = model.clone()
+        set_torch_compile_wrapper(model=compiled, backend=backend)
+        return io.NodeOutput(compiled)
+
+
+class Count(Probe):
+    """Counts the conditioner's calls from here on; Facts tells and ends it."""
+
+    ID = "Count"
+    INPUTS = (io.Model.Input("model"), io.Int.Input("number"))
+    OUTPUTS = (io.Model.Output("counted"),)
+
+    @classmethod
+    def execute(cls, model, number):
+        (patcher,) = model.get_additional_models_with_key("track2view")
+
+        def counted(*_):
+            COUNTS["conditioner"] += 1
+
+        COUNTS.update(conditioner=0, foreign=0)
+        COUNTS_HANDLES.append(patcher.model.module.register_forward_hook(counted))
+        return io.NodeOutput(model)
+
+
+COUNTS_HANDLES: list = []
+
+
+class Facts(Probe):
+    """What a MODEL holds after the sampler that made the latent."""
+
+    ID = "Facts"
+    INPUTS = (io.Model.Input("model"), io.Latent.Input("latent"))
+    IS_OUTPUT = True
+
+    @classmethod
+    def execute(cls, model, latent):
+        while COUNTS_HANDLES:
+            COUNTS_HANDLES.pop().remove()
+        facts = {
+            "uuid": str(model.patches_uuid),
+            "loaded_uuid": str(model.model.current_weight_patches_uuid),
+            "patches": len(model.patches),
+            "additional": sorted(model.additional_models),
+            "wrappers": sorted(kind for kind, keys in model.wrappers.items() if keys.get("track2view")),
+            "wrapper_count": sum(len(keys.get("track2view", ())) for keys in model.wrappers.values()),
+            "finite": bool(latent["samples"].isfinite().all()),
+            **COUNTS,
+        }
+        return io.NodeOutput(ui={"facts": [facts]})
+
+
+class Probes(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [Sigmas, Text, Frames, ForeignBlock, Unbatched, Compiled, Count, Facts]
+
+
+async def comfy_entrypoint() -> Probes:
+    return Probes()

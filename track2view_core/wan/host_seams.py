@@ -1,0 +1,107 @@
+"""The two seams for a host that runs WAN's forward itself, as ComfyUI does: functions of plain tensors, no hooks.
+
+The host concatenates [target, source] on the frame axis, calls these at the places they name, and crops its output to
+the target. `seams.py` does the same for diffusers by hooks; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from ..errors import Track2ViewError
+from .condition import TrackCondition
+from .seams import Rotary, SourceTimestep
+
+WindowKey = tuple[TrackCondition, tuple[int, ...]]
+
+
+def frame_timesteps(
+    timestep: Tensor,  # [B] of the target
+    frames: int,  # latent frames of one view
+    source_timestep: SourceTimestep,
+    following: int = 0,  # latent frames that the host appends to the sequence; they take the target's timestep
+) -> Tensor:  # [B], or [B, 2 frames + following]
+    """The timestep of each latent frame of the sequence, or the target's own where the source shares it."""
+    if source_timestep == "same":
+        return timestep
+    target = timestep.reshape(-1, 1)
+    source = torch.zeros_like(target)
+    parts = target.expand(-1, frames), source.expand(-1, frames), target.expand(-1, following)
+    return torch.cat(parts, dim=1)
+
+
+def sequence_rotary(
+    table_of: Callable[[int], Tensor],  # rotary table [1, frames h w, ...] of that many latent frames
+    total: int,  # latent frames of the whole sequence
+    frames: int,  # latent frames of one view
+    rotary: Rotary,
+) -> Tensor:  # [1, total h w, ...]
+    """The rotary table of the sequence; with `shared` the source has the target's temporal positions 0..F-1."""
+    if rotary == "consecutive":
+        return table_of(total)
+    table = table_of(total - frames)
+    one_view = table.shape[1] // (total - frames) * frames
+    return torch.cat([table[:, :one_view], table], dim=1)
+
+
+def token_deltas(
+    condition: TrackCondition,
+    tokens: Tensor,  # [1, F' h w, D] the source's tokens after patch embedding, of the frames in `index`
+    index: Sequence[int],  # F' latent frames of the clip
+) -> Tensor:  # [1, 2 F' h w, D] in the tokens' dtype
+    """What is added to the tokens of [target, source]: the conditioner's result, scaled by the strength.
+
+    The tracks never take the tokens' precision, and their disparities stay those of the whole clip.
+    """
+    conditioner = condition.bundle.conditioner
+    dtype = next(conditioner.parameters()).dtype
+    latent = condition.source_latent[:, :, list(index)].to(tokens.device, dtype)
+    rows, columns = latent.shape[3] // 2, latent.shape[4] // 2
+    grid = tokens.to(dtype).transpose(1, 2).unflatten(2, (len(index), rows, columns))
+    batch = condition.track_batch().window(index).to(tokens.device)
+    source, target = conditioner(grid, batch, latent)
+    sequence = torch.cat([target, source], dim=2).flatten(2).transpose(1, 2)
+    return (condition.strength * sequence).to(tokens.dtype)
+
+
+class DeltaCache:
+    """The deltas of one sampling run: computed once for a condition and a window, whatever the number of steps.
+
+    What a whole step did not ask for is dropped, or schedules that move their windows would pile up results.
+    """
+
+    def __init__(self) -> None:
+        self._step: float | None = None
+        self._entries: dict[WindowKey, Tensor] = {}
+        self._last_step: dict[WindowKey, Tensor] = {}
+
+    def clear(self) -> None:
+        self.__init__()
+
+    def get(self, key: WindowKey, step: float, compute: Callable[[], Tensor]) -> Tensor:
+        """The entry of `key`; `step` is any number that stays the same within a step, such as sigma."""
+        if step != self._step:
+            self._step, self._last_step, self._entries = step, self._entries, {}
+        if key not in self._entries:
+            self._entries[key] = self._last_step.pop(key) if key in self._last_step else compute()
+        return self._entries[key]
+
+
+def check_latent(condition: TrackCondition, shape: Sequence[int]) -> None:
+    """Refuse a latent to sample `[B, C, F, h8, w8]` that is not of the condition's clip."""
+    wanted, found = list(condition.source_latent.shape[1:]), list(shape[1:])
+    if wanted != found:
+        raise Track2ViewError(
+            f"The latent to sample is {_said(found)} and the condition's clip is {_said(wanted)}; link the latent of "
+            "Apply Track2View to the sampler."
+        )
+
+
+def _said(shape: Sequence[int]) -> str:
+    if len(shape) != 4:
+        return f"of shape {list(shape)}"
+    channels, frames, height, width = shape
+    return f"{4 * (frames - 1) + 1} frames of {8 * width} x {8 * height} in {channels} channels"
