@@ -53,7 +53,18 @@ def build_parser() -> argparse.ArgumentParser:
     _add_tracking(rerender)
     _add_model(rerender)
     verbs.add_parser("presets", help="list the preset camera moves and what amount 1.0 means for each")
+    _add_convert(verbs.add_parser("convert", help="write a LoRA of any layout, or a bundle's, in the one used here"))
     return parser
+
+
+def _add_convert(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "input", type=Path, metavar="IN", help="a LoRA (.safetensors, or peft's folder) or a Track2View bundle"
+    )
+    parser.add_argument("output", type=Path, metavar="OUT", help="the .safetensors to write; a bundle stays a bundle")
+    parser.add_argument(
+        "--lora-only", action="store_true", help="write only the LoRA, for stock LoRA loaders"
+    )  # fmt: skip
 
 
 def _add_clip(parser: argparse.ArgumentParser) -> None:

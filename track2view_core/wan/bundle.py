@@ -1,4 +1,7 @@
-"""The bundle: one .safetensors with conditioner (`track2view.*`), LoRA (`diffusion_model.*`) and settings as JSON."""
+"""The bundle: one .safetensors with conditioner (`track2view.*`), LoRA (`diffusion_model.*`) and settings as JSON.
+
+The LoRA of a file may be of any common layout; loading brings it into ours.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from torch import Tensor
 from ..conditioner import ConditionerConfig, TrackConditioner
 from ..errors import Track2ViewError
 from .lora import PREFIX as LORA_PREFIX
+from .lora_layouts import peft_settings, to_comfyui_lora
 from .seams import ROTARY, SOURCE_TIMESTEPS, Rotary, SourceTimestep
 from .tensor_files import cast_floats, check_shapes, read_tensors, write_tensors
 
@@ -162,34 +166,41 @@ def save_bundle(file: Path | str, bundle: Bundle, *, dtype: torch.dtype | None =
     write_tensors(state, file, {METADATA_KEY: json.dumps(bundle.config.to_dict())})
 
 
-def _config_of(metadata: Mapping[str, str], file: Path) -> BundleConfig:
+def _config_of(metadata: Mapping[str, str], name: str) -> BundleConfig:
     if METADATA_KEY not in metadata:
         raise Track2ViewError(
-            f"{file.name} is no Track2View bundle: its metadata has no {METADATA_KEY} entry; give a bundle file."
+            f"{name} is no Track2View bundle: its metadata has no {METADATA_KEY} entry; give a bundle file."
         )
     try:
         values = json.loads(metadata[METADATA_KEY])
     except json.JSONDecodeError as error:
-        raise Track2ViewError(
-            f"The config in the bundle {file.name} is no JSON ({error}); get the bundle again."
-        ) from error
+        raise Track2ViewError(f"The config in the bundle {name} is no JSON ({error}); get the bundle again.") from error
     return BundleConfig.from_dict(values)
 
 
-def load_bundle(file: Path | str, *, dtype: torch.dtype = torch.float32) -> Bundle:
-    """Read a bundle; the conditioner comes in `dtype`, in evaluation mode, on the CPU."""
-    file = Path(file)
-    state, metadata = read_tensors(file, "The bundle")
-    config = _config_of(metadata, file)
+def bundle_from(
+    state: Mapping[str, Tensor], metadata: Mapping[str, str], name: str, dtype: torch.dtype = torch.float32
+) -> Bundle:
+    """The bundle in a file's tensors and metadata; `name` is the file's, for errors.
+
+    What is not the conditioner's is LoRA, of any layout, and must fit the base that the bundle states.
+    """
+    config = _config_of(metadata, name)
     size = len(CONDITIONER_PREFIX)
     weights = {k[size:]: v.to(dtype) for k, v in state.items() if k.startswith(CONDITIONER_PREFIX)}
-    lora = {k: v for k, v in state.items() if k.startswith(LORA_PREFIX)}
-    if unknown := [k for k in state if not k.startswith((CONDITIONER_PREFIX, LORA_PREFIX))]:
-        raise Track2ViewError(
-            f"The bundle {file.name} has the unknown key {unknown[0]}; allowed are "
-            f"{CONDITIONER_PREFIX}* and {LORA_PREFIX}*: give a bundle file."
-        )
+    what = f"The bundle {name}"
+    lora = to_comfyui_lora(
+        {k: v for k, v in state.items() if not k.startswith(CONDITIONER_PREFIX)},
+        config=peft_settings(metadata, what),
+        base=config.base,
+        what=what,
+    )
     conditioner = TrackConditioner(config.conditioner).to(dtype)
-    check_shapes(weights, conditioner.state_dict(), f"The bundle {file.name}", "get the bundle again")
+    check_shapes(weights, conditioner.state_dict(), what, "get the bundle again")
     conditioner.load_state_dict(weights)
     return Bundle(conditioner.eval().requires_grad_(False), lora, config)
+
+
+def load_bundle(file: Path | str, *, dtype: torch.dtype = torch.float32) -> Bundle:
+    """Read a bundle; the conditioner comes in `dtype`, in evaluation mode, on the CPU, the LoRA in our layout."""
+    return bundle_from(*read_tensors(file, "The bundle"), Path(file).name, dtype)
