@@ -56,7 +56,12 @@ def recamera(driver, object_info, workflow_file):
 
 
 @pytest.fixture(scope="session")
-def native(driver, server, recamera):
+def native(driver, server, recamera, tiny_bundle_file):
+    """Graphs of the native route; its bundles lie beside the tiny one, which they differ from in their settings."""
+    for rotary in ("shared", "consecutive"):
+        for timestep in ("zero", "same"):
+            file = server.base / "models/track2view" / f"probe_{rotary}_{timestep}.safetensors"
+            driver.weights.write_variant(tiny_bundle_file, file, rotary=rotary, source_timestep=timestep)
     return driver.native.Native(server, recamera)
 
 
@@ -64,3 +69,20 @@ def native(driver, server, recamera):
 def tiny_bundle_file(driver, server) -> Path:
     own = server.base / "models/track2view" / driver.weights.NAMES[2]
     return own if own.is_file() else driver.weights.PACK_WEIGHTS / driver.weights.NAMES[2]
+
+
+@pytest.fixture(scope="session")
+def tiny_dit_file(driver, server) -> Path:
+    own = server.base / "models/diffusion_models" / driver.weights.NAMES[0]
+    return own if own.is_file() else driver.weights.PACK_WEIGHTS / driver.weights.NAMES[0]
+
+
+@pytest.fixture(scope="session")
+def gap():
+    """The largest difference of two latents, in standard deviations of the expected one."""
+
+    def largest(found, expected) -> float:
+        assert found.shape == expected.shape and found.isfinite().all()
+        return float((found - expected).abs().max() / expected.std())
+
+    return largest

@@ -14,7 +14,7 @@ from . import graph as graphs
 
 Graph = dict[str, Any]
 DIT = "track2view_tiny_dit.safetensors"
-CONDITION, MODEL, SAMPLER, SAVED, FACTS = "10", "base", "sampler", "saved", "facts"
+MODEL, SAMPLER, SAVED, FACTS = "base", "sampler", "saved", "facts"
 
 
 class Native:
@@ -24,16 +24,24 @@ class Native:
         self.server = server
         needed = _upstream(recamera, graphs.node_id(recamera, "Track2View_ConditionOnTracks"))
         self._clip = {name: recamera[name] for name in needed}
-        self._condition = graphs.node_id(recamera, "Track2View_ConditionOnTracks")
+        self.condition = graphs.node_id(recamera, "Track2View_ConditionOnTracks")
         self._bundle = graphs.node_id(recamera, "Track2View_LoadBundle")
         self._runs: dict[str, Any] = {}
+
+    @staticmethod
+    def node(class_type: str, **inputs: Any) -> dict[str, Any]:
+        return _node(class_type, **inputs)
+
+    @staticmethod
+    def with_inputs(node: dict[str, Any], **inputs: Any) -> dict[str, Any]:
+        return _node(node["class_type"], **{**node["inputs"], **inputs})
 
     def clip(self, *, bundle: str | None = None, **condition: Any) -> Graph:
         """The upstream part up to Condition on Tracks; keywords are that node's own inputs."""
         graph = copy.deepcopy(self._clip)
         if bundle is not None:
             graph[self._bundle]["inputs"]["file"] = bundle
-        graph[self._condition]["inputs"].update(condition)
+        graph[self.condition]["inputs"].update(condition)
         return graph
 
     def native(self, *, text: bool = True, dit: str = DIT, weight_dtype: str = "default", **clip: Any) -> Graph:
@@ -48,7 +56,7 @@ class Native:
             model=["lora", 0],
             positive=["positive", 0],
             negative=["negative", 0],
-            condition=[self._condition, 0],
+            condition=[self.condition, 0],
         )
         return graph
 
@@ -64,7 +72,7 @@ class Native:
             bundle=[self._bundle, 0],
             positive=["positive", 0],
             negative=["negative", 0],
-            condition=[self._condition, 0],
+            condition=[self.condition, 0],
             seed=seed,
             steps=steps,
             cfg=cfg,

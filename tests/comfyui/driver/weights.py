@@ -64,3 +64,14 @@ def write_bundle(file: Path, transformer, *, rank: int = 4, unknown_key: str | N
     save_bundle(
         file, Bundle(conditioner, lora, BundleConfig(conditioner.config, sampling, base, {"title": "random weights"}))
     )
+
+
+def write_variant(bundle: Path, file: Path, **sampling: object) -> None:
+    """The bundle with other sampling settings, and open to text, so that guidance has two branches."""
+    import dataclasses
+
+    from track2view_core.wan.bundle import load_bundle, save_bundle
+
+    loaded = load_bundle(bundle)
+    told = dataclasses.replace(loaded.config.sampling, uses_text=True, guidance=3.0, **sampling)
+    save_bundle(file, dataclasses.replace(loaded, config=dataclasses.replace(loaded.config, sampling=told)))

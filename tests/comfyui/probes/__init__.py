@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from comfy_api.latest import ComfyExtension, io, ui
+from comfy_api.latest import ComfyExtension, io
 
 COUNTS: dict[str, int] = {}
 
@@ -55,7 +55,9 @@ class Frames(Probe):
 
     @classmethod
     def execute(cls, conditioning, latent):
-        return io.NodeOutput([[text, {**options, "time_dim_concat": latent["samples"]}] for text, options in conditioning])
+        return io.NodeOutput(
+            [[text, {**options, "time_dim_concat": latent["samples"]}] for text, options in conditioning]
+        )
 
 
 class ForeignBlock(Probe):
