@@ -14,6 +14,7 @@ from track2view_core.conditioner import ConditionerConfig, TrackConditioner
 from track2view_core.tracks import PairedTracks, PointTracks, pair_tracks
 from track2view_core.wan.bundle import BaseConfig, Bundle, BundleConfig, SamplingConfig
 from track2view_core.wan.lora import add_lora, lora_state, remove_lora
+from track2view_core.wan.original_layout import dit_name_to_original
 
 TINY = {"num_attention_heads": 1, "attention_head_dim": 128, "ffn_dim": 256, "num_layers": 2, "text_dim": 64}
 
@@ -31,6 +32,26 @@ def random_lora(transformer: WanTransformer3DModel, rank: int = 4, seed: int = 1
     remove_lora(transformer)
     torch.manual_seed(seed)
     return {k: torch.randn_like(v) * 0.1 if k.endswith(".weight") else v for k, v in state.items()}
+
+
+def whole_lora(transformer: WanTransformer3DModel, alpha: float | None, rank: int = 4) -> dict[str, torch.Tensor]:
+    """A random LoRA on every linear of the transformer, in ComfyUI's keys; alpha None leaves the key out."""
+    generator = torch.Generator().manual_seed(8)
+    lora = {}
+    for name, module in transformer.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            key = f"diffusion_model.{dit_name_to_original(name)}"
+            lora[f"{key}.lora_A.weight"] = torch.randn(rank, module.in_features, generator=generator) * 0.1
+            lora[f"{key}.lora_B.weight"] = torch.randn(module.out_features, rank, generator=generator) * 0.1
+            if alpha is not None:
+                lora[f"{key}.alpha"] = torch.tensor(alpha)
+    return lora
+
+
+def velocity(transformer: WanTransformer3DModel) -> torch.Tensor:
+    """What a tiny transformer answers to one noisy latent and a short prompt."""
+    with torch.no_grad():
+        return transformer(make_latent(), torch.tensor([400.0]), torch.ones(1, 3, TINY["text_dim"])).sample
 
 
 def conditioner_for(dim: int, *, fresh: bool, seed: int = 2, **changes) -> TrackConditioner:
@@ -83,6 +104,8 @@ def make() -> SimpleNamespace:
     return SimpleNamespace(
         transformer=tiny_transformer,
         lora=random_lora,
+        whole_lora=whole_lora,
+        velocity=velocity,
         conditioner=conditioner_for,
         bundle=make_bundle,
         tracks=make_tracks,
