@@ -1,8 +1,26 @@
-"""Cameras: paths, preset moves, projection. OpenCV axes (x right, y down, z forward), camera-to-world poses."""
+"""Cameras: paths, keyframe documents, preset moves, projection. OpenCV axes (x right, y down, z forward)."""
 
 from .easing import EASES
+from .keyframe_reading import parse_document
+from .keyframe_sampling import document_notes, sample_document
+from .keyframes import Keyframe, Orbit, PathDocument, to_json
 from .path import CameraPath
 from .presets import PRESETS, describe_move, preset_path
 from .view import ViewTracks, project
 
-__all__ = ["EASES", "PRESETS", "CameraPath", "ViewTracks", "describe_move", "preset_path", "project"]
+__all__ = [
+    "EASES",
+    "PRESETS",
+    "CameraPath",
+    "Keyframe",
+    "Orbit",
+    "PathDocument",
+    "ViewTracks",
+    "describe_move",
+    "document_notes",
+    "parse_document",
+    "preset_path",
+    "project",
+    "sample_document",
+    "to_json",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ EASES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-_CURVES: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
+_CURVES: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     {
         "linear": lambda time: time,
         "smooth": lambda time: time * time * (3 - 2 * time),
@@ -27,6 +28,20 @@ _CURVES: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
         "ease_out": lambda time: time * (2 - time),
     }
 )
+
+
+Share = TypeVar("Share", float, Tensor)
+
+
+def eased(share: Share, ease: str) -> Share:
+    """Share of the way at a share of the time, both 0..1; a number or a tensor of any shape.
+
+    Raises:
+        Track2ViewError: the ease is not one of EASES.
+    """
+    if ease not in _CURVES:
+        raise Track2ViewError(f"ease is {ease!r}; it must be one of {', '.join(EASES)}.")
+    return _CURVES[ease](share)
 
 
 def eased_progress(frames: int, ease: str) -> Tensor:
@@ -37,8 +52,6 @@ def eased_progress(frames: int, ease: str) -> Tensor:
     Raises:
         Track2ViewError: the ease is not one of EASES.
     """
-    if ease not in _CURVES:
-        raise Track2ViewError(f"ease is {ease!r}; it must be one of {', '.join(EASES)}.")
     if frames == 1:
-        return torch.ones(1, dtype=torch.float64)
-    return _CURVES[ease](torch.arange(frames, dtype=torch.float64) / (frames - 1))
+        return eased(torch.ones(1, dtype=torch.float64), ease)
+    return eased(torch.arange(frames, dtype=torch.float64) / (frames - 1), ease)

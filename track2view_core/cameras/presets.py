@@ -23,6 +23,7 @@ from ..errors import Track2ViewError
 from .easing import eased_progress
 from .path import CameraPath
 from .rotations import matrix_from_axis_angle, rigid
+from .scene_scale import checked_scene_scale
 
 RelativeTo = Literal["source", "first_frame"]
 
@@ -95,10 +96,7 @@ def preset_path(
             scale not above 0; a dolly_zoom or spiral that would reach the subject.
     """
     move = _scaled_move(name, amount)
-    if not (math.isfinite(scene_scale) and scene_scale > 0):
-        raise Track2ViewError(
-            f"scene_scale is {scene_scale}; it must be the subject's distance, a finite number above 0."
-        )
+    scene_scale = checked_scene_scale(scene_scale)
     if relative_to not in ("source", "first_frame"):
         raise Track2ViewError(f"relative_to is {relative_to!r}; it must be 'source' or 'first_frame'.")
     progress = eased_progress(len(source), ease).to(source.device)

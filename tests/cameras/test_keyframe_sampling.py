@@ -1,0 +1,285 @@
+"""Sampling a keyframe document: keys are hit, targets stay in the middle, and every rule of the written spec holds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+from track2view_core.cameras import (
+    CameraPath,
+    Keyframe,
+    Orbit,
+    PathDocument,
+    document_notes,
+    preset_path,
+    project,
+    sample_document,
+)
+from track2view_core.cameras.float_geometry import Vector, aim, distance, normalised
+from track2view_core.cameras.keyframe_sampling import document_time, sample_move
+from track2view_core.cameras.keyframes import key_position
+from track2view_core.cameras.rotations import axis_angle_from_matrix, matrix_from_axis_angle, rigid, rigid_inverse
+from track2view_core.errors import Track2ViewError
+
+from .keyframe_documents import documents, keyframes, vectors
+
+SCALE = 4.0
+laws = settings(deadline=None, max_examples=60)
+
+
+def source_camera(frames: int, moving: bool = True) -> CameraPath:
+    steps = torch.randn(frames, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(7)).cumsum(0) * 0.05
+    intrinsics = torch.tensor([[80.0, 0.5, 64], [0, 82.0, 47], [0, 0, 1]], dtype=torch.float64).repeat(frames, 1, 1)
+    intrinsics[:, :2, :2] *= torch.linspace(1, 1.5, frames, dtype=torch.float64)[:, None, None]
+    return CameraPath(
+        rigid(matrix_from_axis_angle(steps[:, :3]), steps[:, 3:]) if moving else _still(frames),
+        intrinsics,
+        128,
+        96,
+        fps=25.0,
+    )
+
+
+def _still(frames: int) -> Tensor:
+    return torch.eye(4, dtype=torch.float64).repeat(frames, 1, 1)
+
+
+def key_pose(key: Keyframe, subject: Vector | None) -> Tensor:
+    """A key's pose in the base camera's axes, built from scipy's rotations."""
+    stand = key_position(key, subject)
+    if key.quaternion is not None:
+        w, x, y, z = key.quaternion
+        turn = Rotation.from_quat([x, y, z, w])
+    else:
+        x, y, z = (b - a for a, b in zip(stand, subject if key.look_at == "subject" else key.look_at, strict=True))
+        turn = Rotation.from_euler("YX", [math.atan2(x, z), math.atan2(-y, math.hypot(x, z))])
+    turn = turn * Rotation.from_euler("Z", key.roll, degrees=True)
+    return rigid(torch.from_numpy(turn.as_matrix()), SCALE * torch.tensor(stand, dtype=torch.float64))
+
+
+@laws
+@given(documents())
+def test_every_key_on_a_frame_is_hit(document: PathDocument) -> None:
+    source = source_camera(document.frames)
+    path = sample_document(document, source, scene_scale=SCALE)
+    assert (len(path), path.width, path.height, path.fps) == (document.frames, 128, 96, 25.0)
+    for key in document.keys:
+        if key.frame != int(key.frame):
+            continue
+        t = int(key.frame)
+        base = t if document.base == "source" else 0
+        subject = None
+        if document.subject is not None:
+            first = source.world_from_camera[0]
+            seen = rigid_inverse(source.world_from_camera[base]) @ first
+            x, y, z = (
+                seen[:3, :3] @ torch.tensor(document.subject[t], dtype=torch.float64) + seen[:3, 3] / SCALE
+            ).tolist()
+            subject = (x, y, z)
+        wanted = source.world_from_camera[base] @ key_pose(key, subject)
+        torch.testing.assert_close(path.world_from_camera[t], wanted, atol=1e-12 * 40 * SCALE, rtol=0)
+        focal = torch.tensor([key.focal, key.focal, 1.0], dtype=torch.float64)
+        torch.testing.assert_close(path.intrinsics[t, :2], source.intrinsics[base, :2] * focal, atol=1e-12, rtol=0)
+
+
+@laws
+@given(documents(with_subject=False), st.integers(1, 40))
+def test_before_the_first_key_and_after_the_last_the_move_is_held(document: PathDocument, frames: int) -> None:
+    moved = sample_move(document, frames)
+    assert len(moved) == frames
+    if not document.keys:
+        assert set(moved) == {((0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), 1.0)}
+        return
+    first, last = document.keys[0], document.keys[-1]
+    for t, camera in enumerate(moved):
+        time = document_time(t, frames, document.frames)
+        for key, beyond in ((first, time <= first.frame), (last, time >= last.frame)):
+            if beyond:
+                assert camera.position == key_position(key)
+                assert camera.focal == key.focal
+
+
+@pytest.mark.parametrize("base", ["source", "first_frame"])
+def test_a_document_without_keys_is_its_base_exactly(base: str) -> None:
+    source = source_camera(9)
+    path = sample_document(PathDocument(9, base=base), source, scene_scale=SCALE)
+    wanted = source if base == "source" else source.with_frames([0] * 9)
+    assert torch.equal(path.world_from_camera, wanted.world_from_camera)
+    assert torch.equal(path.intrinsics, wanted.intrinsics)
+    still = PathDocument(9, (Keyframe(4, position=(0, 0, 0), quaternion=(1, 0, 0, 0)),), base=base)
+    assert torch.equal(sample_document(still, source, scene_scale=SCALE).world_from_camera, wanted.world_from_camera)
+
+
+@laws
+@given(documents(with_subject=True))
+def test_a_document_gives_a_path_that_holds(document: PathDocument) -> None:
+    for frames in (1, 2, document.frames, 33):
+        assert len(sample_document(document, source_camera(frames), scene_scale=SCALE)) == frames
+
+
+@laws
+@given(st.data(), st.sampled_from(["catmull_rom", "linear"]), vectors.map(lambda v: (v[0] + 30, v[1], v[2])))
+def test_what_all_keys_look_at_stays_in_the_middle(data: st.DataObject, interpolation: str, target: Vector) -> None:
+    keys = tuple(data.draw(keyframes(frame, subject=False)) for frame in (0, 7, 12, 20))
+    keys = tuple(replace(key, look_at=target, quaternion=None) for key in keys)
+    document = PathDocument(21, keys, position_interpolation=interpolation)
+    for camera in sample_move(document, 21):
+        x, y, z = (b - a for a, b in zip(camera.position, target, strict=True))
+        axis = Rotation.from_quat([*camera.quaternion[1:], camera.quaternion[0]]).as_matrix()[:, 2]
+        ahead = torch.tensor([x, y, z], dtype=torch.float64)
+        torch.testing.assert_close(torch.from_numpy(axis), ahead / ahead.norm(), atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("base", ["source", "first_frame"])
+@pytest.mark.parametrize("frames", [21, 33])
+def test_a_moving_subject_is_followed_at_every_frame(base: str, frames: int) -> None:
+    subject = tuple((0.1 * math.sin(t / 3), 0.02 * t, 1.5 - 0.01 * t) for t in range(21))
+    around = Orbit(0.0, 0.0, 1.0, "subject")
+    keys = (
+        Keyframe(0, orbit=around, look_at="subject"),
+        Keyframe(8, orbit=replace(around, azimuth=30.0), look_at="subject", ease="smooth"),
+        Keyframe(20, orbit=replace(around, azimuth=400.0, elevation=20.0), look_at="subject"),
+    )
+    source = source_camera(frames)
+    path = sample_document(PathDocument(21, keys, base=base, subject=subject), source, scene_scale=SCALE)
+    times = torch.arange(frames, dtype=torch.float64) * 20 / (frames - 1)
+    low = times.floor().long().clamp(max=19)
+    known = torch.tensor(subject, dtype=torch.float64)
+    local = SCALE * torch.lerp(known[low], known[low + 1], (times - low)[:, None])
+    first = source.world_from_camera[0]
+    world = local @ first[:3, :3].mT + first[:3, 3]
+    seen = project(path, world[:, None].float())
+    wanted = path.intrinsics[:, :2, 2].float()
+    torch.testing.assert_close(seen.xy[:, 0], wanted, atol=1e-3, rtol=0)
+    torch.testing.assert_close(seen.depth[:, 0], torch.full((frames,), SCALE), atol=1e-4, rtol=0)
+
+
+def test_two_orbit_keys_keep_distance_and_run_through_whole_turns() -> None:
+    start = Orbit(0.0, 10.0, 1.5, (0.0, 0.0, 1.0))
+    keys = (
+        Keyframe(0, orbit=start, look_at=(0.0, 0.0, 1.0)),
+        Keyframe(40, orbit=replace(start, azimuth=720.0), look_at=(0.0, 0.0, 1.0)),
+    )
+    positions = [camera.position for camera in sample_move(PathDocument(41, keys), 41)]
+    assert {round(distance(p, (0.0, 0.0, 1.0)), 12) for p in positions} == {1.5}
+    assert positions[20] == pytest.approx(positions[0], abs=1e-12)
+    assert positions[40] == pytest.approx(positions[0], abs=1e-12)
+    assert positions[5][0] == pytest.approx(1.5 * math.cos(math.radians(10)))  # a quarter turn: to the right
+    assert positions[0][1] < 0  # above
+
+
+@pytest.mark.parametrize("name", ["orbit_right", "orbit_left", "crane_up", "truck_left", "dolly_in", "pan_right"])
+@pytest.mark.parametrize("ease", ["linear", "smooth", "ease_in", "ease_out"])
+def test_two_keys_say_what_a_preset_says(name: str, ease: str) -> None:
+    ahead, still = (0.0, 0.0, 1.0), (1.0, 0.0, 0.0, 0.0)
+    turn = math.radians(15)
+    start, end = {
+        "orbit_right": ({"orbit": Orbit(0, 0, 1, ahead)}, {"orbit": Orbit(30, 0, 1, ahead)}),
+        "orbit_left": ({"orbit": Orbit(0, 0, 1, ahead)}, {"orbit": Orbit(-30, 0, 1, ahead)}),
+        "crane_up": ({"position": (0, 0, 0), "look_at": ahead}, {"position": (0, -0.4, 0), "look_at": ahead}),
+        "truck_left": ({"position": (0, 0, 0)}, {"position": (-0.5, 0, 0)}),
+        "dolly_in": ({"position": (0, 0, 0)}, {"position": (0, 0, 0.4)}),
+        "pan_right": (
+            {"position": (0, 0, 0)},
+            {"position": (0, 0, 0), "quaternion": (math.cos(turn), 0, math.sin(turn), 0)},
+        ),
+    }[name]
+    facing = {"look_at": ahead} if name.startswith(("orbit", "crane")) else {"quaternion": still}
+    keys = (Keyframe(0, **facing | start, ease=ease), Keyframe(16, **facing | end))
+    source = source_camera(17)
+    path = sample_document(PathDocument(17, keys), source, scene_scale=SCALE)
+    preset = preset_path(name, source, amount=1.0, scene_scale=SCALE, ease=ease)
+    torch.testing.assert_close(path.world_from_camera, preset.world_from_camera, atol=1e-12, rtol=0)
+
+
+def test_a_dolly_zoom_of_two_keys_is_the_presets() -> None:
+    still = (1.0, 0.0, 0.0, 0.0)
+    keys = (
+        Keyframe(0, position=(0, 0, 0), quaternion=still, ease="smooth"),
+        Keyframe(16, position=(0, 0, 0.4), quaternion=still, focal=0.6),
+    )
+    source = source_camera(17)
+    path = sample_document(PathDocument(17, keys), source, scene_scale=SCALE)
+    preset = preset_path("dolly_zoom", source, amount=1.0, scene_scale=SCALE, ease="smooth")
+    torch.testing.assert_close(path.intrinsics, preset.intrinsics, atol=1e-12, rtol=0)
+
+
+def test_squad_turns_without_a_kink_at_a_key_where_slerp_has_one() -> None:
+    turns = ((0.0, 0.0), (40.0, 0.0), (40.0, 40.0), (0.0, 40.0))
+    keys = []
+    for frame, (yaw, pitch) in zip((0, 100, 200, 300), turns, strict=True):
+        x, y, z, w = Rotation.from_euler("YX", [yaw, pitch], degrees=True).as_quat().tolist()
+        keys.append(Keyframe(frame, position=(0, 0, 0), quaternion=(w, x, y, z)))
+    document = PathDocument(301, tuple(keys))
+
+    def bend(orientation: str) -> float:
+        sampled = sample_document(
+            replace(document, orientation_interpolation=orientation), source_camera(301, moving=False), scene_scale=1.0
+        ).world_from_camera[:, :3, :3]
+        steps = axis_angle_from_matrix(sampled[:-1].mT @ sampled[1:])
+        return float((steps[100] - steps[99]).norm())
+
+    assert bend("squad") < 0.1 * bend("slerp")
+
+
+def test_a_curve_through_keys_is_smooth_where_lines_have_a_corner() -> None:
+    corner = [(0, 0, 0), (1, 0, 0), (1, 1, 0)]
+    keys = tuple(Keyframe(100 * k, position=p, quaternion=(1, 0, 0, 0)) for k, p in enumerate(corner))
+    document = PathDocument(201, keys)
+
+    def bend(interpolation: str) -> float:
+        path = sample_move(replace(document, position_interpolation=interpolation), 201)
+        steps = torch.tensor([camera.position for camera in path], dtype=torch.float64).diff(dim=0)
+        return float((steps[100] - steps[99]).norm() / steps[100].norm())
+
+    assert bend("catmull_rom") < 0.1 < 1 < bend("linear")
+
+
+@laws
+@given(documents(with_subject=False), st.integers(2, 5))
+def test_on_another_length_the_keys_are_rescaled_in_time(document: PathDocument, times: int) -> None:
+    longer = (document.frames - 1) * times + 1
+    same = sample_move(document, longer)[::times]
+    for a, b in zip(sample_move(document, document.frames), same, strict=True):
+        assert a.position == pytest.approx(b.position, abs=1e-9)
+        assert a.quaternion == pytest.approx(b.quaternion, abs=1e-9)
+
+
+def test_the_notes_say_what_the_clip_does_not_share_with_the_document() -> None:
+    key = Keyframe(0, position=(0, 0, 0), quaternion=(1, 0, 0, 0))
+    document = PathDocument(81, (key,), aspect=(1280, 960))
+    assert document_notes(document, source_camera(81)) == ()
+    (note,) = document_notes(document, source_camera(41))
+    assert "81 frames" in note and "41" in note and "rescaled in time" in note
+    (note,) = document_notes(replace(document, aspect=(832, 480)), source_camera(81))
+    assert "832 x 480" in note and "128 x 96" in note
+    assert document_notes(PathDocument(81, aspect=(832, 480)), source_camera(41)) == ()
+
+
+def test_a_key_in_the_place_of_the_subject_it_looks_at_is_refused() -> None:
+    document = PathDocument(5, (Keyframe(2, position=(0, 0, 1), look_at="subject"),), subject=((0, 0, 1),) * 5)
+    with pytest.raises(Track2ViewError, match="Key 1, field look_at: at frame 2 the camera stands where it should"):
+        sample_document(document, source_camera(5, moving=False), scene_scale=SCALE)
+    with pytest.raises(Track2ViewError, match="needs the subject's positions"):
+        sample_move(document, 5)
+    with pytest.raises(Track2ViewError, match="scene_scale is 0"):
+        sample_document(document, source_camera(5), scene_scale=0)
+
+
+def test_a_camera_that_passes_through_its_target_turns_on_instead_of_failing() -> None:
+    keys = (Keyframe(0, position=(0, 0, 0), look_at=(0, 0, 1)), Keyframe(10, position=(0, 0, 2), look_at=(0, 0, 1)))
+    moved = sample_move(PathDocument(11, keys), 11)
+    assert moved[5].position == pytest.approx((0, 0, 1))
+    assert all(math.isclose(sum(part * part for part in camera.quaternion), 1) for camera in moved)
+
+
+def test_aims_are_the_normalised_ones_of_the_geometry() -> None:
+    document = PathDocument(2, (Keyframe(0, position=(0, 0, 0), look_at=(1, 2, 3)),))
+    assert sample_move(document, 2)[1].quaternion == pytest.approx(normalised(aim((0, 0, 0), (1, 2, 3))), abs=1e-15)
