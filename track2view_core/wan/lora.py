@@ -48,7 +48,7 @@ def _grouped(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         if match is None:
             raise Track2ViewError(
                 f"The LoRA key {key} is unknown; allowed are {PREFIX}<module>.lora_A.weight, .lora_B.weight and "
-                ".alpha: convert the LoRA to ComfyUI's keys or give another file."
+                ".alpha: convert the file with track2view convert, or give another one."
             )
         groups.setdefault(match["module"], {})[match["part"]] = value
     return groups

@@ -30,14 +30,14 @@ class Conversion:
     is_bundle: bool  # what was written
 
     def __str__(self) -> str:
-        ranks, scales = (" and ".join(f"{value:g}" for value in _ends(values)) for values in (self.ranks, self.scales))
-        several = ("ranks between", "scales between") if len(self.ranks) > 1 else ("rank", "scales between")
-        scale = several[1] if len(self.scales) > 1 else "scale"
-        return f"{self.layout} layout, {self.modules} modules, {several[0]} {ranks}, {scale} {scales}"
+        if not self.modules:
+            return "no LoRA"
+        modules = f"{self.modules} module{'s' * (self.modules > 1)}"
+        return f"{self.layout} layout, {modules}, {_range('rank', self.ranks)}, {_range('scale', self.scales)}"
 
 
-def _ends(values: tuple[float, ...]) -> tuple[float, ...]:
-    return values if len(values) == 1 else (values[0], values[-1])
+def _range(name: str, values: tuple[float, ...]) -> str:
+    return f"{name} {values[0]:g}" if len(values) == 1 else f"{name}s {values[0]:g} to {values[-1]:g}"
 
 
 def convert_lora(source: Path | str, target: Path | str, *, lora_only: bool = False) -> Conversion:
