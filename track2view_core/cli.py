@@ -53,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_tracking(rerender)
     _add_model(rerender)
     verbs.add_parser("presets", help="list the preset camera moves and what amount 1.0 means for each")
+    _add_path(verbs.add_parser("path", help="convert camera files of other programs, or list their formats"))
     _add_convert(verbs.add_parser("convert", help="write a LoRA of any layout, or a bundle's, in the one used here"))
     return parser
 
@@ -133,6 +134,23 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"), help="default: %(default)s"
     )  # fmt: skip
+
+
+def _add_path(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="path_verb", required=True, metavar="VERB", parser_class=_OneSentenceParser)
+    verbs.add_parser("formats", help="list the camera formats and what each holds")
+    convert = verbs.add_parser("convert", help="convert a camera file to another format")
+    convert.add_argument("input", type=Path, metavar="IN", help="the camera file, or a COLMAP folder")
+    convert.add_argument("output", type=Path, metavar="OUT", help="the file to write, or a folder for COLMAP")
+    convert.add_argument("--from", dest="read_as", metavar="FORMAT", help="IN's format (default: told from the file)")
+    convert.add_argument("--to", dest="write_as", metavar="FORMAT", help="OUT's format (default: told from its name)")
+    convert.add_argument("--camera", metavar="NAME", help="which camera of a file that holds several")
+    group = convert.add_argument_group("what IN may not hold")
+    group.add_argument("--width", type=int, metavar="PX", help="width of the images")
+    group.add_argument("--height", type=int, metavar="PX", help="height of the images")
+    group.add_argument("--fov", type=float, metavar="DEGREES", help="horizontal field of view, instead of IN's lens")
+    group.add_argument("--fps", type=float, metavar="N", help="frames a second, instead of IN's")
+    convert.add_argument("--frames", type=int, metavar="N", help="resample the move to N frames in the same time")
 
 
 def _size(text: str) -> tuple[int, int]:
