@@ -3,5 +3,26 @@
 from .exchange import read_path, write_path
 from .path_format import PathFormat
 from .registry import FORMATS
+from .sockets import (
+    cameractrl_from_path,
+    cameraposes_from_path,
+    load3d_from_path,
+    path_from_cameractrl,
+    path_from_cameraposes,
+    path_from_geometry,
+    path_from_load3d,
+)
 
-__all__ = ["FORMATS", "PathFormat", "read_path", "write_path"]
+__all__ = [
+    "FORMATS",
+    "PathFormat",
+    "cameractrl_from_path",
+    "cameraposes_from_path",
+    "load3d_from_path",
+    "path_from_cameractrl",
+    "path_from_cameraposes",
+    "path_from_geometry",
+    "path_from_load3d",
+    "read_path",
+    "write_path",
+]

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from . import aftereffects, blender, chan, colmap, nerfstudio, realestate10k, recammaster, track2view_json, tum
+from . import (
+    aftereffects,
+    blender,
+    chan,
+    colmap,
+    gltf,
+    nerfstudio,
+    realcamvid,
+    realestate10k,
+    recammaster,
+    track2view_json,
+    tum,
+)
 from .path_format import PathFormat
 
 FORMATS: Mapping[str, PathFormat] = MappingProxyType(
@@ -14,6 +26,7 @@ FORMATS: Mapping[str, PathFormat] = MappingProxyType(
         for told in (
             track2view_json.FORMAT,
             realestate10k.FORMAT,
+            realcamvid.FORMAT,
             recammaster.FORMAT,
             colmap.FORMAT,
             nerfstudio.FORMAT,
@@ -22,6 +35,7 @@ FORMATS: Mapping[str, PathFormat] = MappingProxyType(
             blender.FORMAT,
             chan.FORMAT,
             aftereffects.FORMAT,
+            gltf.FORMAT,
         )
     }
 )

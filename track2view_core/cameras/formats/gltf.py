@@ -1,0 +1,289 @@
+"""glTF 2.0: an animated perspective camera, in a .gltf or .glb file.
+
+Source: Khronos glTF 2.0 specification, "Coordinate System", "Cameras", "Animations". Right-handed, y up, a camera
+looks down -z; translation, rotation (x y z w) and scale of a node apply in that order to its children. Keys are 32-bit
+floats; so that a path comes back with all its digits, files written here also carry it as a `track2view_camera`
+document in the camera node's `extras`, which is taken if it still agrees with the animation.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...errors import Track2ViewError
+from ..path import CameraPath
+from ..rotations import matrix_from_quaternion, quaternion_from_matrix, rigid, slerp
+from . import track2view_json
+from .axes import OPENGL_FROM_OPENCV, Y_UP_FROM_WORLD, change_axes
+from .contents import Source, mapping, number, numbers
+from .gltf_buffers import FLOAT, Gltf, packed
+from .path_format import PathFormat
+from .recording import Recording, checked_poses, frame_of, vertical_fov_lens
+from .timestamps import UNEVEN
+from .writing import refuse_off_centre
+
+KINDS = {"translation": "VEC3", "rotation": "VEC4", "scale": "VEC3"}
+REST = {"translation": (0.0, 0.0, 0.0), "rotation": (0.0, 0.0, 0.0, 1.0), "scale": (1.0, 1.0, 1.0)}
+FLOAT32_ROUNDING = 1e-5  # relative difference that keeping a path in 32-bit floats explains
+EXTRAS = track2view_json.NAME
+
+
+@dataclass(frozen=True)
+class _Curve:
+    times: np.ndarray  # [keys] seconds
+    values: Tensor  # [keys, 3 or 4]
+    stepped: bool
+
+    def at(self, times: np.ndarray, path: str) -> Tensor:
+        after = np.clip(np.searchsorted(self.times, times, side="right"), 1, max(len(self.times) - 1, 1))
+        if len(self.times) == 1:
+            return self.values.expand(len(times), -1)
+        span = self.times[after] - self.times[after - 1]
+        share = torch.from_numpy(np.clip((times - self.times[after - 1]) / span, 0, 1))
+        if self.stepped:
+            share = share.floor()
+        start, end = self.values[after - 1], self.values[after]
+        if path != "rotation":
+            return torch.lerp(start, end, share[:, None])
+        between = slerp(
+            matrix_from_quaternion(start[:, [3, 0, 1, 2]]), matrix_from_quaternion(end[:, [3, 0, 1, 2]]), share
+        )
+        return quaternion_from_matrix(between)[:, [1, 2, 3, 0]]
+
+
+def _read(source: Source, camera: str | None) -> Recording:
+    gltf = Gltf(source)
+    node = _camera_node(gltf, camera)
+    lens = mapping(
+        gltf.entry("cameras", gltf.entry("nodes", node)["camera"]).get("perspective"), f"{source.name}, camera,"
+    )
+    yfov = number(lens.get("yfov"), f"{source.name}, yfov,")
+    if not 0 < yfov < math.pi:
+        source.refuse(f"has the vertical field of view {yfov:g}; it must be radians above 0 and below 3.1416.")
+    chain = _chain(gltf, node)
+    curves = _curves(gltf, chain)
+    times, fps, problem = _times(source, curves)
+    world = torch.eye(4, dtype=torch.float64).repeat(len(times), 1, 1)
+    for index in reversed(chain):
+        world = world @ _local(gltf, index, curves, times)
+    poses = change_axes(
+        checked_poses(world, frame_of(source.name)),
+        new_world_from_old=Y_UP_FROM_WORLD.mT,
+        new_camera_from_old=OPENGL_FROM_OPENCV.mT,
+    )
+    exact = _exact(gltf.entry("nodes", node), poses, yfov)
+    return exact or Recording(poses, vertical_fov_lens([yfov] * len(times)), None, fps, fps_problem=problem)
+
+
+def _camera_node(gltf: Gltf, camera: str | None) -> int:
+    names = {}
+    for index, node in enumerate(gltf.entries("nodes")):
+        if "camera" in node:
+            told = gltf.entry("cameras", node["camera"])
+            if told.get("type") == "perspective":
+                names[str(node.get("name", told.get("name", f"node {index}")))[:60]] = index
+    if not names:
+        gltf.source.refuse("holds no perspective camera; export the camera too.")
+    if camera is None and len(names) == 1:
+        return next(iter(names.values()))
+    if camera not in names:
+        came = "has several cameras" if camera is None else f"has no camera {camera[:40]!r}"
+        gltf.source.refuse(f"{came}; give camera (--camera) as one of {', '.join(list(names)[:12])}.")
+    return names[camera]
+
+
+def _chain(gltf: Gltf, node: int) -> list[int]:
+    """The node and its parents, up to the root."""
+    parents: dict[int, int] = {}
+    for index, entry in enumerate(gltf.entries("nodes")):
+        children = entry.get("children", [])
+        for child in children if isinstance(children, list) else []:
+            if isinstance(child, int):
+                parents[child] = index
+    chain = [node]
+    while chain[-1] in parents:
+        chain.append(parents[chain[-1]])
+        if len(chain) > 100:
+            gltf.source.refuse("nests its camera in a circle of nodes, or over 100 deep; export it again.")
+    return chain
+
+
+def _curves(gltf: Gltf, chain: list[int]) -> dict[tuple[int, str], _Curve]:
+    curves: dict[tuple[int, str], _Curve] = {}
+    where = gltf.source.name
+    for animation in gltf.entries("animations"):
+        channels, samplers = animation.get("channels", []), animation.get("samplers", [])
+        if not isinstance(channels, list) or not isinstance(samplers, list):
+            gltf.source.refuse("has an animation without channels and samplers; export it again.")
+        for value in channels:
+            channel = mapping(value, f"{where}, a channel,")
+            target = mapping(channel.get("target"), f"{where}, a channel's target,")
+            node, path = target.get("node"), target.get("path")
+            if node not in chain or path not in KINDS:
+                continue
+            if (node, path) in curves:
+                gltf.source.refuse(f"animates the camera's {path} twice; export one animation alone.")
+            index = channel.get("sampler")
+            if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(samplers):
+                gltf.source.refuse("has a channel without its sampler; it is cut short, so export it again.")
+            curves[node, path] = _curve(gltf, mapping(samplers[index], f"{where}, a sampler,"), path)
+    return curves
+
+
+def _curve(gltf: Gltf, sampler: dict[str, Any], path: str) -> _Curve:
+    kind = sampler.get("interpolation", "LINEAR")
+    if kind not in ("LINEAR", "STEP"):
+        gltf.source.refuse(f"has curves of the kind {str(kind)[:20]!r}; export it with sampled (baked) animation.")
+    times = gltf.numbers(sampler.get("input"), "SCALAR")[:, 0]
+    values = gltf.numbers(sampler.get("output"), KINDS[path])
+    if len(values) != len(times) or (np.diff(times) <= 0).any():
+        gltf.source.refuse("has keys whose times do not rise or do not match their values; export it again.")
+    if path == "rotation":
+        _check_quaternions(gltf.source, values)
+    return _Curve(times, torch.from_numpy(values), kind == "STEP")
+
+
+def _check_quaternions(source: Source, values: np.ndarray) -> None:
+    wrong = np.abs(np.linalg.norm(values, axis=-1) - 1) > 1e-2
+    if wrong.any():
+        key = int(np.argmax(wrong))
+        source.refuse(f"has a quaternion at key {key} whose length is not 1; it is damaged, so export it again.")
+
+
+def _times(source: Source, curves: dict[tuple[int, str], _Curve]) -> tuple[np.ndarray, float | None, str | None]:
+    """The frames' times, their rate, and why that rate cannot be told."""
+    if not curves:
+        return np.zeros(1), None, None
+    times = max((curve.times for curve in curves.values()), key=len)
+    start = min(curve.times[0] for curve in curves.values())
+    end = max(curve.times[-1] for curve in curves.values())
+    if len(times) == 1:
+        return times, None, None
+    steps = np.diff(times)
+    step = float((times[-1] - times[0]) / len(steps))
+    even = bool((np.abs(steps - step) <= UNEVEN * step).all())
+    if not even or start != times[0] or end != times[-1]:
+        source.refuse("has keys at uneven times; export it with sampled (baked) animation, one key a frame.")
+    fps = 1 / step
+    rounded = round(fps * 1000) / 1000
+    return times, rounded if abs(rounded - fps) < FLOAT32_ROUNDING * fps else fps, None
+
+
+def _local(gltf: Gltf, index: int, curves: dict[tuple[int, str], _Curve], times: np.ndarray) -> Tensor:
+    """The node's own transform `[T, 4, 4]` at the times."""
+    node = gltf.entry("nodes", index)
+    where = f"{gltf.source.name}, node {index},"
+    if "matrix" in node:
+        column_major = torch.tensor(numbers(node["matrix"], 16, where), dtype=torch.float64)
+        return column_major.reshape(4, 4).mT.expand(len(times), 4, 4)
+    values = {}
+    for path, rest in REST.items():
+        if (index, path) in curves:
+            values[path] = curves[index, path].at(times, path)
+        else:
+            told = numbers(
+                list(node.get(path, rest)) if isinstance(node.get(path, rest), list | tuple) else None, len(rest), where
+            )
+            values[path] = torch.tensor(told, dtype=torch.float64).expand(len(times), -1)
+    _check_quaternions(gltf.source, values["rotation"].numpy())
+    local = rigid(matrix_from_quaternion(values["rotation"][:, [3, 0, 1, 2]]), values["translation"])
+    local[:, :3, :3] = local[:, :3, :3] * values["scale"][:, None, :]
+    return local
+
+
+def _exact(node: dict[str, Any], poses: Tensor, yfov: float) -> Recording | None:
+    """The path in the node's extras, where there is one that the animation still agrees with."""
+    extras = node.get("extras")
+    if not isinstance(extras, dict) or EXTRAS not in extras:
+        return None
+    try:
+        told = track2view_json.recording_of(extras[EXTRAS], "extras")
+    except Track2ViewError:
+        return None  # another program changed it; the animation is whole all the same
+    exact = told.world_from_camera
+    if exact.shape != poses.shape or told.size is None or told.lens is None:
+        return None
+    fov = 2 * math.atan(told.size[1] / 2 / float(told.lens(*told.size)[0, 1, 1]))
+    allowed = FLOAT32_ROUNDING * (1 + float(exact.abs().max()))
+    agrees = float((exact - poses).abs().max()) <= allowed and abs(fov - yfov) <= FLOAT32_ROUNDING
+    return told if agrees else None
+
+
+def _write(path: CameraPath, file: Path) -> bytes:
+    refuse_off_centre(path, FORMAT.title)
+    focal = path.intrinsics[:, 1, 1]
+    if (focal != focal[0]).any():
+        raise Track2ViewError(
+            "glTF cannot hold a lens that zooms, as the path's does; write it as track2view_camera or blender."
+        )
+    poses = change_axes(
+        path.world_from_camera, new_world_from_old=Y_UP_FROM_WORLD, new_camera_from_old=OPENGL_FROM_OPENCV
+    )
+    turns = quaternion_from_matrix(poses[:, :3, :3])[:, [1, 2, 3, 0]]
+    for frame in range(1, len(turns)):
+        if float((turns[frame] * turns[frame - 1]).sum()) < 0:
+            turns[frame] = -turns[frame]
+    times = torch.arange(len(path), dtype=torch.float64) / path.fps
+    blocks = [values.to(torch.float32).numpy().astype("<f4") for values in (times, poses[:, :3, 3], turns)]
+    offsets = np.cumsum([0, *(block.nbytes for block in blocks)]).tolist()
+    views = [
+        {"buffer": 0, "byteOffset": offset, "byteLength": block.nbytes}
+        for offset, block in zip(offsets, blocks, strict=False)
+    ]
+    accessors = [
+        {"bufferView": index, "componentType": FLOAT, "count": len(path), "type": kind}
+        for index, kind in enumerate(("SCALAR", "VEC3", "VEC4"))
+    ]
+    accessors[0].update(min=[float(blocks[0].min())], max=[float(blocks[0].max())])
+    yfov = 2 * math.atan(path.height / 2 / float(focal[0]))
+    lens = {"yfov": yfov, "aspectRatio": path.width / path.height, "znear": 0.01}
+    channels = [
+        {"sampler": i, "target": {"node": 0, "path": name}} for i, name in enumerate(("translation", "rotation"))
+    ]
+    document = {
+        "asset": {"version": "2.0", "generator": "Track2View"},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"name": "Track2View camera", "camera": 0, "extras": {EXTRAS: track2view_json.document_of(path)}}],
+        "cameras": [{"type": "perspective", "perspective": lens}],
+        "animations": [
+            {
+                "name": "path",
+                "channels": channels,
+                "samplers": [{"input": 0, "output": output, "interpolation": "LINEAR"} for output in (1, 2)],
+            }
+        ],
+        "bufferViews": views,
+        "accessors": accessors,
+    }
+    data = b"".join(block.tobytes() for block in blocks)
+    return packed(document, data, binary=file.suffix.lower() == ".glb")
+
+
+def _recognises(source: Source) -> bool:
+    if source.data.startswith(b"glTF"):
+        return True
+    return source.looks_like_json and '"asset"' in source.text and '"nodes"' in source.text
+
+
+FORMAT = PathFormat(
+    name="gltf",
+    title="glTF 2.0",
+    endings=(".gltf", ".glb"),
+    description="an animated camera for three.js, game engines and other 3D programs",
+    lens="fov",
+    size=True,
+    fps=True,
+    read=_read,
+    recognises=_recognises,
+    write=_write,
+    several=True,
+    zoom=False,
+)
