@@ -24,6 +24,7 @@ from .writing import refuse_skew, words
 
 LAYOUT = "timestamp, fx fy cx cy, 0 0, world-to-camera 3 x 4"
 COLUMNS = 19
+FARTHEST_CENTRE = 10  # image widths or heights; a number of pixels is larger
 TICK = 1e-6  # seconds; the timestamps are whole microseconds
 
 
@@ -33,11 +34,11 @@ def recording_of_rows(rows: Sequence[Sequence[float]], where: Where) -> Recordin
     camera_from_world = torch.eye(4, dtype=torch.float64).repeat(len(values), 1, 1)
     camera_from_world[:, :3] = values[:, 7:].reshape(-1, 3, 4)
     check_focals(values[:, 1:3].amin(dim=-1).tolist(), where)
-    largest = values[:, 1:5].abs().amax(dim=-1)
-    if (largest > 50).any():
-        frame = int((largest > 50).nonzero()[0])
+    centre = values[:, 3:5].abs().amax(dim=-1)
+    if (centre > FARTHEST_CENTRE).any():
+        frame = int((centre > FARTHEST_CENTRE).nonzero()[0])
         raise Track2ViewError(
-            f"{where(frame)} has a lens of {largest[frame]:g}, where parts of the image's width and height must "
+            f"{where(frame)} has its lens's centre at {centre[frame]:g}, where parts of the image's width and height must "
             "stand; divide fx and cx by the width and fy and cy by the height."
         )
     return Recording(
