@@ -4,12 +4,14 @@ from .easing import EASES
 from .keyframe_reading import parse_document
 from .keyframe_sampling import document_notes, sample_document
 from .keyframes import Keyframe, Orbit, PathDocument, to_json
+from .operations import OPERATIONS, edit_path, operations_table
 from .path import CameraPath
 from .presets import PRESETS, describe_move, preset_path
 from .view import ViewTracks, project
 
 __all__ = [
     "EASES",
+    "OPERATIONS",
     "PRESETS",
     "CameraPath",
     "Keyframe",
@@ -18,6 +20,8 @@ __all__ = [
     "ViewTracks",
     "describe_move",
     "document_notes",
+    "edit_path",
+    "operations_table",
     "parse_document",
     "preset_path",
     "project",

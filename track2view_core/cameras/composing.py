@@ -1,0 +1,149 @@
+"""Two paths made one: a move on top of a camera or instead of it, one after another, and from scene to scene."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..errors import Track2ViewError
+from .operation import choice, number, operation
+from .path import CameraPath
+from .rotations import rigid_inverse
+from .scene_scale import checked_scene_scale
+
+PLACES = {"on_top": "the move rides on the path", "instead": "the move starts from the path's first frame, held"}
+JOINS = {"continue": "the second path goes on from where the first ends", "cut": "both stay where they are"}
+
+
+def relative_move(path: CameraPath, source: CameraPath) -> CameraPath:
+    """What `path` adds to `source`: poses in the source camera's axes, and its lens in terms of the source's.
+
+    The result is no camera of its own: its intrinsics are `path.intrinsics @ inverse(source.intrinsics)`, so that
+    `riding_on(relative_move(path, source), source)` is the path again.
+
+    Raises:
+        Track2ViewError: the two differ in length.
+    """
+    _check_lengths(path, source)
+    return replace(
+        path,
+        world_from_camera=rigid_inverse(source.world_from_camera) @ path.world_from_camera,
+        intrinsics=path.intrinsics @ _inverse_intrinsics(source.intrinsics),
+    )
+
+
+def riding_on(move: CameraPath, source: CameraPath) -> CameraPath:
+    """The path that adds the move, as `relative_move` makes it, to `source`; size and fps are the source's.
+
+    Raises:
+        Track2ViewError: the two differ in length.
+    """
+    _check_lengths(move, source)
+    return replace(
+        source,
+        world_from_camera=source.world_from_camera @ move.world_from_camera,
+        intrinsics=move.intrinsics @ source.intrinsics,
+    )
+
+
+@operation(
+    "Add another path's move to this one, or put it in this one's place.",
+    place=choice(tuple(PLACES), "on_top: the move rides on this path; instead: it starts from its first frame"),
+    other_scale=number(1e-9, 1e9, "distance of the subject in the other path's scene", "its world units"),
+)
+def compose(
+    path: CameraPath, *, other: CameraPath, scene_scale: float, place: str = "on_top", other_scale: float = 1.0
+) -> CameraPath:
+    """Frame t is `path[t] @ move(t)` (on_top) or `path[0] @ move(t)` (instead).
+
+    The move is the other path seen from its own first frame, its translation multiplied by scene_scale / other_scale,
+    its focal length as a factor on its first, and resampled in time where it has another length. Size and fps stay.
+    """
+    scale = checked_scene_scale(scene_scale) / other_scale
+    move = other.resampled(len(path)).relative_to_first()
+    poses = move.world_from_camera.to(path.device)
+    poses[:, :3, 3] *= scale
+    zoom = torch.ones(len(path), 3, 3, dtype=torch.float64, device=path.device)
+    zoom[:, :2, :2] = _zoom(move).to(path.device)[:, None, None]
+    base = path if place == "on_top" else path.with_frames([0] * len(path))
+    return replace(base, world_from_camera=base.world_from_camera @ poses, intrinsics=base.intrinsics * zoom)
+
+
+@operation(
+    "Move as the camera of another clip did, in this scene's own size.",
+    other_scale=number(1e-9, 1e9, "distance of the subject in the other clip", "its world units"),
+)
+def match(path: CameraPath, *, other: CameraPath, scene_scale: float, other_scale: float = 1.0) -> CameraPath:
+    """From the path's first frame on, the other camera's movement: `compose` with place `instead`."""
+    return compose(path, other=other, scene_scale=scene_scale, place="instead", other_scale=other_scale)
+
+
+@operation(
+    "Play one path after another.",
+    length="both together; one less where the second continues the first",
+    join=choice(tuple(JOINS), "continue: the second goes on where the first ends; cut: both stay where they are"),
+)
+def concatenate(path: CameraPath, *, other: CameraPath, join: str = "continue") -> CameraPath:
+    """`cut`: T1 + T2 frames as they are. `continue`: the second path is moved so that its first frame falls on the
+    first path's last, pose and focal length, and that frame is not repeated: T1 + T2 - 1 frames.
+
+    Raises:
+        Track2ViewError: the two differ in image size or fps.
+    """
+    for name in ("width", "height", "fps"):
+        one, two = getattr(path, name), getattr(other, name)
+        if one != two:
+            raise Track2ViewError(
+                f"Operation concatenate: the {name} is {one} in the first path and {two} in the second; bring one to "
+                f"the other's {'with resampled' if name == 'fps' else 'with resized'} first."
+            )
+    poses, intrinsics = other.world_from_camera.to(path.device), other.intrinsics.to(path.device)
+    if join == "continue":
+        step = path.world_from_camera[-1] @ rigid_inverse(poses[0])
+        lens = path.intrinsics[-1] @ _inverse_intrinsics(intrinsics[0])
+        poses, intrinsics = step @ poses[1:], lens @ intrinsics[1:]
+    return replace(
+        path,
+        world_from_camera=torch.cat([path.world_from_camera, poses]),
+        intrinsics=torch.cat([path.intrinsics, intrinsics]),
+    )
+
+
+@operation(
+    "Bring a path from a scene of one size to a scene of another.",
+    path_scale=number(1e-9, 1e9, "distance of the subject in the scene the path was made for", "its world units"),
+)
+def fit_to_scene(path: CameraPath, *, scene_scale: float, path_scale: float = 1.0) -> CameraPath:
+    """Positions times scene_scale / path_scale, about the world's origin; turns and lenses stay.
+
+    With path_scale 1 it takes a path from scene scales to world units; exchange the two for the way back.
+    """
+    ratio = checked_scene_scale(scene_scale) / path_scale
+    if ratio == 1:
+        return path
+    poses = path.world_from_camera.clone()
+    poses[:, :3, 3] *= ratio
+    return replace(path, world_from_camera=poses)
+
+
+def _zoom(path: CameraPath) -> Tensor:
+    """Focal length of each frame as a factor on the first's, `[T]`."""
+    return path.intrinsics[:, 0, 0] / path.intrinsics[0, 0, 0]
+
+
+def _inverse_intrinsics(intrinsics: Tensor) -> Tensor:
+    """Inverse `[..., 3, 3]` of `[[fx, s, cx], [0, fy, cy], [0, 0, 1]]`, with exact zeros and ones below."""
+    fx, s, cx = intrinsics[..., 0, :].unbind(-1)
+    fy, cy = intrinsics[..., 1, 1], intrinsics[..., 1, 2]
+    zero, one = torch.zeros_like(fx), torch.ones_like(fx)
+    rows = ((1 / fx, -s / (fx * fy), (s * cy / fy - cx) / fx), (zero, 1 / fy, -cy / fy), (zero, zero, one))
+    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+
+
+def _check_lengths(path: CameraPath, source: CameraPath) -> None:
+    if len(path) != len(source):
+        raise Track2ViewError(
+            f"The path has {len(path)} frames and the source camera {len(source)}; resample one to the other's length."
+        )
