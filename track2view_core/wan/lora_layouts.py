@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .bundle import BaseConfig
 
 DIFFUSERS_METADATA = "lora_adapter_metadata"
-ALLOWED = "pairs of lora_A and lora_B, or lora_down and lora_up, with an optional alpha"
+_ALLOWED = "pairs of lora_A and lora_B, or lora_down and lora_up, with an optional alpha"
 
 # What stands in front of a module's name, and who writes it; several may follow each other.
 _PREFIXES = {
@@ -196,7 +196,7 @@ def _place(key: str, what: str) -> _Place:
 def _refuse_part(key: str, what: str) -> NoReturn:
     kind = next((kind for pattern, kind in _OTHER_KINDS.items() if re.search(pattern, key)), None)
     has = f"the unknown key {key}" if kind is None else f"the key {key}, which is {kind}"
-    raise Track2ViewError(f"{what} has {has}; allowed are {ALLOWED}: give a plain LoRA.")
+    raise Track2ViewError(f"{what} has {has}; allowed are {_ALLOWED}: give a plain LoRA.")
 
 
 def _refuse_module(key: str, name: str, what: str) -> NoReturn:
