@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cpu", action="store_true", help="on the CPU, also where there is a card")
 
 
-def open_host(comfyui: Path | None, *, cpu: bool) -> Host:
+def open_host(comfyui: Path | None, *, cpu: bool, low_memory: bool = False) -> Host:
     """Put ComfyUI and the pack on the path of this process; call it before anything else imports ComfyUI."""
     if comfyui is None:
         comfyui = TESTS_COPY / "ComfyUI"
@@ -57,6 +57,7 @@ def open_host(comfyui: Path | None, *, cpu: bool) -> Host:
     sys.path.insert(0, str(comfyui))
     options = importlib.import_module("comfy.cli_args").args
     options.cpu = cpu or not torch.cuda.is_available()
+    options.lowvram = low_memory
     importlib.import_module("comfy_api.latest")
     management = importlib.import_module("comfy.model_management")
     name = "track2view_pack"

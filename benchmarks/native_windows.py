@@ -89,14 +89,15 @@ def report_memory(host: Host, side: int) -> None:
         latents[frames] = condition.source_latent.nbytes
         deltas = 2 * 21 * (side // 16) ** 2 * 128 * 4
     resting = 2 * deltas  # of three windows one is at work
+    longer = latents[161] - latents[81]
     print(
         f"peak at {side} x {side}: 81 frames {peaks[81] / 2**20:.1f} MiB, 161 frames in windows of 81 "
         f"{peaks[161] / 2**20:.1f} MiB, {peaks[161] / peaks[81]:.3f} times"
     )
     print(
-        f"  {resting / 2**20:.1f} MiB of it are deltas of windows at rest (host memory on a card); "
-        f"without them {(peaks[161] - resting) / peaks[81]:.3f} times; a latent is {(latents[161] - latents[81]) / 2**20:.2f} MiB longer"
+        f"  {resting / 2**20:.1f} MiB of it are deltas of windows at rest, in the host's memory where there is a card"
     )
+    print(f"  without them {(peaks[161] - resting) / peaks[81]:.3f} times; a latent is {longer / 2**20:.2f} MiB longer")
 
 
 def report_seams(host: Host, scenes: int, steps: int, out: Path) -> None:
