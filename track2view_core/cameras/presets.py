@@ -1,4 +1,4 @@
-"""Camera moves by name. A move is a row of numbers in `_MOVES`; poses and descriptions are both computed from it.
+"""Camera moves by name. A move is a row of numbers in `MOVES`; poses and descriptions are both computed from it.
 
 A move lives in the axes of one camera (x right, y down, z forward) and is measured in degrees and in scene scales:
 1.0 scene scale is the subject's distance, and the subject is the point that far straight ahead. Orbit, arc and crane
@@ -29,7 +29,7 @@ RelativeTo = Literal["source", "first_frame"]
 
 
 @dataclass(frozen=True)
-class _Move:
+class Move:
     """Nominal end of a move (amount 1.0): angles in degrees, lengths in scene scales, signs along the camera's axes."""
 
     pan: float = 0.0  # turn about the vertical, + to the right
@@ -44,28 +44,28 @@ class _Move:
     keeps_size: bool = False  # focal length follows the dolly so that the subject keeps its size
 
 
-_MOVES: Mapping[str, _Move] = MappingProxyType(
+MOVES: Mapping[str, Move] = MappingProxyType(
     {
-        "static": _Move(),
-        "pan_left": _Move(pan=-30),
-        "pan_right": _Move(pan=30),
-        "tilt_up": _Move(tilt=20),
-        "tilt_down": _Move(tilt=-20),
-        "roll": _Move(roll=20),
-        "truck_left": _Move(truck=-0.5),
-        "truck_right": _Move(truck=0.5),
-        "pedestal_up": _Move(rise=0.3),
-        "pedestal_down": _Move(rise=-0.3),
-        "dolly_in": _Move(dolly=0.4),
-        "dolly_out": _Move(dolly=-0.4),
-        "orbit_left": _Move(orbit=-30, holds_subject=True),
-        "orbit_right": _Move(orbit=30, holds_subject=True),
-        "arc_left": _Move(orbit=-20, rise=0.2, holds_subject=True),
-        "arc_right": _Move(orbit=20, rise=0.2, holds_subject=True),
-        "crane_up": _Move(rise=0.4, holds_subject=True),
-        "crane_down": _Move(rise=-0.4, holds_subject=True),
-        "spiral": _Move(spiral=0.2, dolly=0.3, holds_subject=True),
-        "dolly_zoom": _Move(dolly=0.4, keeps_size=True),
+        "static": Move(),
+        "pan_left": Move(pan=-30),
+        "pan_right": Move(pan=30),
+        "tilt_up": Move(tilt=20),
+        "tilt_down": Move(tilt=-20),
+        "roll": Move(roll=20),
+        "truck_left": Move(truck=-0.5),
+        "truck_right": Move(truck=0.5),
+        "pedestal_up": Move(rise=0.3),
+        "pedestal_down": Move(rise=-0.3),
+        "dolly_in": Move(dolly=0.4),
+        "dolly_out": Move(dolly=-0.4),
+        "orbit_left": Move(orbit=-30, holds_subject=True),
+        "orbit_right": Move(orbit=30, holds_subject=True),
+        "arc_left": Move(orbit=-20, rise=0.2, holds_subject=True),
+        "arc_right": Move(orbit=20, rise=0.2, holds_subject=True),
+        "crane_up": Move(rise=0.4, holds_subject=True),
+        "crane_down": Move(rise=-0.4, holds_subject=True),
+        "spiral": Move(spiral=0.2, dolly=0.3, holds_subject=True),
+        "dolly_zoom": Move(dolly=0.4, keeps_size=True),
     }
 )
 
@@ -95,7 +95,7 @@ def preset_path(
         Track2ViewError: an unknown name, ease or relative_to; an amount or scene scale that is not finite; a scene
             scale not above 0; a dolly_zoom or spiral that would reach the subject.
     """
-    move = _scaled_move(name, amount)
+    move = scaled_move(name, amount)
     scene_scale = checked_scene_scale(scene_scale)
     if relative_to not in ("source", "first_frame"):
         raise Track2ViewError(f"relative_to is {relative_to!r}; it must be 'source' or 'first_frame'.")
@@ -117,17 +117,18 @@ def describe_move(name: str, amount: float) -> str:
     Raises:
         Track2ViewError: as `preset_path` for the name and the amount.
     """
-    return _description(_scaled_move(name, amount))
+    return _description(scaled_move(name, amount))
 
 
-def _scaled_move(name: str, amount: float) -> _Move:
-    if name not in _MOVES:
-        near = difflib.get_close_matches(str(name), _MOVES, n=1)
+def scaled_move(name: str, amount: float) -> Move:
+    """The numbers of the move `name` at `amount`; raises as `preset_path` does for the two."""
+    if name not in MOVES:
+        near = difflib.get_close_matches(str(name), MOVES, n=1)
         hint = f" (perhaps {near[0]!r} is meant)" if near else ""
-        raise Track2ViewError(f"There is no camera preset {name!r}{hint}; it must be one of {', '.join(_MOVES)}.")
+        raise Track2ViewError(f"There is no camera preset {name!r}{hint}; it must be one of {', '.join(MOVES)}.")
     if not math.isfinite(amount):
         raise Track2ViewError(f"The preset's amount is {amount}; it must be a finite number, 1.0 for the nominal move.")
-    move = _MOVES[name]
+    move = MOVES[name]
     numbers = {key: value * amount for key, value in vars(move).items() if not isinstance(value, bool)}
     scaled = replace(move, **numbers)
     if (scaled.keeps_size or scaled.holds_subject) and scaled.dolly >= 1:
@@ -139,7 +140,7 @@ def _scaled_move(name: str, amount: float) -> _Move:
 
 
 def _camera_from_moved(
-    move: _Move,
+    move: Move,
     progress: Tensor,  # [T] 0..1
     scene_scale: float,
 ) -> Tensor:
@@ -165,12 +166,12 @@ def _camera_from_moved(
     return rigid(rotation, scene_scale * torch.stack([x, y, z], dim=-1))
 
 
-def _focal_factor(move: _Move, progress: Tensor) -> Tensor:
+def _focal_factor(move: Move, progress: Tensor) -> Tensor:
     """Factor `[T]` on the focal length: the subject's share of its first distance, where its size is to be kept."""
     return 1 - move.dolly * progress if move.keeps_size else torch.ones_like(progress)
 
 
-def _description(move: _Move) -> str:
+def _description(move: Move) -> str:
     def toward(value: float, positive: str, negative: str) -> str:
         return positive if value > 0 else negative
 
@@ -207,4 +208,4 @@ def _description(move: _Move) -> str:
     return ", ".join(parts)
 
 
-PRESETS: Mapping[str, str] = MappingProxyType({name: _description(move) for name, move in _MOVES.items()})
+PRESETS: Mapping[str, str] = MappingProxyType({name: _description(move) for name, move in MOVES.items()})

@@ -1,0 +1,147 @@
+/**
+ * Preset moves as keys of a document: `cameras/preset_documents.py` and the table of `cameras/presets.py`, line by line.
+ *
+ * @typedef {import("./document.mjs").Key} Key
+ *
+ * @typedef {object} Move nominal end of a move: degrees, scene scales, signs along the camera's axes
+ * @property {number} pan + to the right
+ * @property {number} tilt + up
+ * @property {number} roll + clockwise as the operator sees it
+ * @property {number} truck + right
+ * @property {number} rise + up
+ * @property {number} dolly + forward
+ * @property {number} orbit + the camera goes to the right
+ * @property {number} spiral radius at the end of one widening turn about the axis of view
+ * @property {boolean} holds_subject
+ * @property {boolean} keeps_size
+ */
+
+import { closeName } from "./close_names.mjs";
+import { FOCAL_RANGE } from "./document_checks.mjs";
+import { eased } from "./easing.mjs";
+import { formatG } from "./json_text.mjs";
+
+/** Degrees that two keys hold: beyond, the shortest way goes round the other side. */
+const FARTHEST_TURN = 179;
+const SUBJECT = Object.freeze([0, 0, 1]);
+
+const STILL = Object.freeze({
+  pan: 0, tilt: 0, roll: 0, truck: 0, rise: 0, dolly: 0, orbit: 0, spiral: 0, holds_subject: false, keeps_size: false,
+});
+
+/** name -> what is not 0 @type {Readonly<Record<string, Partial<Move>>>} */
+export const MOVES = Object.freeze({
+  static: {},
+  pan_left: { pan: -30 },
+  pan_right: { pan: 30 },
+  tilt_up: { tilt: 20 },
+  tilt_down: { tilt: -20 },
+  roll: { roll: 20 },
+  truck_left: { truck: -0.5 },
+  truck_right: { truck: 0.5 },
+  pedestal_up: { rise: 0.3 },
+  pedestal_down: { rise: -0.3 },
+  dolly_in: { dolly: 0.4 },
+  dolly_out: { dolly: -0.4 },
+  orbit_left: { orbit: -30, holds_subject: true },
+  orbit_right: { orbit: 30, holds_subject: true },
+  arc_left: { orbit: -20, rise: 0.2, holds_subject: true },
+  arc_right: { orbit: 20, rise: 0.2, holds_subject: true },
+  crane_up: { rise: 0.4, holds_subject: true },
+  crane_down: { rise: -0.4, holds_subject: true },
+  spiral: { spiral: 0.2, dolly: 0.3, holds_subject: true },
+  dolly_zoom: { dolly: 0.4, keeps_size: true },
+});
+
+/** In the order to offer them. @type {readonly {name: string, label: string}[]} */
+export const PRESETS = Object.freeze(
+  Object.keys(MOVES).map((name) => Object.freeze({ name, label: labelOf(name) })),
+);
+
+/** @param {string} name */
+function labelOf(name) {
+  const words = name.replaceAll("_", " ");
+  return words.slice(0, 1).toUpperCase() + words.slice(1);
+}
+
+/**
+ * The keys of a move on `frames` frames; a static move and amount 0 have none. The document's base says what it rides on.
+ * @param {string} name one of PRESETS @param {number} amount 1 is the nominal move, negative the other way
+ * @param {number} frames @param {string} [ease] one of EASES @returns {Key[]}
+ * @throws {Error} one sentence: an unknown name, an amount that reaches the subject or passes the lens's limits
+ */
+export function presetKeys(name, amount, frames, ease = "smooth") {
+  const move = scaledMove(name, amount);
+  eased(0, ease);
+  if (!Object.values(move).some((value) => typeof value === "number" && value !== 0)) return [];
+  const last = frames - 1;
+  const zoom = 1 - move.dolly;
+  if (move.keeps_size && !(FOCAL_RANGE[0] <= zoom && zoom <= FOCAL_RANGE[1])) {
+    throw new Error(
+      `${name} with amount ${formatG(amount)} takes the focal length times ${formatG(zoom)}; a path document holds ` +
+        `${formatG(FOCAL_RANGE[0])} to ${formatG(FOCAL_RANGE[1])}, so bring the amount nearer to 0.`,
+    );
+  }
+  if (last === 0) return [keyAt(move, 0, 1, ease)];
+  if (move.spiral || Math.max(Math.abs(move.pan), Math.abs(move.tilt)) > FARTHEST_TURN) {
+    return Array.from({ length: frames }, (_, frame) => keyAt(move, frame, eased(frame / last, ease), "linear"));
+  }
+  return [keyAt(move, 0, 0, ease), keyAt(move, last, 1, ease)];
+}
+
+/** @param {string} name @param {number} amount @returns {Move} */
+function scaledMove(name, amount) {
+  if (!Object.hasOwn(MOVES, name)) {
+    const near = closeName(name, Object.keys(MOVES));
+    const hint = near === null ? "" : ` (perhaps '${near}' is meant)`;
+    throw new Error(
+      `There is no camera preset '${name}'${hint}; it must be one of ${Object.keys(MOVES).join(", ")}.`,
+    );
+  }
+  if (!Number.isFinite(amount)) {
+    throw new Error(`The preset's amount is ${amount}; it must be a finite number, 1.0 for the nominal move.`);
+  }
+  const nominal = { ...STILL, ...MOVES[name] };
+  const scaled = /** @type {Move} */ (
+    Object.fromEntries(
+      Object.entries(nominal).map(([key, value]) => [key, typeof value === "number" ? value * amount : value]),
+    )
+  );
+  if ((scaled.keeps_size || scaled.holds_subject) && scaled.dolly >= 1) {
+    throw new Error(
+      `${name} with amount ${formatG(amount)} would move the camera ${scaled.dolly.toFixed(2)} scene scales forward ` +
+        `and reach the subject at 1.0; keep the amount below ${formatG(1 / nominal.dolly)}.`,
+    );
+  }
+  return scaled;
+}
+
+/** The camera at a share of the move, 0..1. @param {Move} move @param {number} frame @param {number} share @param {string} ease @returns {Key} */
+function keyAt(move, frame, share, ease) {
+  const focal = move.keeps_size ? 1 - move.dolly * share : 1;
+  const shape = { frame, position: null, orbit: null, look_at: null, quaternion: null, roll: move.roll * share, focal, ease };
+  if (move.orbit) {
+    // around an axis that rises with the camera, so that the circle stays level
+    const target = [0, -move.rise * share, 1];
+    const orbit = { azimuth: move.orbit * share, elevation: 0, distance: 1, target };
+    return { ...shape, orbit, look_at: [...SUBJECT] };
+  }
+  const turn = 2 * Math.PI * share;
+  const x = move.truck * share + move.spiral * share * Math.sin(turn);
+  const y = -move.rise * share - move.spiral * share * Math.cos(turn);
+  const position = [x, y, move.dolly * share];
+  if (move.holds_subject) return { ...shape, position, look_at: [...SUBJECT] };
+  return { ...shape, position, quaternion: turnOf(move.pan * share, move.tilt * share) };
+}
+
+/** The turn about the vertical, then about the camera's own x. @param {number} pan degrees @param {number} tilt degrees */
+function turnOf(pan, tilt) {
+  const yaw = (pan * Math.PI) / 360;
+  const pitch = (tilt * Math.PI) / 360;
+  return [
+    Math.cos(yaw) * Math.cos(pitch),
+    Math.cos(yaw) * Math.sin(pitch),
+    Math.sin(yaw) * Math.cos(pitch),
+    -Math.sin(yaw) * Math.sin(pitch),
+  ];
+}
