@@ -97,6 +97,26 @@ def test_easy_cache_runs_and_at_threshold_0_changes_nothing(native, graph, after
         assert difference == 0.0 if threshold == 0.0 else difference > 0.0
 
 
+def test_two_experts_share_the_steps_of_one_run(native, graph, gap):
+    """WAN 2.2 14B: a MODEL for high noise and one for low, each with the LoRA and Apply; here both are the same."""
+    low = native.native(bundle=SHARED)
+    both = {**graph, **{f"low_{name}": low[name] for name in ("base", "shift", "lora", "apply")}}
+    for name, before in (("shift", "base"), ("lora", "shift"), ("apply", "lora")):
+        both[f"low_{name}"] = native.with_inputs(low[name], model=[f"low_{before}", 0])
+    shared = {"noise_seed": 5, "steps": 4, "cfg": 3.0, "sampler_name": "euler", "scheduler": "simple"}
+    prompts = {"positive": ["apply", 1], "negative": ["apply", 2]}
+    both["high"] = native.node(
+        "KSamplerAdvanced", model=["apply", 0], latent_image=["apply", 3], add_noise="enable", start_at_step=0,
+        end_at_step=2, return_with_leftover_noise="enable", **shared, **prompts,
+    )  # fmt: skip
+    both["sampler"] = native.node(
+        "KSamplerAdvanced", model=["low_apply", 0], latent_image=["high", 0], add_noise="disable", start_at_step=2,
+        end_at_step=4, return_with_leftover_noise="disable", **shared, **prompts,
+    )  # fmt: skip
+    one = native.ksampler(graph, steps=4)
+    assert gap(native.latent({**both, "saved": one["saved"]}), native.latent(one)) < 1e-4
+
+
 @pytest.mark.parametrize("schedule", ["standard_static", "standard_uniform", "looped_uniform", "batched"])
 def test_context_windows_of_every_schedule_run(native, graph, schedule):
     found = native.latent(_with_patch(native, graph, True, "WanContextWindowsManual", **_windows(9, schedule)))
