@@ -1,0 +1,31 @@
+"""What a generation takes before it starts: memory by stage, the first setting that fits, and time. Arithmetic alone.
+
+Formulas count the tensors that live at once where a stage is at its largest; `docs/PERFORMANCE.md` says how near they
+come to what is measured.
+"""
+
+from .ladder import Fit, first_that_fits
+from .plan import HEADROOM, MemoryPlan, Stage, plan_memory
+from .probe import matrix_rate
+from .request import BASES, DTYPE_BYTES, ROUTES, Dtype, Request, Route, WanBase, known_base
+from .timing import TimeEstimate, estimate_time
+
+__all__ = [
+    "BASES",
+    "DTYPE_BYTES",
+    "HEADROOM",
+    "ROUTES",
+    "Dtype",
+    "Fit",
+    "MemoryPlan",
+    "Request",
+    "Route",
+    "Stage",
+    "TimeEstimate",
+    "WanBase",
+    "estimate_time",
+    "first_that_fits",
+    "known_base",
+    "matrix_rate",
+    "plan_memory",
+]
