@@ -53,9 +53,30 @@ def build_parser() -> argparse.ArgumentParser:
     _add_tracking(rerender)
     _add_model(rerender)
     verbs.add_parser("presets", help="list the preset camera moves and what amount 1.0 means for each")
+    _add_plan(verbs.add_parser("plan", help="what a generation takes: memory by stage, what fits, and the time"))
     _add_path(verbs.add_parser("path", help="convert camera files of other programs, or list their formats"))
     _add_convert(verbs.add_parser("convert", help="write a LoRA of any layout, or a bundle's, in the one used here"))
     return parser
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--base", default="1.3B", metavar="NAME", help="1.3B, 14B or tiny (default: %(default)s)")
+    parser.add_argument("--bundle", type=Path, metavar="FILE", help="a Track2View bundle, which knows its base")
+    parser.add_argument("--frames", type=int, metavar="N", help="4n + 1 (default: what the base is meant for)")
+    parser.add_argument("--size", type=_size, metavar="WxH", help="multiples of 16 (default: as above)")
+    parser.add_argument("--window", type=int, metavar="N", help="frames that are denoised at once (default: as above)")
+    parser.add_argument("--steps", type=int, metavar="N", help="sampling steps (default: as above)")
+    parser.add_argument("--points", type=int, default=1024, metavar="N", help="tracks (default: %(default)s)")
+    parser.add_argument(
+        "--dtype", default="bf16", choices=("fp32", "bf16", "fp16", "fp8"), help="of the weights (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--route", default="native", choices=("native", "diffusers"),
+        help="native: ComfyUI's own MODEL; diffusers: this command line (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--offload", action="store_true", help="keep the weights in host memory (native route)")
+    parser.add_argument("--memory", type=float, metavar="GIB", help="free memory of the card (default: this one's)")
+    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
 
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:

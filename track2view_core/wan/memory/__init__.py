@@ -7,7 +7,19 @@ come to what is measured.
 from .ladder import Fit, first_that_fits
 from .plan import HEADROOM, MemoryPlan, Stage, plan_memory
 from .probe import matrix_rate
-from .request import BASES, DTYPE_BYTES, ROUTES, Dtype, Request, Route, WanBase, known_base
+from .report import report, table
+from .request import (
+    BASES,
+    DTYPE_BYTES,
+    ROUTES,
+    Dtype,
+    Request,
+    Route,
+    WanBase,
+    bundle_settings,
+    known_base,
+    usual_settings,
+)
 from .timing import TimeEstimate, estimate_time
 
 __all__ = [
@@ -23,9 +35,13 @@ __all__ = [
     "Stage",
     "TimeEstimate",
     "WanBase",
+    "bundle_settings",
     "estimate_time",
     "first_that_fits",
     "known_base",
     "matrix_rate",
     "plan_memory",
+    "report",
+    "table",
+    "usual_settings",
 ]

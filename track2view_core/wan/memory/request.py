@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ...conditioner import ConditionerConfig
 from ...errors import Track2ViewError
 from ..windows import plan_windows
+
+if TYPE_CHECKING:
+    from ..bundle import BundleConfig
 
 Dtype = Literal["fp32", "bf16", "fp16", "fp8"]
 Route = Literal["native", "diffusers"]
@@ -169,3 +172,26 @@ class Request:
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "base": self.base.name, "conditioner": self.tracker_config.to_dict()}
+
+
+def usual_settings(base: WanBase) -> dict[str, Any]:
+    """Size, length and sampling that a base is meant for, as fields of a Request."""
+    if base.name == "tiny":
+        return {"frames": 17, "height": 128, "width": 128, "window": 17, "steps": 10, "guidance": False}
+    return {"frames": 81, "height": 480, "width": 832, "window": 81, "steps": 50, "guidance": base.uses_text}
+
+
+def bundle_settings(config: BundleConfig) -> dict[str, Any]:
+    """What a bundle says of its base, its conditioner and how it is sampled, as fields of a Request."""
+    sampling = config.sampling
+    return {
+        "base": WanBase.of(config.base, uses_text=sampling.uses_text),
+        "conditioner": config.conditioner,
+        "frames": sampling.frames,
+        "height": sampling.height,
+        "width": sampling.width,
+        "window": sampling.frames,
+        "steps": sampling.steps,
+        "guidance": sampling.uses_text and sampling.guidance != 1.0,
+        "source_timestep": sampling.source_timestep,
+    }

@@ -1,0 +1,94 @@
+"""`track2view plan`: memory by stage, the first setting that fits the card, and an estimate of the time."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from ..errors import Track2ViewError
+from ..wan.memory import (
+    Fit,
+    Request,
+    TimeEstimate,
+    bundle_settings,
+    estimate_time,
+    first_that_fits,
+    known_base,
+    matrix_rate,
+    plan_memory,
+    report,
+    usual_settings,
+)
+
+GIB = 2**30
+COMPUTED_IN = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp8": torch.bfloat16}
+
+
+def run(arguments: argparse.Namespace) -> None:
+    request = _request(arguments)
+    device, name, free = _card(arguments.memory)
+    plan = plan_memory(request)
+    fit = None if free is None else first_that_fits(request, free)
+    # A CPU is slow in 16 bits where it has no instructions for them, so its rate is that of fp32.
+    rate = matrix_rate(device, COMPUTED_IN[request.dtype] if device.type == "cuda" else torch.float32)
+    time = estimate_time(request, rate)
+    if arguments.json:
+        print(json.dumps(_as_json(plan.to_dict(), name, free, fit, rate, time), indent=2))
+        return
+    print(report(plan, name, free, fit, time))
+    print(f"The matrix rate of {_probed(device)} is {rate / 1e12:.2f} TFLOP/s.")
+    if free is None:
+        print("This torch sees no card: give --memory GIB for a verdict.")
+
+
+def _request(arguments: argparse.Namespace) -> Request:
+    fields: dict[str, Any]
+    if arguments.bundle is not None:
+        from ..wan.bundle import load_bundle
+
+        fields = bundle_settings(load_bundle(arguments.bundle).config)
+    else:
+        base = known_base(arguments.base)
+        fields = {"base": base, **usual_settings(base)}
+    if arguments.size is not None:
+        fields["width"], fields["height"] = arguments.size
+    for name, option in (("frames", "frames"), ("tracks", "points"), ("steps", "steps"), ("window", "window")):
+        if (value := getattr(arguments, option)) is not None:
+            fields[name] = value
+    return Request(**fields, dtype=arguments.dtype, route=arguments.route, offload=arguments.offload)
+
+
+def _card(memory: float | None) -> tuple[torch.device, str, int | None]:
+    """The device to measure the rate of, the card's name, and its free bytes where they are known."""
+    if memory is not None and not 0 < memory < 2**20:
+        raise Track2ViewError(f"--memory is {memory:g}; give the card's free memory in GiB, such as 24.")
+    here = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if memory is not None:
+        return here, f"a card of {memory:g} GiB", round(memory * GIB)
+    if here.type == "cpu":
+        return here, "no card", None
+    free, _ = torch.cuda.mem_get_info(here)
+    return here, torch.cuda.get_device_name(here), free
+
+
+def _probed(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "this CPU"
+
+
+def _as_json(
+    plan: dict[str, Any], device: str, free: int | None, fit: Fit | None, rate: float, time: TimeEstimate
+) -> dict[str, Any]:
+    verdict = None
+    if fit is not None:
+        verdict = {
+            "sentence": fit.sentence,
+            "changes": list(fit.changes),
+            "missing": fit.missing,
+            "plan": None if fit.plan is None else fit.plan.to_dict(),
+        }
+    seconds = {**asdict(time), "total": time.total, "total_range": list(time.total_range)}
+    return {**plan, "device": device, "free": free, "verdict": verdict, "matrix_rate": rate, "seconds": seconds}
