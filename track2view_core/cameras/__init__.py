@@ -1,6 +1,8 @@
 """Cameras: paths, keyframe documents, preset moves, projection. OpenCV axes (x right, y down, z forward)."""
 
+from .checks import PathChecks, check_path, path_summary, path_warnings
 from .easing import EASES
+from .keyframe_fitting import FittedDocument, fit_document
 from .keyframe_reading import parse_document
 from .keyframe_sampling import document_notes, sample_document
 from .keyframes import Keyframe, Orbit, PathDocument, to_json
@@ -14,15 +16,21 @@ __all__ = [
     "OPERATIONS",
     "PRESETS",
     "CameraPath",
+    "FittedDocument",
     "Keyframe",
     "Orbit",
+    "PathChecks",
     "PathDocument",
     "ViewTracks",
+    "check_path",
     "describe_move",
     "document_notes",
     "edit_path",
+    "fit_document",
     "operations_table",
     "parse_document",
+    "path_summary",
+    "path_warnings",
     "preset_path",
     "project",
     "sample_document",

@@ -1,0 +1,177 @@
+"""Is a path wise: how fast, how far from the source camera, how much of the view has tracks. Numbers, then words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import Track2ViewError
+from .path import CameraPath
+from .rotations import axis_angle_from_matrix
+from .scene_scale import checked_scene_scale
+
+LOW_COVERAGE = 0.2  # share of target tokens; below it the model has little to hold on to
+FAST = 2.0  # scene scales a second
+FAST_TURN = 90.0  # degrees a second
+FAR_TURN = 60.0  # degrees from the source's view
+MUCH_REVEALED = 0.6  # share of the view
+JUMP = 0.15  # scene scales between two frames
+TURN_JUMP = 12.0  # degrees between two frames
+OUTSTANDING = 4.0  # a jump is this many times the median step
+
+_MOST_RUNS = 3  # warnings of one kind
+_GAP = 2  # frames between two runs that are told as one
+
+
+@dataclass(frozen=True, eq=False)
+class PathChecks:
+    """Figures of a path, one a frame, all `[T]` float64 on the CPU. What could not be known is None."""
+
+    speed: Tensor  # scene scales a second, of the step to this frame; 0 on frame 0
+    acceleration: Tensor  # scene scales a second squared, around this frame; 0 at the ends
+    jerk: Tensor  # scene scales a second cubed; 0 at the ends
+    angular_speed: Tensor  # degrees a second, of the step to this frame; 0 on frame 0
+    step: Tensor  # scene scales since the frame before
+    turn: Tensor  # degrees since the frame before
+    angle_from_source: Tensor | None  # degrees between the two cameras' orientations
+    distance_from_source: Tensor | None  # scene scales
+    coverage: Tensor | None  # share of target tokens that tracks reach
+    revealed: Tensor | None  # estimated share of the view that the source does not show at the same moment
+
+
+def check_path(
+    path: CameraPath,
+    source: CameraPath | None = None,
+    *,
+    scene_scale: float,
+    coverage: Tensor | None = None,  # [T] 0..1, PairedTracks.coverage()
+    shown: Tensor | None = None,  # [T, N] bool, visible and inside in the source view
+    inside: Tensor | None = None,  # [T, N] bool, inside the target view
+    full_coverage: Tensor | float = 1.0,  # [T] or one number
+) -> PathChecks:
+    """The figures of a path.
+
+    `revealed` needs coverage, shown and inside. Of the tokens that tracks reach, as large a share is taken to be shown
+    by the source at that moment as of the tracks inside the target view; the rest is revealed. `full_coverage` is the
+    coverage that counts as the whole view: that of the source's own view by the same tracks, so that few tracks do not
+    pass for much revealed.
+
+    Raises:
+        Track2ViewError: a tensor whose frames are not the path's, or a scene scale that is not above 0.
+    """
+    scale = checked_scene_scale(scene_scale)
+    frames = len(path)
+    for name, given in (("source", source), ("coverage", coverage), ("shown", shown), ("inside", inside)):
+        if given is not None and len(given) != frames:
+            raise Track2ViewError(f"check_path got {len(given)} frames of {name}; the path has {frames}.")
+    poses = path.world_from_camera.cpu()
+    places = poses[:, :3, 3] / scale
+    turned = axis_angle_from_matrix(poses[:-1, :3, :3].mT @ poses[1:, :3, :3]).norm(dim=-1).rad2deg()
+    step, turn = _framed(places.diff(dim=0).norm(dim=-1), 1, 0), _framed(turned, 1, 0)
+    away = apart = None
+    if source is not None:
+        theirs = source.world_from_camera.cpu()
+        away = axis_angle_from_matrix(theirs[:, :3, :3].mT @ poses[:, :3, :3]).norm(dim=-1).rad2deg()
+        apart = (poses[:, :3, 3] - theirs[:, :3, 3]).norm(dim=-1) / scale
+    covered = None if coverage is None else coverage.detach().cpu().to(torch.float64)
+    revealed = None
+    if covered is not None and shown is not None and inside is not None:
+        revealed = _revealed(covered, shown.cpu(), inside.cpu(), torch.as_tensor(full_coverage).cpu())
+    return PathChecks(
+        speed=step * path.fps,
+        acceleration=_framed(places.diff(n=2, dim=0).norm(dim=-1) * path.fps**2, 1, 1)[:frames],
+        jerk=_framed(places.diff(n=3, dim=0).norm(dim=-1) * path.fps**3, 1, 2)[:frames],
+        angular_speed=turn * path.fps,
+        step=step,
+        turn=turn,
+        angle_from_source=away,
+        distance_from_source=apart,
+        coverage=covered,
+        revealed=revealed,
+    )
+
+
+def path_warnings(checks: PathChecks) -> tuple[str, ...]:
+    """What a user should know before a run, worst kind first, each a sentence that names its frames (from 0).
+
+    At most three of a kind are told; the last says how many more there are.
+    """
+    warnings: list[str] = []
+    if checks.coverage is not None:
+        limit = f"under {LOW_COVERAGE:.0%} of the view has tracks".replace("%", " %")
+        warnings += _told(checks.coverage < LOW_COVERAGE, lambda _: limit)
+    for steps, least, words in (
+        (checks.step, JUMP, "the camera jumps by {:.1f} scene scales"),
+        (checks.turn, TURN_JUMP, "the camera turns by {:.0f} degrees at once"),
+    ):
+        usual = steps[1:].median() if len(steps) > 1 else 0.0
+        jumps = (steps > least) & (steps > OUTSTANDING * usual)
+        warnings += _told(jumps, lambda run, steps=steps, words=words: words.format(float(steps[run].max())), gap=0)
+    calm = (checks.step <= JUMP) & (checks.turn <= TURN_JUMP)
+    for figures, limit, words in (
+        (checks.speed, FAST, "the camera moves at up to {:.1f} scene scales a second, which may smear"),
+        (checks.angular_speed, FAST_TURN, "the camera turns at up to {:.0f} degrees a second, which may smear"),
+    ):
+        fast = (figures > limit) & calm
+        warnings += _told(fast, lambda run, figures=figures, words=words: words.format(float(figures[run].max())))
+    if checks.angle_from_source is not None:
+        away = checks.angle_from_source
+        words = "the view is turned up to {:.0f} degrees away from the source, which shows little of what is there"
+        warnings += _told(away > FAR_TURN, lambda run: words.format(float(away[run].max())))
+    if checks.revealed is not None:
+        revealed = checks.revealed
+        said = "up to {:.0f} % of the view is not in the source at that moment and will be made up"
+        warnings += _told(revealed > MUCH_REVEALED, lambda run: said.format(100 * float(revealed[run].max())))
+    return tuple(warnings)
+
+
+def path_summary(checks: PathChecks) -> str:
+    """The path's largest figures in one sentence."""
+    parts = [
+        f"at most {float(checks.speed.max()):.2f} scene scales and {float(checks.angular_speed.max()):.0f} degrees a "
+        "second"
+    ]
+    if checks.angle_from_source is not None and checks.distance_from_source is not None:
+        parts.append(
+            f"up to {float(checks.distance_from_source.max()):.2f} scene scales and "
+            f"{float(checks.angle_from_source.max()):.0f} degrees away from the source camera"
+        )
+    if checks.coverage is not None:
+        parts.append(f"{float(checks.coverage.min()):.0%} to {float(checks.coverage.max()):.0%} of the view has tracks")
+    return f"The camera moves {'; '.join(parts)}.".replace("%", " %")
+
+
+def _framed(figures: Tensor, before: int, after: int) -> Tensor:
+    return torch.cat([figures.new_zeros(before), figures, figures.new_zeros(after)])
+
+
+def _revealed(coverage: Tensor, shown: Tensor, inside: Tensor, full: Tensor) -> Tensor:
+    here = inside.sum(dim=1)
+    share = (inside & shown).sum(dim=1) / here.clamp(min=1)
+    known = coverage * share / full.to(torch.float64).clamp(min=1e-6)
+    return 1 - known.clamp(0, 1)
+
+
+def _told(wrong: Tensor, words, *, gap: int = _GAP) -> list[str]:
+    """One sentence a run of frames; `words` gets the run's frames."""
+    runs = _runs(wrong, gap)
+    told = [f"{_frames(first, last)}: {words(slice(first, last + 1))}." for first, last in runs[:_MOST_RUNS]]
+    if len(runs) > _MOST_RUNS:
+        told[-1] = f"{told[-1][:-1]}; the same in {len(runs) - _MOST_RUNS} more places."
+    return told
+
+
+def _runs(wrong: Tensor, gap: int) -> list[tuple[int, int]]:
+    runs: list[tuple[int, int]] = []
+    for frame in wrong.nonzero()[:, 0].tolist():
+        if runs and frame - runs[-1][1] <= gap + 1 and gap:
+            runs[-1] = (runs[-1][0], frame)
+        else:
+            runs.append((frame, frame))
+    return runs
+
+
+def _frames(first: int, last: int) -> str:
+    return f"Frame {first}" if first == last else f"Frames {first}-{last}"
