@@ -32,9 +32,20 @@ def model_file(folder: str, name: str) -> Path:
     path = folder_paths.get_full_path(folder, name)
     if path is None:
         raise Track2ViewError(
-            f"{name} is not in ComfyUI's {folder} folder any more; choose another file, or put it back."
+            f"{name} is not in ComfyUI's models/{folder} folder; put it there, or choose another file."
         )
     return Path(path)
+
+
+def is_there(folder: str, name: str | None) -> bool | str:
+    """For a node's validate_inputs: core compares no V3 list before a run. True, or the sentence that refuses `name`."""
+    if name is None:
+        return True  # linked, and known only when it runs
+    try:
+        model_file(folder, name)
+    except Track2ViewError as error:
+        return str(error)
+    return True
 
 
 def diffusers_folders() -> list[str]:

@@ -9,7 +9,7 @@ import torch
 from comfy_api.latest import io
 
 from .comfy_bridge import compute_dtype, managed, schema, show_text, with_lora
-from .folders import BUNDLE_FOLDER, diffusers_folder, diffusers_folders, model_file, model_files
+from .folders import BUNDLE_FOLDER, diffusers_folder, diffusers_folders, is_there, model_file, model_files
 from .sockets import BUNDLE, WAN
 
 CATEGORY = "Track2View/loading"
@@ -59,6 +59,10 @@ class LoadBundle(io.ComfyNode):
                 ),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, file=None) -> bool | str:
+        return is_there(BUNDLE_FOLDER, file)
 
     @classmethod
     def execute(cls, file) -> io.NodeOutput:
@@ -126,6 +130,10 @@ class LoadWanDiffusers(io.ComfyNode):
             ],
             outputs=[WAN.Output("wan", display_name="WAN", tooltip="For the Track2View Sampler (diffusers).")],
         )
+
+    @classmethod
+    def validate_inputs(cls, file=None) -> bool | str:
+        return True if file and file.startswith(DIFFUSERS_PREFIX) else is_there("diffusion_models", file)
 
     @classmethod
     def execute(cls, file, dtype) -> io.NodeOutput:
