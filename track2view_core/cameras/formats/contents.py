@@ -26,13 +26,13 @@ class Source:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.name = file.name or str(file)
+        self.name = f"The {'folder' if file.is_dir() else 'file'} {file.name or file}"  # begins every sentence
 
     def at_line(self, line: int) -> str:
         return f"{self.name}, line {line},"
 
     def refuse(self, problem: str) -> NoReturn:
-        """Raise the sentence "<file name> <problem>"; the problem begins with a verb and ends with a full stop."""
+        """Raise the sentence "The file <name> <problem>"; the problem begins with a verb and ends with a full stop."""
         raise Track2ViewError(f"{self.name} {problem}")
 
     @cached_property

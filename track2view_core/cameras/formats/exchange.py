@@ -56,6 +56,11 @@ def read_path(
             raise Track2ViewError(f"{chosen.title} holds one camera; leave camera (--camera) out.")
         recording = chosen.read(source, camera)
         return complete(recording, source.name, width=width, height=height, fov_degrees=fov_degrees, fps=fps)
+    except Track2ViewError as error:
+        if str(error).isprintable():
+            raise
+        # A name out of a damaged file may hold anything, line ends included.
+        raise Track2ViewError("".join(sign if sign.isprintable() else "?" for sign in str(error))) from error
     except OSError as error:
         raise Track2ViewError(
             f"The camera file {file} cannot be read ({error.strerror or error}); check that it may be opened."

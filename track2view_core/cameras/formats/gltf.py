@@ -88,7 +88,7 @@ def _camera_node(gltf: Gltf, camera: str | None) -> int:
         if "camera" in node:
             told = gltf.entry("cameras", node["camera"])
             if told.get("type") == "perspective":
-                names[str(node.get("name", told.get("name", f"node {index}")))[:60]] = index
+                names[str(node.get("name", told.get("name", f"node {index}")))[:30]] = index
     if not names:
         gltf.source.refuse("holds no perspective camera; export the camera too.")
     if camera is None and len(names) == 1:

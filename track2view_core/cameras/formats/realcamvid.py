@@ -10,6 +10,9 @@ as plain data, and nothing in it is run.
 
 from __future__ import annotations
 
+import lzma
+import re
+import struct
 import zipfile
 import zlib
 from typing import Any, NoReturn
@@ -24,6 +27,8 @@ from .path_format import PathFormat
 from .plain_pickle import plain_data
 from .recording import FARTHEST, Recording, check_focals, checked_poses, frame_of, normalised_lens, pinhole
 
+NPY_MAGIC = b"\x93NUMPY"
+ARCHIVE_DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError)
 HINT = "give camera (--camera) as a clip's place from 0 or its video_path"
 
 
@@ -55,20 +60,10 @@ def _clips(source: Source) -> list[dict[str, Any]]:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
             if len(members) != 1 or members[0].file_size > MOST_BYTES:
                 source.refuse("holds no single list of clips, as RealCam-Vid's files do; it is of another data set.")
-            with archive.open(members[0]) as stream:
-                version = np.lib.format.read_magic(stream)
-                header = (
-                    np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                )
-                _, _, dtype = header(stream)
-                if dtype.kind != "O":
-                    source.refuse(
-                        "holds plain numbers where RealCam-Vid has a list of clips; it is of another data set."
-                    )
-                pickled = stream.read()
+            pickled = _pickled(source, archive.read(members[0]))
     except Track2ViewError:
         raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+    except (*ARCHIVE_DAMAGES, ValueError, RuntimeError) as error:
         raise Track2ViewError(f"{source.name} is damaged or no .npz file; download it again.") from error
     try:
         clips = plain_data(pickled)
@@ -78,6 +73,17 @@ def _clips(source: Source) -> list[dict[str, Any]]:
     if not isinstance(clips, list) or not clips or not all(isinstance(clip, dict) for clip in clips):
         source.refuse("holds no list of clips; it is of another data set.")
     return clips
+
+
+def _pickled(source: Source, npy: bytes) -> bytes:
+    """What follows the head of a .npy file, which must announce objects."""
+    if not npy.startswith(NPY_MAGIC) or len(npy) < 12:
+        source.refuse("is damaged or no .npz file; download it again.")
+    begins = 10 if npy[6] == 1 else 12
+    ends = begins + int.from_bytes(npy[8:begins], "little")
+    if not re.search(rb"'descr'\s*:\s*'\|O'", npy[begins:ends]):
+        source.refuse("holds plain numbers where RealCam-Vid has a list of clips; it is of another data set.")
+    return npy[ends:]
 
 
 def _chosen(source: Source, clips: list[dict[str, Any]], camera: str | None) -> dict[str, Any]:

@@ -38,8 +38,8 @@ def recording_of_rows(rows: Sequence[Sequence[float]], where: Where) -> Recordin
     if (centre > FARTHEST_CENTRE).any():
         frame = int((centre > FARTHEST_CENTRE).nonzero()[0])
         raise Track2ViewError(
-            f"{where(frame)} has its lens's centre at {centre[frame]:g}, where parts of the image's width and height must "
-            "stand; divide fx and cx by the width and fy and cy by the height."
+            f"{where(frame)} has its lens's centre at {centre[frame]:g}, where parts of the image's sides must stand; "
+            "divide fx and cx by the width and fy and cy by the height."
         )
     return Recording(
         rigid_inverse(checked_poses(camera_from_world, where)), normalised_lens(pinhole(*values[:, 1:5].unbind(-1)))

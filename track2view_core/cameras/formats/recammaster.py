@@ -58,7 +58,7 @@ def _read(source: Source, camera: str | None) -> Recording:
             source.refuse(f'has {len(frames)} frames and no "frame{index}"; frames are missing, so export them all.')
         entry = mapping(document[f"frame{index}"], where(index))
         if chosen not in entry:
-            source.refuse(f"has no camera {chosen!r} in frame {index}; the file is likely cut short.")
+            source.refuse(f"has no camera {chosen[:30]!r} in frame {index}; the file is likely cut short.")
         rows.append(_matrix(entry[chosen], where(index)))
     # A left-handed matrix between left-handed axes is a rotation of determinant +1 as any other.
     poses = checked_poses(torch.tensor(rows, dtype=torch.float64).mT, where)
@@ -68,14 +68,14 @@ def _read(source: Source, camera: str | None) -> Recording:
 def _chosen(source: Source, cameras: list[str], camera: str | None) -> str:
     if not cameras:
         source.refuse("holds no camera in frame 0; it is of another format or damaged.")
-    listed = ", ".join(cameras[:12])
+    listed = ", ".join(name[:30] for name in cameras[:12])
     if camera is None:
         if len(cameras) > 1:
             source.refuse(f"holds {len(cameras)} cameras; give camera (--camera) as one of {listed}.")
         return cameras[0]
     name = f"cam{int(camera):02d}" if camera.isdecimal() and len(camera) < 4 else camera
     if name not in cameras:
-        source.refuse(f"has no camera {camera!r}; give camera (--camera) as one of {listed}.")
+        source.refuse(f"has no camera {camera[:30]!r}; give camera (--camera) as one of {listed}.")
     return name
 
 
