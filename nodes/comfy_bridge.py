@@ -371,3 +371,15 @@ class _Seams:
 
         encode.before_track2view = original
         return encode
+
+
+def device_memory() -> tuple[torch.device, str, int]:
+    """The device that models run on, its name, and the bytes free there once ComfyUI has moved its own models away."""
+    from comfy import model_management
+
+    device = model_management.get_torch_device()
+    own = [entry for entry in model_management.current_loaded_models if entry.device == device]
+    # On the CPU they lie in host memory whether in use or not.
+    loaded = 0 if device.type == "cpu" else sum(entry.model_loaded_memory() for entry in own)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"this {device.type.upper()}"
+    return device, name, int(model_management.get_free_memory(device) + loaded)

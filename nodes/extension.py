@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import clip, conditioning, loading, sampling, tracking, trajectory
+from . import clip, conditioning, loading, planning, sampling, tracking, trajectory
 from .folders import register_model_folders
 
 NODES: tuple[type[io.ComfyNode], ...] = (
@@ -14,6 +14,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     *conditioning.NODES,
     *loading.NODES,
     *sampling.NODES,
+    *planning.NODES,
 )
 
 

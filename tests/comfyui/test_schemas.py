@@ -18,6 +18,7 @@ NODE_IDS = (
     "ConditionOnTracks",
     "ApplyToModel",
     "SampleDiffusers",
+    "MemoryPlan",
 )
 
 

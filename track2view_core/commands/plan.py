@@ -30,7 +30,8 @@ COMPUTED_IN = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.floa
 
 def run(arguments: argparse.Namespace) -> None:
     request = _request(arguments)
-    device, name, free = _card(arguments.memory)
+    device, free = _card(arguments.memory)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "this CPU"
     plan = plan_memory(request)
     fit = None if free is None else first_that_fits(request, free)
     # A CPU is slow in 16 bits where it has no instructions for them, so its rate is that of fp32.
@@ -39,8 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps(_as_json(plan.to_dict(), name, free, fit, rate, time), indent=2))
         return
-    print(report(plan, name, free, fit, time))
-    print(f"The matrix rate of {_probed(device)} is {rate / 1e12:.2f} TFLOP/s.")
+    print(report(plan, free, fit, time, rate, name))
     if free is None:
         print("This torch sees no card: give --memory GIB for a verdict.")
 
@@ -59,24 +59,21 @@ def _request(arguments: argparse.Namespace) -> Request:
     for name, option in (("frames", "frames"), ("tracks", "points"), ("steps", "steps"), ("window", "window")):
         if (value := getattr(arguments, option)) is not None:
             fields[name] = value
-    return Request(**fields, dtype=arguments.dtype, route=arguments.route, offload=arguments.offload)
+    native = arguments.route == "native"
+    return Request(**fields, dtype=arguments.dtype, route=arguments.route, batched=native, offload=arguments.offload)
 
 
-def _card(memory: float | None) -> tuple[torch.device, str, int | None]:
-    """The device to measure the rate of, the card's name, and its free bytes where they are known."""
+def _card(memory: float | None) -> tuple[torch.device, int | None]:
+    """The device to measure the rate of, and the card's free bytes where they are known."""
     if memory is not None and not 0 < memory < 2**20:
         raise Track2ViewError(f"--memory is {memory:g}; give the card's free memory in GiB, such as 24.")
     here = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if memory is not None:
-        return here, f"a card of {memory:g} GiB", round(memory * GIB)
+        return here, round(memory * GIB)
     if here.type == "cpu":
-        return here, "no card", None
+        return here, None
     free, _ = torch.cuda.mem_get_info(here)
-    return here, torch.cuda.get_device_name(here), free
-
-
-def _probed(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "this CPU"
+    return here, free
 
 
 def _as_json(

@@ -10,23 +10,25 @@ from .timing import TimeEstimate
 ROUTE_NAMES = {"native": "native route (ComfyUI's own MODEL)", "diffusers": "diffusers route (command line)"}
 
 
-def report(plan: MemoryPlan, device: str, free: int | None, fit: Fit | None, time: TimeEstimate | None) -> str:
-    """The stages as a table, then what they mean for `free` bytes on `device`; without `free` there is no verdict."""
+def report(plan: MemoryPlan, free: int | None, fit: Fit | None, time: TimeEstimate, rate: float, device: str) -> str:
+    """The stages as a table, then what they mean.
+
+    free: bytes of the card; without them there is no verdict.
+    rate: matrix products of `device`, in operations a second.
+    """
     lines = [described(plan.request), "", table(plan), ""]
-    needed = f"{plan.needed / GIB:.1f} GiB"
-    card = f"The largest stage on the card needs {needed} free, {HEADROOM - 1:.0%} headroom included"
-    lines.append(f"{card}; {device} has {free / GIB:.1f} GiB." if free is not None else f"{card}.")
-    lines.append(f"Host memory: about {plan.host_peak / GIB:.1f} GiB.")
+    card = f"The card should have {amount(plan.needed)} free: the largest stage and {HEADROOM - 1:.0%} headroom"
+    lines.append(f"{card}; it has {amount(free)}." if free is not None else f"{card}.")
+    lines.append(f"Host memory: about {amount(plan.host_peak)}.")
     if fit is not None:
         lines.append(fit.sentence)
         if fit.plan is not None and fit.changes:
-            lines.append(f"With it the largest stage needs {fit.plan.needed / GIB:.1f} GiB.")
-    if time is not None:
-        low, high = time.total_range
-        lines.append(
-            f"Time at this device's matrix rate: about {_said(time.step)} a step and {_said(time.total)} in all "
-            f"({_said(low)} to {_said(high)}), text encoder and transfers aside."
-        )
+            lines.append(f"With it the card should have {amount(fit.plan.needed)} free.")
+    low, high = time.total_range
+    lines.append(
+        f"Time as asked on {device}, which multiplies matrices at {rate / 1e12:.3g} TFLOP/s: about {_said(time.step)} "
+        f"a step and {_said(time.total)} in all ({_said(low)} to {_said(high)}), text encoder and transfers aside."
+    )
     return "\n".join(lines)
 
 
@@ -49,12 +51,17 @@ def described(request: Request) -> str:
 
 
 def table(plan: MemoryPlan) -> str:
-    """One line a stage, in GiB."""
-    lines = [f"{'stage (GiB)':22}{'where':6}{'weights':>9}{'working':>9}{'peak':>9}"]
+    """One line a stage, in GiB, or in MiB where all of it is small."""
+    unit, name = (GIB, "GiB") if plan.card_peak >= GIB else (2**20, "MiB")
+    lines = [f"{f'stage ({name})':22}{'where':6}{'weights':>9}{'working':>9}{'peak':>9}"]
     for stage in plan.stages:
-        numbers = "".join(f"{value / GIB:9.2f}" for value in (stage.weights, stage.working, stage.peak))
+        numbers = "".join(f"{value / unit:9.2f}" for value in (stage.weights, stage.working, stage.peak))
         lines.append(f"{stage.name:22}{stage.where:6}{numbers}")
     return "\n".join(lines)
+
+
+def amount(size: int) -> str:
+    return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / 2**20:.0f} MiB"
 
 
 def _said(seconds: float) -> str:
@@ -62,4 +69,4 @@ def _said(seconds: float) -> str:
         return f"{seconds:.2f} s"
     if seconds < 120:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.0f} h"

@@ -91,7 +91,7 @@ class Request:
     """The DiT's weights stay in host memory and pass through the card block by block (native only)."""
     guidance: bool = True
     batched: bool = True
-    """Both prompts of the guidance in one forward."""
+    """Both prompts of the guidance in one forward, as core does where it has room; the command line never does."""
     tracks: int = 1024
     window: int = 81
     """Video frames that are denoised at once, 4n + 1; longer clips run in overlapping windows."""
