@@ -117,6 +117,7 @@ def test_composing_is_adding_the_other_paths_movement(path: CameraPath, seed: in
     torch.testing.assert_close(on_top.world_from_camera, path.world_from_camera @ move, atol=1e-12, rtol=0)
     back = rigid_inverse(path.world_from_camera) @ on_top.world_from_camera
     torch.testing.assert_close(back, move, atol=1e-11, rtol=0)
+    assert_same(edit_path(path, "compose", other=other), on_top)  # the same scene: no scale is asked for
     assert_same(edited(path, "compose", other=still(len(path))), path, 1e-12)
     instead = edited(path, "compose", other=other, other_scale=SCALE, place="instead")
     assert_same(edited(path.with_frames([0] * len(path)), "compose", other=other, other_scale=SCALE), instead, 1e-12)
@@ -286,7 +287,7 @@ def test_focal_keys_are_met() -> None:
     ],
 )
 def test_a_mistake_is_one_sentence(name: str, parameters: dict[str, Any], words: str) -> None:
-    scale = 1.0 if name in ("limit_speed", "compose") else None
+    scale = 1.0 if name in ("limit_speed", "hold") else None
     with pytest.raises(Track2ViewError, match=words) as caught:
         edit_path(wandering(), name, parameters, scene_scale=scale)
     assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
@@ -303,6 +304,8 @@ def test_inputs_that_do_not_fit_are_named() -> None:
         edited(path, "dolly_zoom", point=torch.tensor([0.0, 0.0, -5.0]))
     with pytest.raises(Track2ViewError, match="the width is 128 in the first path and 64"):
         edited(path, "concatenate", other=path.resized(64, 96))
+    with pytest.raises(Track2ViewError, match="other_scale is 2 and this scene's own scale is not known"):
+        edit_path(path, "compose", {"other_scale": 2}, other=path)
     with pytest.raises(Track2ViewError, match="17 frames and the source camera 9"):
         edited(path, "reverse", source=wandering(9))
 

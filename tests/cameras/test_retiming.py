@@ -29,6 +29,7 @@ def edited(path: CameraPath, name: str, **parameters: Any) -> CameraPath:
 @given(paths)
 def test_the_path_at_its_own_times_is_the_path(path: CameraPath) -> None:
     assert_same(sampled_at(path, torch.arange(len(path), dtype=torch.float64)), path)
+    assert path.resampled(len(path)) is path
 
 
 @laws

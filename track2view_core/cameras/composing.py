@@ -51,17 +51,31 @@ def riding_on(move: CameraPath, source: CameraPath) -> CameraPath:
 @operation(
     "Add another path's move to this one, or put it in this one's place.",
     place=choice(tuple(PLACES), "on_top: the move rides on this path; instead: it starts from its first frame"),
-    other_scale=number(1e-9, 1e9, "distance of the subject in the other path's scene", "its world units"),
+    other_scale=number(0, 1e9, "distance of the subject in the other path's scene; 0: it is this scene", "its units"),
 )
 def compose(
-    path: CameraPath, *, other: CameraPath, scene_scale: float, place: str = "on_top", other_scale: float = 1.0
+    path: CameraPath,
+    *,
+    other: CameraPath,
+    scene_scale: float | None = None,
+    place: str = "on_top",
+    other_scale: float = 0.0,
 ) -> CameraPath:
     """Frame t is `path[t] @ move(t)` (on_top) or `path[0] @ move(t)` (instead).
 
-    The move is the other path seen from its own first frame, its translation multiplied by scene_scale / other_scale,
-    its focal length as a factor on its first, and resampled in time where it has another length. Size and fps stay.
+    The move is the other path seen from its own first frame, its translation multiplied by scene_scale / other_scale
+    (by 1 where other_scale is 0), its focal length as a factor on its first, and resampled in time where it has
+    another length. Size and fps stay.
+
+    Raises:
+        Track2ViewError: other_scale is given without this scene's scale.
     """
-    scale = checked_scene_scale(scene_scale) / other_scale
+    if other_scale and scene_scale is None:
+        raise Track2ViewError(
+            f"Operation compose: other_scale is {other_scale:g} and this scene's own scale is not known; connect the "
+            "point tracks to its input scene_scale, or set other_scale to 0."
+        )
+    scale = checked_scene_scale(scene_scale) / other_scale if other_scale and scene_scale is not None else 1.0
     move = other.resampled(len(path)).relative_to_first()
     poses = move.world_from_camera.to(path.device)
     poses[:, :3, 3] *= scale
@@ -73,7 +87,7 @@ def compose(
 
 @operation(
     "Move as the camera of another clip did, in this scene's own size.",
-    other_scale=number(1e-9, 1e9, "distance of the subject in the other clip", "its world units"),
+    other_scale=number(1e-9, 1e9, "distance of the subject in the other clip", "its units"),
 )
 def match(path: CameraPath, *, other: CameraPath, scene_scale: float, other_scale: float = 1.0) -> CameraPath:
     """From the path's first frame on, the other camera's movement: `compose` with place `instead`."""
@@ -113,7 +127,7 @@ def concatenate(path: CameraPath, *, other: CameraPath, join: str = "continue") 
 
 @operation(
     "Bring a path from a scene of one size to a scene of another.",
-    path_scale=number(1e-9, 1e9, "distance of the subject in the scene the path was made for", "its world units"),
+    path_scale=number(1e-9, 1e9, "distance of the subject in the scene the path was made for", "its units"),
 )
 def fit_to_scene(path: CameraPath, *, scene_scale: float, path_scale: float = 1.0) -> CameraPath:
     """Positions times scene_scale / path_scale, about the world's origin; turns and lenses stay.

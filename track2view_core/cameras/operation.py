@@ -101,6 +101,7 @@ class Operation:
     length: str  # how many frames come out
     parameters: Mapping[str, Parameter]
     needs: tuple[str, ...]  # of INPUTS
+    takes: tuple[str, ...]  # of INPUTS, where they are given
     on_move: bool  # with a source it changes the move on top of that camera, and the source's own movement stays
     function: Callable[..., CameraPath]
 
@@ -122,8 +123,12 @@ def operation(
         parameters = {
             key: Parameter(**{**vars(ranges[key]), "default": signature.parameters[key].default}) for key in ranges
         }
-        needs = tuple(key for key in INPUTS if key in signature.parameters)
-        assert {*parameters, *needs} == {*signature.parameters} - {"path"}, f"{name} leaves a parameter without a range"
+        inputs = {key: signature.parameters[key].default for key in INPUTS if key in signature.parameters}
+        needs = tuple(key for key, default in inputs.items() if default is inspect.Parameter.empty)
+        takes = tuple(key for key in inputs if key not in needs)
+        assert {*parameters, *inputs} == {*signature.parameters} - {"path"}, (
+            f"{name} leaves a parameter without a range"
+        )
 
         @functools.wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> CameraPath:
@@ -133,7 +138,9 @@ def operation(
                     parameter.check(bound.arguments[key], f"Operation {name}, field {key}")
             return function(*args, **kwargs)
 
-        REGISTERED[name] = Operation(name, description, length, MappingProxyType(parameters), needs, on_move, checked)
+        REGISTERED[name] = Operation(
+            name, description, length, MappingProxyType(parameters), needs, takes, on_move, checked
+        )
         return checked
 
     return register

@@ -42,7 +42,7 @@ def edit_path(
         source: the camera that the path rides on. With it, an operation whose `on_move` is set changes what the path
             adds to that camera, and the camera's own movement stays: reversing an orbit does not reverse the clip's
             own camera. The other operations do not look at it.
-        scene_scale, point, other: what the operation's `needs` names.
+        scene_scale, point, other: what the operation's `needs` and `takes` name.
 
     Raises:
         Track2ViewError: an unknown name or parameter, an input that is missing, a value out of its range.
@@ -53,7 +53,7 @@ def edit_path(
     for need in chosen.needs:
         if given[need] is None:
             raise Track2ViewError(f"Operation {name} needs {_INPUT_WORDS[need]}; connect one to its input {need}.")
-        values[need] = given[need]
+    values |= {name: given[name] for name in (*chosen.needs, *chosen.takes) if given[name] is not None}
     if not chosen.on_move or source is None:
         return chosen.function(path, **values)
     move = relative_move(path, source)
@@ -87,6 +87,7 @@ def operations_table() -> list[dict[str, Any]]:
             "description": operation.description,
             "length": operation.length,
             "needs": list(operation.needs),
+            "takes": list(operation.takes),
             "on_move": operation.on_move,
             "parameters": [_row(key, parameter) for key, parameter in operation.parameters.items()],
         }
