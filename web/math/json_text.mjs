@@ -31,6 +31,7 @@ export class JsonTwice extends Error {}
  * @throws {JsonError|JsonTooLarge|JsonTwice}
  */
 export function readJson(text) {
+  if (text.startsWith("\ufeff")) throw new JsonError("Unexpected UTF-8 BOM (decode using utf-8-sig)", text, 0);
   const reader = new Reader(text);
   const value = reader.value(0);
   reader.skipSpace();

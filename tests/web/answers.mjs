@@ -1,0 +1,69 @@
+// Answers a list of questions from stdin, `[{name, given}]`, with the modules that the browser loads.
+import { readFileSync } from "node:fs";
+
+import { newDocument, parseDocument, rescaled, toJson } from "../../web/math/document.mjs";
+import { readJson, formatG, pythonNumber } from "../../web/math/json_text.mjs";
+import { closeName } from "../../web/math/close_names.mjs";
+import { positionsAt, readPoints, subjectOf, visibleAt } from "../../web/math/points.mjs";
+import { MOVES, PRESETS, presetKeys } from "../../web/math/presets.mjs";
+import { project, unproject } from "../../web/math/projection.mjs";
+import { sampleDocument } from "../../web/math/sampling.mjs";
+
+const plain = (values) => Array.from(values);
+
+function sourceOf({ worldFromCamera, intrinsics, ...rest }) {
+  return { ...rest, worldFromCamera: Float64Array.from(worldFromCamera), intrinsics: Float64Array.from(intrinsics) };
+}
+
+function sampled(document, source, scale) {
+  const path = sampleDocument(document, sourceOf(source), scale);
+  return { world_from_camera: plain(path.worldFromCamera), intrinsics: plain(path.intrinsics), notes: path.notes };
+}
+
+const ANSWERS = {
+  canonical: ({ document }) => toJson(parseDocument(document)),
+  parse: ({ document }) => parseDocument(document),
+  fresh: (start) => toJson(newDocument(start)),
+  read: ({ text }) => readJson(text),
+  numbers: ({ values }) => values.map((value) => [pythonNumber(value), formatG(value)]),
+  close: ({ name, known }) => closeName(name, known),
+  sample: ({ document, source, scale }) => sampled(parseDocument(document), source, scale),
+  sample_rescaled: ({ document, frames, source, scale }) =>
+    sampled(rescaled(parseDocument(document), frames), source, scale),
+  rescaled: ({ document, frames }) => toJson(rescaled(parseDocument(document), frames)),
+  project: ({ pose, intrinsics, width, height, points }) => {
+    const { xy, depth, inside } = project(pose, intrinsics, width, height, points);
+    return { xy: plain(xy), depth: plain(depth), inside: plain(inside) };
+  },
+  unproject: ({ pose, intrinsics, x, y, depth }) => unproject(pose, intrinsics, x, y, depth),
+  moves: () => MOVES,
+  presets: () => PRESETS.map(({ name }) => name),
+  preset: ({ name, amount, frames, ease, ...fields }) =>
+    toJson(parseDocument({ ...parseDocument(newDocument({ frames, ...fields })), keys: presetKeys(name, amount, frames, ease) })),
+  points: ({ file, frames }) => {
+    const bytes = readFileSync(file);
+    const points = readPoints(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+    const { source } = points;
+    return {
+      ...points,
+      source: { ...source, worldFromCamera: plain(source.worldFromCamera), intrinsics: plain(source.intrinsics) },
+      colors: plain(points.colors),
+      tracks: plain(points.tracks),
+      still: null,
+      steps: null,
+      visibility: null,
+      positions: frames.map((frame) => plain(positionsAt(points, frame))),
+      visible: frames.map((frame) => plain(visibleAt(points, frame))),
+      subjects: [0, points.count - 1].map((index) => subjectOf(points, index, frames.length)),
+    };
+  },
+};
+
+const answers = JSON.parse(readFileSync(0, "utf8")).map(({ name, given }) => {
+  try {
+    return { value: ANSWERS[name](given) };
+  } catch (error) {
+    return { error: error.message };
+  }
+});
+process.stdout.write(JSON.stringify(answers));
