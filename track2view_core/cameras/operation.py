@@ -50,7 +50,7 @@ class Parameter:
             return "" if value in self.choices else " or ".join(repr(choice) for choice in self.choices)
         if self.kind == "switch":
             return "" if isinstance(value, bool) else "true or false"
-        limits = f"from {self.least:g} to {self.most:g}"
+        limits = f"from {self.least:.10g} to {self.most:.10g}"
         if self.kind == "curve":
             return "" if _is_curve(value, self.least, self.most) else f"pairs of time 0..1, rising, and value {limits}"
         whole = self.kind == "whole"
