@@ -21,7 +21,7 @@ def _driver() -> ModuleType:
         )
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
-        for part in ("install", "server", "graph", "weights", "browser", "native"):
+        for part in ("install", "server", "graph", "weights", "text_encoder", "videos", "browser", "native"):
             importlib.import_module(f"{name}.{part}")
     return sys.modules[name]
 
@@ -45,14 +45,15 @@ def object_info(server):
 
 
 @pytest.fixture(scope="session")
-def workflow_file() -> Path:
-    return HERE.parent.parent / "workflows/01_recamera_tiny.json"
+def workflow(driver):
+    """A saved workflow by the name of its file."""
+    return lambda name: driver.graph.load_workflow(HERE.parent.parent / f"workflows/{name}.json")
 
 
 @pytest.fixture(scope="session")
-def recamera(driver, object_info, workflow_file):
-    """Workflow 01 as a prompt, with few steps."""
-    return driver.graph.to_prompt(driver.graph.load_workflow(workflow_file), object_info)
+def recamera(driver, object_info, workflow):
+    """Workflow 01 as a prompt."""
+    return driver.graph.to_prompt(workflow("01_recamera_tiny"), object_info)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,11 @@
-"""Workflow 01 in ComfyUI's own editor: it opens with nothing missing and queues the graph that the server runs."""
+"""The workflows in ComfyUI's own editor: they open with nothing missing and queue the graphs that the server runs."""
 
 import json
 
 import pytest
+
+RENDERERS = ("litegraph", "vue")
+NAMES = ("01_recamera_tiny", "02_recamera_native_tiny", "03_recamera_wan21")
 
 
 @pytest.fixture(scope="module")
@@ -15,41 +18,54 @@ def page(driver, server, tmp_path_factory):
         yield opened
 
 
-@pytest.fixture(scope="module", params=["litegraph", "vue"])
-def loaded(page, request, workflow_file):
-    """The template in either renderer, fetched as the template browser fetches it."""
-    vue = "true" if request.param == "vue" else "false"
+@pytest.fixture(scope="module", params=[(name, renderer) for renderer in RENDERERS for name in NAMES], ids="-".join)
+def opened(page, request, workflow):
+    """(the page, the saved workflow) in either renderer, fetched as the template browser fetches it."""
+    name, renderer = request.param
+    vue = "true" if renderer == "vue" else "false"
     page.evaluate(f"app.extensionManager.setting.set('Comfy.VueNodes.Enabled', {vue})")
-    template = f"/api/workflow_templates/track2view/{workflow_file.stem}.json"
+    page.evaluate("app.graph.clear()")
+    template = f"/api/workflow_templates/track2view/{name}.json"
     page.evaluate(f"fetch('{template}').then(answer => answer.json()).then(json => app.loadGraphData(json))")
-    page.wait_for("app.graph._nodes.length > 0")
-    return page
+    saved = workflow(name)
+    page.wait_for(f"app.graph._nodes.length === {len(saved['nodes'])}")
+    return page, saved
 
 
-def test_the_template_opens_without_missing_nodes(loaded, workflow_file):
-    wanted = {node["type"] for node in json.loads(workflow_file.read_text(encoding="utf-8"))["nodes"]}
-    assert set(loaded.evaluate("app.graph._nodes.map(node => node.type)")) == wanted
-    assert loaded.evaluate("app.graph._nodes.filter(node => node.has_errors).map(node => node.type)") == []
+def test_the_template_opens_without_missing_nodes(opened):
+    page, saved = opened
+    wanted = {node["type"] for node in saved["nodes"]}
+    assert set(page.evaluate("app.graph._nodes.map(node => node.type)")) == wanted
+    assert page.evaluate("app.graph._nodes.filter(node => node.has_errors).map(node => node.type)") == []
 
 
-def test_the_editor_queues_the_same_graph_as_the_saved_file(loaded, recamera):
-    queued = json.loads(loaded.evaluate("app.graphToPrompt().then(graph => JSON.stringify(graph.output))"))
+def test_the_editor_queues_the_same_graph_as_the_saved_file(opened, driver, object_info):
+    page, saved = opened
+    queued = json.loads(page.evaluate("app.graphToPrompt().then(graph => JSON.stringify(graph.output))"))
     plain = {name: {"class_type": node["class_type"], "inputs": node["inputs"]} for name, node in queued.items()}
     for node in plain.values():
         if node["class_type"] == "PreviewAny":
             node["inputs"].pop("preview")  # a widget that only the editor adds
-    assert plain == recamera
+    assert plain == driver.graph.to_prompt(saved, object_info)
 
 
-def test_saving_it_again_keeps_every_widget_value(loaded, workflow_file):
-    saved = {
-        node["id"]: node["widgets_values"] for node in json.loads(workflow_file.read_text(encoding="utf-8"))["nodes"]
-    }
-    again = json.loads(loaded.evaluate("JSON.stringify(app.graph.serialize().nodes)"))
-    assert {node["id"]: node.get("widgets_values") or [] for node in again} == saved
+def test_saving_it_again_keeps_every_widget_value_and_what_is_bypassed(opened):
+    page, saved = opened
+    again = json.loads(page.evaluate("JSON.stringify(app.graph.serialize().nodes)"))
+    told = {node["id"]: (node.get("mode", 0), node.get("widgets_values") or []) for node in again}
+    assert told == {node["id"]: (node.get("mode", 0), node["widgets_values"]) for node in saved["nodes"]}
 
 
-def test_the_page_raised_no_error(loaded, tmp_path):
-    loaded.screenshot(tmp_path / "editor.png")
+def test_no_node_lies_on_another(opened):
+    page, saved = opened
+    bounds = json.loads(page.evaluate("JSON.stringify(app.graph._nodes.map(node => [...node.getBounding()]))"))
+    for first, (x, y, width, height) in enumerate(bounds):
+        for left, top, wide, high in bounds[:first]:
+            assert x >= left + wide or left >= x + width or y >= top + high or top >= y + height
+
+
+def test_the_page_raised_no_error(opened, tmp_path):
+    page, _ = opened
+    page.screenshot(tmp_path / "editor.png")
     assert (tmp_path / "editor.png").stat().st_size > 20_000
-    assert [error for error in loaded.errors if "track2view" in error.lower()] == []
+    assert [error for error in page.errors if "track2view" in error.lower()] == []

@@ -58,7 +58,7 @@ def test_every_node_says_what_it_does_in_one_sentence(object_info):
 
 
 def test_sockets_are_cores_or_named_after_the_pack(object_info):
-    cores = {"VIDEO", "IMAGE", "AUDIO", "LATENT", "CONDITIONING", "STRING", "INT", "FLOAT", "COMBO", "BOOLEAN"}
+    cores = {"MODEL", "VIDEO", "IMAGE", "AUDIO", "LATENT", "CONDITIONING", "STRING", "INT", "FLOAT", "COMBO", "BOOLEAN"}
     for name, info in ours(object_info).items():
         for kind in [*(kind for _, kind, _, _ in inputs(info) if isinstance(kind, str)), *info["output"]]:
             assert kind in cores or kind.startswith("TRACK2VIEW_"), f"{name}: {kind}"
@@ -86,4 +86,5 @@ def test_the_shipped_names_are_in_the_loaders_lists(object_info):
 
 
 def test_the_template_browser_offers_the_workflows(server):
-    assert "01_recamera_tiny" in server.get("/workflow_templates")["track2view"]
+    offered = server.get("/workflow_templates")["track2view"]
+    assert {"01_recamera_tiny", "02_recamera_native_tiny", "03_recamera_wan21"} <= set(offered)

@@ -9,7 +9,7 @@ from typing import Any
 
 CONTROL_AFTER_GENERATE = ("fixed", "increment", "decrement", "randomize")
 WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
-NOT_RUN = (2, 4)  # the modes of muted and bypassed nodes
+MUTED, BYPASSED = 2, 4  # modes of nodes that do not run; a bypassed one hands on what comes in
 
 
 def load_workflow(file: Path) -> dict[str, Any]:
@@ -18,17 +18,41 @@ def load_workflow(file: Path) -> dict[str, Any]:
 
 def to_prompt(workflow: dict[str, Any], object_info: dict[str, Any]) -> dict[str, Any]:
     """The prompt of a workflow without subgraphs, as the editor would queue it."""
-    links = {link[0]: (str(link[1]), link[2]) for link in workflow["links"]}
     prompt = {}
     for node in workflow["nodes"]:
-        if node.get("mode", 0) in NOT_RUN or node["type"] in ("Note", "MarkdownNote"):
+        if node.get("mode", 0) in (MUTED, BYPASSED) or node["type"] in ("Note", "MarkdownNote"):
             continue
         inputs = widget_values(node, object_info[node["type"]])
         for socket in node.get("inputs", []):
-            if socket.get("link") is not None:
-                inputs[socket["name"]] = list(links[socket["link"]])
+            source = link_source(workflow, socket.get("link"))
+            if source is not None:
+                inputs[socket["name"]] = source
         prompt[str(node["id"])] = {"class_type": node["type"], "inputs": inputs}
     return prompt
+
+
+def link_source(workflow: dict[str, Any], link: int | None) -> list[Any] | None:
+    """[node id, output] that a link comes from, through bypassed nodes: by the same slot, else the first of its type."""
+    if link is None:
+        return None
+    _, name, slot, _, _, kind = next(found for found in workflow["links"] if found[0] == link)
+    node = next(found for found in workflow["nodes"] if found["id"] == name)
+    if node.get("mode", 0) == MUTED:
+        return None
+    if node.get("mode", 0) != BYPASSED:
+        return [str(name), slot]
+    sockets = node["inputs"][slot : slot + 1] + node["inputs"]
+    return link_source(workflow, next((socket["link"] for socket in sockets if socket["type"] == kind), None))
+
+
+def switched_on(workflow: dict[str, Any], *types: str) -> dict[str, Any]:
+    """A copy of the workflow in which the bypassed nodes of these types run."""
+    other = copy.deepcopy(workflow)
+    bypassed = [node for node in other["nodes"] if node["type"] in types and node.get("mode", 0) == BYPASSED]
+    assert {node["type"] for node in bypassed} == set(types)
+    for node in bypassed:
+        node["mode"] = 0
+    return other
 
 
 def widget_values(node: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
@@ -39,6 +63,8 @@ def widget_values(node: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
         values[name] = saved.pop(0)
         if spec.get("control_after_generate") and saved and saved[0] in CONTROL_AFTER_GENERATE:
             saved.pop(0)
+        if spec.get("video_upload") and saved:
+            saved.pop(0)  # the upload button
     assert not saved, f"{node['type']} has {len(saved)} widget values too many: {saved}"
     return values
 

@@ -1,9 +1,14 @@
-"""Test-only nodes: exact sigmas, random prompts, stand-ins for other packs' patches, and looks inside a MODEL."""
+"""Test-only nodes: exact sigmas, random prompts, stand-ins for other packs' patches, and looks inside a MODEL.
+
+Importing it also puts a small text encoder in the place of core's largest (text_encoder.py).
+"""
 
 from __future__ import annotations
 
 import torch
 from comfy_api.latest import ComfyExtension, io
+
+from .text_encoder import stand_in
 
 COUNTS: dict[str, int] = {}
 
@@ -161,4 +166,5 @@ class Probes(ComfyExtension):
 
 
 async def comfy_entrypoint() -> Probes:
+    stand_in()
     return Probes()
