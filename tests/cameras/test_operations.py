@@ -310,6 +310,40 @@ def test_inputs_that_do_not_fit_are_named() -> None:
         edited(path, "reverse", source=wandering(9))
 
 
+@st.composite
+def settings_of(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    """Settings of an operation: each left out, within its range, or anything at all."""
+    chosen = {}
+    for key, parameter in OPERATIONS[name].parameters.items():
+        anything = st.one_of(st.none(), st.booleans(), st.floats(), st.integers(), st.text(max_size=9), st.just([[0]]))
+        shares = st.lists(st.floats(0, 1), min_size=1, max_size=4, unique=True).map(sorted)
+        within = {
+            "choice": st.sampled_from(parameter.choices or ("",)),
+            "switch": st.booleans(),
+            "curve": shares.map(lambda at, most=parameter.most: tuple((x, x * min(most, 50)) for x in at)),
+        }.get(parameter.kind, st.floats(parameter.least, parameter.most))
+        if parameter.kind == "whole":
+            within = st.integers(int(parameter.least), int(parameter.most))
+        if draw(st.booleans()):
+            chosen[key] = draw(st.one_of(within, within, within, anything))
+    return chosen
+
+
+@pytest.mark.filterwarnings("error")
+@settings(deadline=None, max_examples=100)
+@given(st.data(), st.sampled_from(sorted(OPERATIONS)), st.integers(1, 9), st.booleans())
+def test_any_settings_make_a_path_or_a_sentence(data: st.DataObject, name: str, frames: int, rides: bool) -> None:
+    path = wandering(frames, size=0.3)
+    inputs = {"scene_scale": SCALE, "point": AHEAD, "other": wandering(5, seed=1)}
+    source = wandering(frames, seed=2) if rides else None
+    try:
+        result = edit_path(path, name, data.draw(settings_of(name)), source=source, **inputs)
+    except Track2ViewError as error:
+        assert str(error).endswith(".") and "\n" not in str(error)
+    else:
+        assert result.world_from_camera.isfinite().all() and result.intrinsics.isfinite().all()
+
+
 def test_curves_of_text() -> None:
     assert parse_curve(" 0:1 ,0.5:0.25,1 : 2", "x") == ((0.0, 1.0), (0.5, 0.25), (1.0, 2.0))
     for text in ("", "0", "0:1,", "a:b", "0:1:2"):
