@@ -253,11 +253,22 @@ def table(
             cause = "the file is likely cut short there" if rows and len(words) < allowed[0] else "check the format"
             raise Track2ViewError(f"{where} has {len(words)} columns where {wanted} must stand ({layout}); {cause}.")
         check_length(len(rows) + 1, where)
-        rows.append([number(word, where) for word in words])
+        rows.append(_row(words, where))
         places.append(line_number)
     if not rows:
         source.refuse(f"holds no row of numbers ({layout}); it is empty or of another format.")
     return rows, places
+
+
+def _row(words: list[str], where: str) -> list[float]:
+    """`number` of every word, without its cost where all are well."""
+    try:
+        row = [float(word) for word in words]
+    except ValueError:
+        row = [math.nan]
+    if all(map(math.isfinite, row)) and not any("_" in word for word in words):
+        return row
+    return [number(word, where) for word in words]
 
 
 def _is_number(word: str) -> bool:

@@ -51,7 +51,7 @@ def read_path(
             raise Track2ViewError(f"The camera file {file} does not exist; check its name and folder.")
         chosen = _named(format) if format is not None else recognised(source)
         if file.is_dir() and not chosen.folder:
-            raise Track2ViewError(f"{file} is a folder; {chosen.title} is a file, so name the file in it.")
+            raise Track2ViewError(f"The path {file} is a folder, and {chosen.title} is a file; name the file in it.")
         if camera is not None and not chosen.several:
             raise Track2ViewError(f"{chosen.title} holds one camera; leave camera (--camera) out.")
         recording = chosen.read(source, camera)
@@ -113,7 +113,7 @@ def recognised(source: Source) -> PathFormat:
         raise Track2ViewError(f"{source.name} could be {_listed(found)}; give format (--from) as one of them.")
     raise Track2ViewError(
         f"{source.name} is in none of the known formats, or damaged at its beginning; give format (--from) as one of "
-        f"{_listed(asked)} to hear what is wrong with it."
+        f"{_listed([told for told in asked if told.folder == file.is_dir()])} to hear what is wrong with it."
     )
 
 

@@ -69,7 +69,7 @@ def _lens(settings: list[dict[str, Any]], source: Source) -> Lens | None:
         ]
         check_focals([min(focal) for focal in focals], where)
         if not all("w" in frame and "h" in frame for frame in settings):
-            source.refuse("gives focal lengths in pixels without w and h; add the image's width and height to it.")
+            return None
         centres = [
             (number(frame.get("cx", whole(frame["w"], "w") / 2), where(index)),
              number(frame.get("cy", whole(frame["h"], "h") / 2), where(index)))
@@ -90,6 +90,8 @@ def _lens(settings: list[dict[str, Any]], source: Source) -> Lens | None:
 
 def _lens_problem(settings: list[dict[str, Any]], source: Source) -> str | None:
     plain = "give fov_degrees (--fov) to take the poses with a plain lens."
+    if any("fl_x" in frame and not ("w" in frame and "h" in frame) for frame in settings):
+        return f"gives focal lengths in pixels without w and h; add the image's width and height to it, or {plain}"
     for frame in settings:
         model = frame.get("camera_model", "OPENCV")
         if model not in PLAIN_MODELS:

@@ -75,7 +75,9 @@ def _wanted_size(width: int | None, height: int | None) -> tuple[int, int] | Non
         if side is None:
             raise Track2ViewError(f"Only one side of the image size came; give {name} (--{name}) too.")
         if int(side) != side or not SMALLEST_SIDE <= side <= LARGEST_SIDE:
-            raise Track2ViewError(f"{name} is {side}; it must be a whole number of 1 to {LARGEST_SIDE} pixels.")
+            raise Track2ViewError(
+                f"The image's {name} is {side}; it must be a whole number of 1 to {LARGEST_SIDE} pixels."
+            )
     assert width is not None and height is not None
     return int(width), int(height)
 
@@ -84,7 +86,9 @@ def _intrinsics(recording: Recording, name: str, size: tuple[int, int], fov_degr
     frames = len(recording.world_from_camera)
     if fov_degrees is not None:
         if not (math.isfinite(fov_degrees) and 0 < fov_degrees < 180):
-            raise Track2ViewError(f"fov_degrees (--fov) is {fov_degrees}; it must be above 0 and below 180 degrees.")
+            raise Track2ViewError(
+                f"The field of view fov_degrees (--fov) is {fov_degrees}; it must be above 0 and below 180 degrees."
+            )
         focal = size[0] / 2 / math.tan(math.radians(fov_degrees) / 2)
         return centred_lens([focal] * frames, *size)
     if recording.lens_problem:

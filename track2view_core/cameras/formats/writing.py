@@ -60,12 +60,12 @@ def write_whole(contents: bytes | Mapping[str, bytes], target: Path) -> None:
         raise Track2ViewError(f"The folder {target.parent} does not exist; create it or name another file to write.")
     if isinstance(contents, bytes):
         if target.is_dir():
-            raise Track2ViewError(f"{target} is a folder; name a file to write.")
+            raise Track2ViewError(f"The path {target} is a folder; name a file to write.")
         _write_all({target: contents})
         return
     made = not target.exists()
     if not made and not target.is_dir():
-        raise Track2ViewError(f"{target} is a file; name a folder, because this format is a folder of files.")
+        raise Track2ViewError(f"The path {target} is a file; name a folder, because this format is a folder of files.")
     if made:
         target.mkdir()
     try:
