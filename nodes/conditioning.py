@@ -155,7 +155,7 @@ class ConditionOnTracks(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="Share of the steps after which the tracks set in.",
+                    tooltip="Share of the noise schedule after which the tracks set in.",
                 ),
                 io.Float.Input(
                     "end",
@@ -163,7 +163,7 @@ class ConditionOnTracks(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="Share of the steps after which they let go.",
+                    tooltip="Share of the noise schedule after which they let go.",
                 ),
             ],
             outputs=[

@@ -53,7 +53,7 @@ class LoadBundle(io.ComfyNode):
                 ),
             ],
             outputs=[
-                BUNDLE.Output("bundle", display_name="bundle", tooltip="For Condition on Tracks and the sampler."),
+                BUNDLE.Output("bundle", display_name="bundle", tooltip="For Condition on Tracks and Track2View LoRA."),
                 io.String.Output(
                     "report", display_name="report", tooltip="What the bundle is and the settings it recommends."
                 ),
