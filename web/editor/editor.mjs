@@ -1,0 +1,456 @@
+/**
+ * The Camera Path Editor: one element, to be put anywhere. It knows nothing of ComfyUI; who embeds it hands in a text,
+ * what a run brought, and a `host` with
+ *
+ *   write(text)        the document's text, after an act of the user
+ *   saveView(view)     what is to be found again: viewpoint, frame, selection; after such an act and when focus leaves
+ *   forward(event)     a wheel or a pointer that is not the editor's, because the focus is elsewhere
+ */
+
+import { changed, parseDocument } from "../math/document.mjs";
+import { CameraInput } from "./camera_input.mjs";
+import { clipOf } from "./clip.mjs";
+import { CoverageWork } from "./coverage.mjs";
+import {
+  lookingAt,
+  orbiting,
+  withBase,
+  withFields,
+  withKeyHere,
+  withOwnDirections,
+  withPreset,
+  withoutKeys,
+} from "./edits.mjs";
+import { Keyboard } from "./keyboard.mjs";
+import { createLayout } from "./layout.mjs";
+import { openMenu, openSheet, openText } from "./menus.mjs";
+import { OnionSkin } from "./onion_skin.mjs";
+import { Painter } from "./painter.mjs";
+import { Scene } from "./scene.mjs";
+import { Store } from "./store.mjs";
+import { TimelineInput } from "./timeline_input.mjs";
+import { NAMED_VIEWS, firstViewpoint, framing, turned, viewFrom } from "./viewpoint.mjs";
+import { WorldInput } from "./world_input.mjs";
+
+const STANDIN_SCENE = [[-0.6, 0.4, 1], [0.6, -0.2, 1], [0, 0, 1.8]]; // scene scales
+const PRESET = { name: "orbit_left", amount: 1, active: false };
+
+export class Editor {
+  #host;
+  #abort = new AbortController();
+  #layout;
+  #painter;
+  #scene = null;
+  #coverage;
+  #onion;
+  #camera;
+  #timeline;
+  #keyboard;
+  #observer;
+  #open = null; // a menu or sheet
+  #request = 0;
+  #playing = null;
+  #words = "";
+  #framed = false; // whether someone chose the viewpoint, or a run did
+
+  viewpoint = firstViewpoint(1);
+  preset = { ...PRESET };
+  draws = 0; // frames drawn so far
+
+  /** @param {{write, saveView?, forward?}} host @param {"auto"|"webgl2"|"2d"} [renderer] of the points */
+  constructor(host, renderer = "auto") {
+    const { signal } = this.#abort;
+    this.#host = host;
+    this.store = new Store((text) => host.write(text));
+    this.#layout = createLayout(this);
+    this.#painter = new Painter(this.#layout, renderer);
+    this.#painter.watchLoss(() => this.redraw(), signal);
+    this.#coverage = new CoverageWork(this.store, () => this.redraw());
+    this.#onion = new OnionSkin(this.#layout.camera);
+    this.world = new WorldInput(this, this.#layout.world.pane, signal);
+    this.#camera = new CameraInput(this, this.#layout.camera.pane, signal);
+    this.#timeline = new TimelineInput(this, this.#layout.timeline, signal);
+    this.#keyboard = new Keyboard(this, this.element, signal);
+    this.#listen(signal);
+    this.store.subscribe(this.#changed);
+    this.redraw();
+  }
+
+  get element() {
+    return this.#layout.root;
+  }
+
+  get painter() {
+    return this.#painter;
+  }
+
+  get focused() {
+    return this.element.contains(document.activeElement);
+  }
+
+  get playing() {
+    return this.#playing !== null;
+  }
+
+  // What the embedder calls
+
+  load(text) {
+    this.store.load(text);
+  }
+
+  /** What a run brought. Nothing is written. @param {{points?, seed?, frames?}} result frames: address of the video */
+  setResult({ points = null, seed = null, frames = null }) {
+    this.#scene = points && new Scene(points);
+    if (frames !== null) this.#onion.load(frames);
+    const clip = points ? clipOf(points.source, points.sceneScale) : this.store.clip;
+    this.store.setClip(clip, points, seed && parseDocument(seed));
+    if (!this.#framed) this.frameAll();
+  }
+
+  get view() {
+    const { name, amount } = this.preset;
+    const { frame, selection } = this.store;
+    return { viewpoint: this.viewpoint, frame, selection, preset: { name, amount }, onion: this.#onion.state };
+  }
+
+  set view({ viewpoint, frame = 0, selection = [], preset, onion }) {
+    if (viewpoint) [this.viewpoint, this.#framed] = [viewpoint, true];
+    if (preset) this.preset = { ...PRESET, ...preset };
+    if (onion) this.#onion.set(onion);
+    this.store.setFrame(frame);
+    this.store.select(selection);
+    this.redraw();
+  }
+
+  say(words) {
+    this.#words = words;
+    this.redraw();
+  }
+
+  dispose() {
+    this.#abort.abort();
+    this.#observer.disconnect();
+    this.#keyboard.flight.stop();
+    this.#coverage.stop();
+    this.#onion.dispose();
+    cancelAnimationFrame(this.#request);
+    cancelAnimationFrame(this.#playing?.request ?? 0);
+    this.#painter.dispose();
+    this.element.remove();
+  }
+
+  // Drawing
+
+  /** Draw once, in the next frame of the screen; many calls are one. */
+  redraw() {
+    if (this.#request !== 0 || this.#abort.signal.aborted) return;
+    this.#request = requestAnimationFrame(() => {
+      this.#request = 0;
+      this.drawNow();
+    });
+  }
+
+  drawNow() {
+    this.draws += 1;
+    const { store, viewpoint } = this;
+    this.#painter.draw({
+      store,
+      viewpoint,
+      scene: this.#scene,
+      coverage: this.#coverage.values,
+      hover: this.world.hover,
+      lock: this.world.lock,
+      timelineHover: this.#timeline.hover,
+    });
+    for (const row of this.#layout.rows) row.refresh(this);
+    this.#layout.world.flat.setAttribute("aria-pressed", String(viewpoint.flat));
+    this.#onion.refresh(store);
+    this.#tell();
+  }
+
+  worldLens() {
+    return this.#painter.worldLens(this.viewpoint);
+  }
+
+  cameraLens() {
+    return this.#painter.cameraLens(this.store);
+  }
+
+  // The focus decides who gets wheel and keys
+
+  takes(event) {
+    const outside = !this.focused;
+    if (outside && event.button === 1) return false; // bubbles to the graph, which pans
+    this.element.focus({ preventScroll: true });
+    this.#closeOpen();
+    return true;
+  }
+
+  takesWheel(event) {
+    if (!this.focused) return false;
+    event.preventDefault();
+    event.stopPropagation();
+    return true;
+  }
+
+  // Acts of the user
+
+  choosePreset(name) {
+    this.preset = { ...this.preset, name, active: true };
+    this.#applyPreset(true);
+  }
+
+  changeAmount(amount, final) {
+    if (!Number.isFinite(amount)) return;
+    this.preset = { ...this.preset, amount };
+    if (this.preset.active) this.#applyPreset(final);
+    else this.redraw();
+  }
+
+  changeBase(base) {
+    this.#edit(() => withBase(this.store.document, base));
+  }
+
+  changeField(name, value, final) {
+    const { store } = this;
+    const frames = store.selection;
+    if (frames.length === 0) return;
+    const next = withFields(store.document, frames, { [name]: value });
+    if (final) this.#edit(() => next, frames);
+    else store.preview(next);
+  }
+
+  changeAim(aim) {
+    const { store } = this;
+    if (aim !== "own") return;
+    const cameras = (frame) => store.cameraAt(Math.min(Math.round(frame), store.clip.frames - 1));
+    this.#edit(() => withOwnDirections(store.document, store.clip, store.selection, cameras));
+  }
+
+  setKey() {
+    const { store } = this;
+    this.#edit(() => withKeyHere(store.document, store.clip, store.frame, store.cameraAt(), store.draft), [store.frame]);
+  }
+
+  deleteKeys() {
+    const { store } = this;
+    if (store.selection.length > 0) this.#edit(() => withoutKeys(store.document, store.selection), []);
+  }
+
+  stepKey(way) {
+    const { store } = this;
+    const frames = store.document.keys.map((key) => Math.round(key.frame));
+    const next = way > 0 ? frames.find((frame) => frame > store.frame) : frames.findLast((frame) => frame < store.frame);
+    if (next === undefined) return;
+    store.setFrame(next);
+    store.select(store.document.keys.filter((key) => Math.round(key.frame) === next).map((key) => key.frame));
+  }
+
+  pickPoint(pane, project, at) {
+    if (this.#scene === null) {
+      this.say("Run the node once: then a double-click on a point of your clip looks at it or orbits it.");
+      return;
+    }
+    const found = this.#scene.pick(project, at);
+    if (found === null) return;
+    const { store } = this;
+    const { index } = found;
+    store.target = { index, world: this.#scene.point(index) };
+    const moves = this.#scene.moves(index);
+    const track = () => this.#scene.track(index, store.clip.frames);
+    const some = store.selection.length > 0 && store.selection.length < store.document.keys.length;
+    const follow = moves ? " and follow it" : "";
+    const act = (change, frames) => () => this.#edit(() => change(store.document, store.clip, frames, track()));
+    const entries = [
+      [`Look at it${follow}`, `Look at this point${follow} at every key`, act(lookingAt, [])],
+      [`Orbit it${follow}`, `Go around this point${follow}`, act(orbiting, [])],
+      ["Centre the view on it", "Centre the world view on this point", () => this.setViewpoint({ ...this.viewpoint, pivot: store.target.world })],
+    ];
+    if (some) entries.splice(2, 0, [`Look at it: chosen keys only`, "Look at this point at the chosen keys", act(lookingAt, store.selection)]);
+    const corner = { x: pane.offsetLeft + at.x, y: this.#layout.stage.offsetTop + at.y + 12 };
+    this.#closeOpen();
+    this.#open = openMenu(this.element, corner, moves ? "A point that moves" : "A point of the scene", entries);
+    this.redraw();
+  }
+
+  copiedText() {
+    return this.store.copiedText;
+  }
+
+  async copy() {
+    try {
+      await navigator.clipboard.writeText(this.copiedText());
+      this.say("The path is copied as JSON text.");
+    } catch {
+      this.#openText("Copy this text", this.copiedText(), null);
+    }
+  }
+
+  paste() {
+    this.#openText("Paste the JSON text of a path", "", (text) => this.pasteText(text));
+  }
+
+  pasteText(text) {
+    this.preset = { ...this.preset, active: false };
+    this.#edit(() => this.store.fitted(parseDocument(text)), []);
+  }
+
+  togglePlay() {
+    if (this.#playing !== null) {
+      cancelAnimationFrame(this.#playing.request);
+      this.#playing = null;
+    } else {
+      this.#playing = { start: performance.now(), from: this.store.frame, request: requestAnimationFrame(this.#play) };
+    }
+    this.redraw();
+  }
+
+  setViewpoint(viewpoint) {
+    this.viewpoint = viewpoint;
+    this.#framed = true;
+    this.redraw();
+  }
+
+  frameAll() {
+    const { clip, sampled } = this.store;
+    const poses = [clip.source.worldFromCamera, sampled.worldFromCamera];
+    const step = 16 * Math.max(1, Math.floor(clip.frames / 60));
+    const cameras = poses.flatMap((all) => Array.from({ length: Math.ceil(all.length / step) }, (_, n) => [3, 7, 11].map((at) => all[n * step + at])));
+    const scene = this.#scene?.sample() ?? STANDIN_SCENE.map((point) => point.map((value) => value * clip.sceneScale));
+    this.viewpoint = framing(this.viewpoint, cameras, scene, this.worldLens().width, this.worldLens().height);
+    this.redraw();
+  }
+
+  namedView(name) {
+    const { azimuth, elevation } = NAMED_VIEWS[name];
+    this.setViewpoint({ ...this.viewpoint, azimuth, elevation });
+  }
+
+  turnView(right, up) {
+    this.setViewpoint(turned(this.viewpoint, right, up));
+  }
+
+  toggleFlat() {
+    this.setViewpoint({ ...this.viewpoint, flat: !this.viewpoint.flat });
+  }
+
+  viewFromCamera() {
+    this.setViewpoint(viewFrom(this.viewpoint, this.store.cameraAt(), this.store.clip.sceneScale));
+  }
+
+  toggleOnion() {
+    this.setOnion({ on: !this.#onion.state.on });
+  }
+
+  setOnion(state) {
+    this.#onion.set(state);
+    this.redraw();
+  }
+
+  toggleSheet() {
+    if (this.#open !== null) this.#closeOpen();
+    else this.#open = openSheet(this.element, () => (this.#open = null));
+  }
+
+  /** Leave what is open or under way, one thing at a time, and at last the editor itself. */
+  escape() {
+    const { store } = this;
+    if (this.#open !== null) this.#closeOpen();
+    else if (this.world.dragging) this.world.cancel();
+    else if (store.draft !== null) store.setDraft(null);
+    else if (store.selection.length > 0 || store.target !== null) {
+      store.target = null;
+      store.select([]);
+    } else document.activeElement?.blur();
+  }
+
+  #openText(title, text, accept) {
+    this.#closeOpen();
+    this.#open = openText(this.element, title, text, accept);
+  }
+
+  #closeOpen() {
+    const open = this.#open;
+    this.#open = null;
+    open?.close();
+  }
+
+  #applyPreset(final) {
+    const { store, preset } = this;
+    const make = () => withPreset(store.document, preset.name, preset.amount);
+    if (final) this.#edit(make, [], true);
+    else this.#attempt(() => store.preview(make()));
+  }
+
+  /** One change, or the sentence that says why not. */
+  #edit(make, selection = this.store.selection, preset = false) {
+    this.#attempt(() => {
+      this.store.edit(changed(make(), {}), selection);
+      this.preset = { ...this.preset, active: preset };
+      this.#words = "";
+    });
+  }
+
+  #attempt(act) {
+    try {
+      act();
+    } catch (error) {
+      this.store.cancel();
+      this.#words = error.message;
+    }
+    this.redraw();
+  }
+
+  #play = (now) => {
+    const { start, from } = this.#playing;
+    const { fps, frames } = this.store.clip;
+    this.#playing.request = requestAnimationFrame(this.#play);
+    this.store.setFrame((from + Math.floor(((now - start) / 1000) * fps)) % frames);
+  };
+
+  #changed = (what) => {
+    if (what === "document" || what === "clip") this.#coverage.restart();
+    if (what === "document") this.#host.saveView?.(this.view);
+    this.redraw();
+  };
+
+  #tell() {
+    const { store } = this;
+    const { message, facts, status, camera } = this.#layout;
+    const problem = store.problem || store.sampled.problem;
+    const hint = store.clip.known ? "" : "Run the node once to see your clip's points here. You can draw the path before that.";
+    message.textContent = problem || this.#words || store.sampled.notes.join(" ") || hint || "Press ? for keys and mouse.";
+    status.dataset.kind = problem ? "problem" : "";
+    const { frames, width, height, fps } = store.clip;
+    facts.textContent = `${frames} frames, ${width} x ${height}, ${Number(fps.toFixed(2))} fps${store.clip.known ? "" : " (assumed)"}`;
+    camera.note.textContent = store.draft ? "In flight: I sets a key here, Esc drops it" : "";
+  }
+
+  #listen(signal) {
+    const { element } = this;
+    this.#observer = new ResizeObserver(() => this.redraw());
+    this.#observer.observe(this.#layout.stage);
+    this.#observer.observe(this.#layout.timeline);
+    const keep = (event) => {
+      if (this.focused || event.button !== 1) event.stopPropagation();
+      else this.#host.forward?.(event);
+    };
+    for (const name of ["pointerdown", "pointermove", "pointerup", "mousedown", "dblclick", "contextmenu"]) {
+      element.addEventListener(name, keep, { signal });
+    }
+    element.addEventListener("wheel", (event) => this.#wheel(event), { signal, passive: false });
+    element.addEventListener("pointerenter", () => this.redraw(), { signal });
+    element.addEventListener("focusin", () => element.setAttribute("data-capture-wheel", "true"), { signal });
+    element.addEventListener("focusout", (event) => {
+      if (element.contains(event.relatedTarget)) return;
+      element.removeAttribute("data-capture-wheel");
+      this.#host.saveView?.(this.view);
+    }, { signal });
+  }
+
+  /** Over chrome and timeline: a focused editor keeps the wheel, another hands it to the graph. */
+  #wheel(event) {
+    if (this.focused) event.stopPropagation();
+    else this.#host.forward?.(event);
+  }
+}

@@ -1,0 +1,130 @@
+/** Draws an editor: the points through both lenses on one canvas, and lines over them. Only when it is told to. */
+
+import { drawCamera } from "./camera_view.mjs";
+import { element, freshContext, pixelRatio } from "./elements.mjs";
+import { paneLens, pictureIn } from "./lenses.mjs";
+import { createPointsRenderer } from "./points_renderer.mjs";
+import { drawTimeline } from "./timeline.mjs";
+import { lensOf } from "./viewpoint.mjs";
+import { drawBlocks, drawFloor, drawWorld } from "./world_view.mjs";
+
+const POINT_SIZE = 0.006; // scene scales
+const STANDIN_FLOOR = 0.5; // scene scales below the first camera, where no points tell
+
+export class Painter {
+  #layout;
+  #kind;
+  #canvas = null;
+  #colours = null;
+  #renderer = null;
+
+  /** @param {object} layout @param {import("./points_renderer.mjs").RendererKind} [kind] */
+  constructor(layout, kind = "auto") {
+    this.#layout = layout;
+    this.#kind = kind;
+    this.#renew();
+  }
+
+  /** webgl2 or 2d */
+  get kind() {
+    return this.#renderer.kind;
+  }
+
+  get renderer() {
+    return this.#renderer;
+  }
+
+  dispose() {
+    this.#renderer.dispose();
+    this.#canvas.remove();
+  }
+
+  /** The lens of the world pane now. */
+  worldLens(viewpoint) {
+    const { pane } = this.#layout.world;
+    return lensOf(viewpoint, pane.clientWidth, pane.clientHeight);
+  }
+
+  /** The new camera's lens in its pane. */
+  cameraLens(store) {
+    const { clientWidth: width, clientHeight: height } = this.#layout.camera.pane;
+    return paneLens(store.cameraAt(), pictureIn(width, height, store.clip), width, height, store.clip.sceneScale);
+  }
+
+  /** @param {object} state store, scene, viewpoint, hover, lock, coverage, timelineHover */
+  draw(state) {
+    const { stage, world, camera } = this.#layout;
+    if (stage.clientWidth === 0 || stage.clientHeight === 0) return;
+    const ratio = pixelRatio(stage);
+    const { store, viewpoint } = state;
+    const worldLens = this.worldLens(viewpoint);
+    const cameraLens = this.cameraLens(store);
+    this.#points(state, ratio, worldLens, cameraLens);
+    const floor = state.scene ? state.scene.floor : STANDIN_FLOOR * store.clip.sceneScale;
+    const under = freshContext(world.under, worldLens.width, worldLens.height, ratio);
+    drawFloor(under, worldLens, floor, store.clip.sceneScale);
+    if (state.scene === null) drawBlocks(under, worldLens, floor, store.clip.sceneScale);
+    drawWorld(freshContext(world.over, worldLens.width, worldLens.height, ratio), worldLens, store, state);
+    const picture = pictureIn(cameraLens.width, cameraLens.height, store.clip);
+    const over = freshContext(camera.over, cameraLens.width, cameraLens.height, ratio);
+    if (state.scene === null) {
+      drawFloor(over, cameraLens, floor, store.clip.sceneScale);
+      drawBlocks(over, cameraLens, floor, store.clip.sceneScale);
+    }
+    drawCamera(over, cameraLens, picture, store);
+    this.#place(camera.video, picture);
+    this.drawTimeline(state, ratio);
+  }
+
+  drawTimeline({ store, coverage, timelineHover }, ratio) {
+    const { timeline, line } = this.#layout;
+    const { clientWidth: width, clientHeight: height } = timeline;
+    drawTimeline(freshContext(line, width, height, ratio), width, height, store, { coverage, hover: timelineHover });
+  }
+
+  #points({ store, scene }, ratio, worldLens, cameraLens) {
+    const { stage, world, camera } = this.#layout;
+    const [width, height] = [stage.clientWidth, stage.clientHeight].map((side) => Math.max(1, Math.round(side * ratio)));
+    const canvas = this.#canvas;
+    if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+    if (scene === null) {
+      if (this.#colours !== null) this.#renderer.setColours(new Uint8Array(0));
+      if (this.#colours !== null) this.#renderer.setPositions(new Float32Array(0), new Uint8Array(0));
+      this.#colours = null;
+    } else {
+      const fresh = this.#colours !== scene.colours;
+      if (fresh) this.#renderer.setColours(scene.colours);
+      this.#colours = scene.colours;
+      if (scene.at(store.frame) || fresh) this.#renderer.setPositions(scene.positions, scene.seen);
+    }
+    const size = POINT_SIZE * store.clip.sceneScale;
+    const view = (pane, lens) => ({ lens, left: pane.offsetLeft, top: pane.offsetTop, size });
+    this.#renderer.draw([view(world.pane, worldLens), view(camera.pane, cameraLens)], ratio);
+  }
+
+  #place(video, picture) {
+    for (const [name, value] of Object.entries({ left: picture.x, top: picture.y, width: picture.width, height: picture.height })) {
+      video.style[name] = `${value}px`;
+    }
+  }
+
+  /** A new canvas and a renderer on it; plain pixels from then on where a context was taken away. */
+  #renew() {
+    this.#canvas?.remove();
+    this.#canvas = element("canvas", { "aria-hidden": "true" });
+    this.#layout.stage.append(this.#canvas);
+    this.#renderer = createPointsRenderer(this.#canvas, this.#kind);
+    this.#colours = null;
+  }
+
+  /** Call `redraw` when the browser takes the context away. */
+  watchLoss(redraw, signal) {
+    this.#canvas.addEventListener("webglcontextlost", (event) => {
+      if (signal.aborted) return;
+      event.preventDefault();
+      this.#kind = "2d";
+      this.#renew();
+      redraw();
+    }, { signal });
+  }
+}

@@ -1,0 +1,128 @@
+/** Where Track2View's widgets meet ComfyUI. This file alone knows it; ComfyUI loads it by itself, the rest on demand. */
+
+import { api } from "../../scripts/api.js";
+import { app } from "../../scripts/app.js";
+import { Editor } from "./editor/editor.mjs";
+import { readPoints } from "./math/points.mjs";
+
+const PROPERTY = "track2view_editor"; // view state: what is shown, never what is run
+const SIZE = [940, 760];
+const LOWEST = 430; // of the widget, px
+
+const RENDERER = "Track2View.PointRenderer";
+
+app.registerExtension({
+  name: "Track2View",
+  settings: [
+    {
+      id: RENDERER,
+      category: ["Track2View", "Camera Path Editor", "Points"],
+      name: "How the Camera Path Editor draws points",
+      tooltip: "auto is WebGL2 where a graphics card draws it. Editors made after the change follow it.",
+      type: "combo",
+      options: ["auto", "webgl2", "2d"],
+      defaultValue: "auto",
+    },
+  ],
+  nodeCreated(node) {
+    if (node.comfyClass === "Track2View_CameraEditor") addCameraEditor(node);
+  },
+});
+
+function addCameraEditor(node) {
+  const text = node.widgets?.find((widget) => widget.name === "document");
+  if (!text) return;
+  hide(text);
+  const host = {
+    write(value) {
+      text.value = value;
+      text.callback?.(value);
+      noticed(node);
+    },
+    saveView(view) {
+      remember(node, view);
+    },
+    forward,
+  };
+  const editor = new Editor(host, app.extensionManager?.setting?.get(RENDERER) ?? "auto");
+  node.track2viewEditor = editor;
+  node.addDOMWidget("camera_editor", "track2view_camera_editor", editor.element, {
+    serialize: false,
+    hideOnZoom: false,
+    getMinHeight: () => LOWEST,
+    getValue: () => undefined,
+  });
+  node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
+  chain(node, "onConfigure", () => {
+    editor.load(text.value ?? "");
+    const kept = node.properties?.[PROPERTY] ?? {};
+    editor.view = kept;
+    if (kept.result) bring(editor, kept.result, kept);
+  });
+  chain(node, "onExecuted", (output) => {
+    const result = resultOf(output);
+    if (result === null) return;
+    remember(node, { result });
+    bring(editor, result);
+  });
+  chain(node, "onRemoved", () => editor.dispose());
+}
+
+/** The files of a run, as they are kept in the graph. */
+function resultOf(output) {
+  const points = output?.track2view_points?.[0];
+  if (!points) return null;
+  return { points, frames: output.track2view_frames?.[0] ?? null, seed: output.track2view_seed?.[0] ?? null };
+}
+
+/** Fetch what a run left and show it. After a restart of the server its files are gone: then a run brings them again. */
+async function bring(editor, { points, frames, seed }, view = null) {
+  try {
+    const answer = await fetch(fileAddress(points));
+    if (!answer.ok) return;
+    const read = readPoints(await answer.arrayBuffer());
+    if (editor.disposed) return;
+    editor.setResult({ points: read, seed, frames: frames && fileAddress(frames) });
+    if (view) editor.view = view;
+  } catch (error) {
+    editor.say(error.message);
+  }
+}
+
+function fileAddress({ filename, subfolder = "", type = "temp" }) {
+  return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
+}
+
+function remember(node, view) {
+  node.properties ??= {};
+  node.properties[PROPERTY] = { ...node.properties[PROPERTY], ...view };
+}
+
+/** The graph changed: it is to be drawn, kept, and offered to the graph's own undo. */
+function noticed(node) {
+  node.graph?.setDirtyCanvas?.(true, true);
+  app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.checkState?.();
+}
+
+/** A value that its editor shows needs no field of its own, in either renderer. */
+function hide(widget) {
+  widget.hidden = true;
+  widget.options = { ...widget.options, hidden: true };
+  widget.computeSize = () => [0, -4];
+}
+
+/** A wheel or a pointer over an editor without focus is the graph's. Vue nodes pass it on themselves. */
+function forward(event) {
+  if (globalThis.LiteGraph?.vueNodesMode) return;
+  const acts = { wheel: "processMouseWheel", pointerdown: "processMouseDown", pointermove: "processMouseMove", pointerup: "processMouseUp" };
+  app.canvas?.[acts[event.type]]?.(event);
+}
+
+function chain(node, name, act) {
+  const before = node[name];
+  node[name] = function (...given) {
+    const result = before?.apply(this, given);
+    act(...given);
+    return result;
+  };
+}
