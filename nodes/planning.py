@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
 from .comfy_bridge import compute_dtype, device_memory, schema, show_text
@@ -94,7 +96,7 @@ class MemoryPlan(io.ComfyNode):
     ) -> io.NodeOutput:  # fmt: skip
         from ..track2view_core.wan import memory
 
-        known = {"base": memory.known_base(base)}
+        known: dict[str, Any] = {"base": memory.known_base(base)}
         if bundle is not None:
             said = memory.bundle_settings(bundle.bundle.config)
             known = {name: said[name] for name in ("base", "conditioner", "source_timestep")}

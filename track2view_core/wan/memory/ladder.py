@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from .plan import MemoryPlan, plan_memory
 from .request import Request
@@ -11,11 +12,13 @@ from .request import Request
 WINDOWS = (49, 25)
 SMALLEST_SIDE = 128
 GIB = 2**30
+Fields = dict[str, Any]  # of a Request
+Rung = tuple[str, Fields]
 
-_UNBATCHED = ("the two prompts run one after the other", {"batched": False})
-_NATIVE = ("the native route, ComfyUI's own MODEL", {"route": "native"})
-_FP8 = ("fp8 weights", {"dtype": "fp8"})
-_OFFLOAD = ("weights offloaded to host memory", {"offload": True})
+_UNBATCHED: Rung = ("the two prompts run one after the other", {"batched": False})
+_NATIVE: Rung = ("the native route, ComfyUI's own MODEL", {"route": "native"})
+_FP8: Rung = ("fp8 weights", {"dtype": "fp8"})
+_OFFLOAD: Rung = ("weights offloaded to host memory", {"offload": True})
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,10 @@ def first_that_fits(request: Request, free: int) -> Fit:
     offloaded weights; windows of 49, then 25 frames; smaller sizes of nearly the same aspect, down to a short side
     of 128.
     """
-    changes: dict[str, dict[str, object]] = {}
+    changes: dict[str, Fields] = {}
     last = request
-    for phrase, fields in [("", {}), *_rungs(request)]:
+    rungs: list[Rung] = [("", {}), *_rungs(request)]
+    for phrase, fields in rungs:
         if phrase:
             kind = next(iter(fields))
             changes = {said: made for said, made in changes.items() if next(iter(made)) != kind}
@@ -61,7 +65,7 @@ def first_that_fits(request: Request, free: int) -> Fit:
     return Fit(None, tuple(changes), plan_memory(last).needed - free)
 
 
-def _rungs(request: Request) -> Iterator[tuple[str, dict[str, object]]]:
+def _rungs(request: Request) -> Iterator[Rung]:
     if request.guidance and request.batched:
         yield _UNBATCHED
     if request.route == "diffusers":
@@ -76,7 +80,7 @@ def _rungs(request: Request) -> Iterator[tuple[str, dict[str, object]]]:
     yield from _smaller_sizes(request.width, request.height)
 
 
-def _smaller_sizes(width: int, height: int) -> Iterator[tuple[str, dict[str, object]]]:
+def _smaller_sizes(width: int, height: int) -> Iterator[Rung]:
     """Multiples of 16 with a short side 16 pixels smaller each time; the long one keeps the aspect as nearly."""
     short, long = min(width, height), max(width, height)
     for side in range(short - 16, SMALLEST_SIDE - 1, -16):
@@ -85,12 +89,12 @@ def _smaller_sizes(width: int, height: int) -> Iterator[tuple[str, dict[str, obj
         yield f"{new[0]} x {new[1]} pixels", {"width": new[0], "height": new[1]}
 
 
-def _changed(request: Request, changes: dict[str, dict[str, object]]) -> Request:
+def _changed(request: Request, changes: dict[str, Fields]) -> Request:
     fields = {name: value for made in changes.values() for name, value in made.items()}
     return replace(request, **fields)
 
 
-def _needed(request: Request, changes: dict[str, dict[str, object]], free: int) -> dict[str, dict[str, object]]:
+def _needed(request: Request, changes: dict[str, Fields], free: int) -> dict[str, Fields]:
     """Without the changes that do without: fp8 is not needed, say, where offloading alone fits."""
     for phrase in list(changes):
         fewer = {said: made for said, made in changes.items() if said != phrase}
@@ -99,7 +103,7 @@ def _needed(request: Request, changes: dict[str, dict[str, object]], free: int) 
     return changes
 
 
-def _allowed(request: Request, changes: dict[str, dict[str, object]]) -> bool:
+def _allowed(request: Request, changes: dict[str, Fields]) -> bool:
     """The native route cannot be left out where something else needs it."""
     made = {name for fields in changes.values() for name in fields}
     return request.route == "native" or "route" in made or not made & {"dtype", "offload"}

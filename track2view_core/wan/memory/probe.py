@@ -12,19 +12,19 @@ PATIENCE = 0.4  # seconds
 
 def matrix_rate(device: torch.device | str, dtype: torch.dtype) -> float:
     """Operations a second (a multiply-add is two) of a large square product in `dtype`: the best of a few."""
-    device = torch.device(device)
-    side = SIDE_ON_CPU if device.type == "cpu" else SIDE_ON_CARD
-    left = torch.randn(side, side, device=device, dtype=dtype)
-    _seconds(left, device)  # the first one loads kernels
+    where = torch.device(device)
+    side = SIDE_ON_CPU if where.type == "cpu" else SIDE_ON_CARD
+    left = torch.randn(side, side, device=where, dtype=dtype)
+    _seconds(left, where)  # the first one loads kernels
     best, begun = float("inf"), time.perf_counter()
     while best == float("inf") or time.perf_counter() - begun < PATIENCE:
-        best = min(best, _seconds(left, device))
+        best = min(best, _seconds(left, where))
     return 2 * side**3 / best
 
 
 def _seconds(left: torch.Tensor, device: torch.device) -> float:
     begun = time.perf_counter()
-    left @ left
+    torch.matmul(left, left)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
