@@ -128,10 +128,14 @@ def path_from_geometry(geometry: object, *, width: int, height: int, fps: float)
     for key in ("extrinsics", "intrinsics", "depth"):
         if told.get(key) is None:
             raise Track2ViewError(f"{name} holds no {key}; run the depth model in a mode that also finds cameras.")
-    camera_from_world = torch.eye(4, dtype=torch.float64).repeat(len(_first(told["extrinsics"])), 1, 1)
-    camera_from_world[:, :3] = _array(_first(told["extrinsics"]), f"{name} extrinsics", (3, 4))
+    extrinsics = _array(_first(told["extrinsics"]), f"{name} extrinsics", (3, 4))
+    camera_from_world = torch.eye(4, dtype=torch.float64).repeat(len(extrinsics), 1, 1)
+    camera_from_world[:, :3] = extrinsics
     lenses = _array(_first(told["intrinsics"]), f"{name} intrinsics", (3, 3))
-    rows, columns = (int(side) for side in torch.as_tensor(told["depth"]).shape[1:3])
+    depth = _first(told["depth"])
+    if depth.ndim != 3:
+        raise Track2ViewError(f"{name} has a depth of shape {list(depth.shape)}; it must be [frames, height, width].")
+    rows, columns = depth.shape[1:]
     poses = rigid_inverse(checked_poses(camera_from_world, frame_of(name)))
     path = CameraPath(poses, pixel_lens(lenses)(columns, rows), columns, rows, fps)
     return path.resized(width, height)
@@ -139,7 +143,10 @@ def path_from_geometry(geometry: object, *, width: int, height: int, fps: float)
 
 def _first(value: Any) -> Any:
     """[S, ...] of [1, S, ...]."""
-    tensor = torch.as_tensor(value)
+    try:
+        tensor = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise Track2ViewError("DA3_GEOMETRY holds something other than tensors; connect a depth model.") from error
     return tensor[0] if tensor.ndim == 4 and len(tensor) == 1 else tensor
 
 
