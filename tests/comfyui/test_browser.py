@@ -57,7 +57,7 @@ def test_saving_it_again_keeps_every_widget_value_and_what_is_bypassed(opened):
 
 
 def test_no_node_lies_on_another(opened):
-    page, saved = opened
+    page, _ = opened
     bounds = json.loads(page.evaluate("JSON.stringify(app.graph._nodes.map(node => [...node.getBounding()]))"))
     for first, (x, y, width, height) in enumerate(bounds):
         for left, top, wide, high in bounds[:first]:

@@ -32,7 +32,7 @@ def to_prompt(workflow: dict[str, Any], object_info: dict[str, Any]) -> dict[str
 
 
 def link_source(workflow: dict[str, Any], link: int | None) -> list[Any] | None:
-    """[node id, output] that a link comes from, through bypassed nodes: by the same slot, else the first of its type."""
+    """[node id, output] that a link comes from, through bypassed nodes: by the slot, else the first of the type."""
     if link is None:
         return None
     _, name, slot, _, _, kind = next(found for found in workflow["links"] if found[0] == link)
