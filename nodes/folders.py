@@ -38,7 +38,7 @@ def model_file(folder: str, name: str) -> Path:
 
 
 def is_there(folder: str, name: str | None) -> bool | str:
-    """For a node's validate_inputs: core compares no V3 list before a run. True, or the sentence that refuses `name`."""
+    """For validate_inputs, since core compares no V3 list before a run: True, or the sentence that refuses `name`."""
     if name is None:
         return True  # linked, and known only when it runs
     try:
