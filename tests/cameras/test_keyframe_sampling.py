@@ -25,7 +25,13 @@ from track2view_core.cameras import (
 from track2view_core.cameras.float_geometry import Vector, aim, distance, normalised
 from track2view_core.cameras.keyframe_sampling import document_time, sample_move
 from track2view_core.cameras.keyframes import key_position
-from track2view_core.cameras.rotations import axis_angle_from_matrix, matrix_from_axis_angle, rigid, rigid_inverse
+from track2view_core.cameras.rotations import (
+    axis_angle_from_matrix,
+    matrix_from_axis_angle,
+    matrix_from_quaternion,
+    rigid,
+    rigid_inverse,
+)
 from track2view_core.errors import Track2ViewError
 
 from .keyframe_documents import documents, keyframes, vectors
@@ -159,6 +165,23 @@ def test_a_moving_subject_is_followed_at_every_frame(base: str, frames: int) -> 
     wanted = path.intrinsics[:, :2, 2].float()
     torch.testing.assert_close(seen.xy[:, 0], wanted, atol=1e-3, rtol=0)
     torch.testing.assert_close(seen.depth[:, 0], torch.full((frames,), SCALE), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("at", [0, 9, 20])
+def test_one_key_on_the_subject_follows_it_through_the_whole_clip(at: int) -> None:
+    subject = [(0.1 * math.sin(t / 3), 0.02 * t, 1.5 - 0.01 * t) for t in range(21)]
+    around = Keyframe(at, orbit=Orbit(30, 10, 0.8, "subject"), look_at="subject", roll=5)
+    beside = Keyframe(at, position=(1, 0, 0), look_at="subject")
+    fixed = Keyframe(at, orbit=Orbit(30, 10, 0.8, "subject"), quaternion=(1, 0, 0, 0))
+    for key in (around, beside, fixed):
+        moved = sample_move(PathDocument(21, (key,), subject=tuple(subject)), 21, subject)
+        for camera, point in zip(moved, subject, strict=True):
+            ahead = torch.tensor(point, dtype=torch.float64) - torch.tensor(camera.position, dtype=torch.float64)
+            axis = matrix_from_quaternion(torch.tensor(camera.quaternion, dtype=torch.float64))[:, 2]
+            if key is not fixed:
+                torch.testing.assert_close(axis, ahead / ahead.norm(), atol=1e-12, rtol=0)
+            if key is not beside:
+                assert float(ahead.norm()) == pytest.approx(0.8, abs=1e-12)
 
 
 def test_two_orbit_keys_keep_distance_and_run_through_whole_turns() -> None:

@@ -18,7 +18,9 @@ Given: a document of D frames with K keys, a clip of T frames, and, where the do
     - inner_i: `inner_quaternion`(aim_(i-1), aim_i, aim_(i+1)); of the first and the last key, aim_i itself.
 
 3.  On a key. Where u equals f_i: position = stand_i, q = `rolled`(aim_i, roll_i), focal = focal_i. Before the first key
-    this holds of the first key, after the last of the last. Without keys: position 0, q = 1, focal 1.
+    this holds of the first key, after the last of the last; but there, in both places, a key whose orbit's target or
+    look_at is "subject" goes on following it: stand and aim are computed as in 2 from subject[t] instead, and where
+    `aim` has no answer aim_i stands. Without keys: position 0, q = 1, focal 1.
 
 4.  Between keys i and j = i + 1, f_i < u < f_j: s = (u - f_i) / (f_j - f_i) and e = `eased`(s, ease of key i), with
     linear s; smooth s s (3 - 2 s); ease_in s s; ease_out s (2 - s).
@@ -75,7 +77,7 @@ from .float_geometry import (
     rolled,
     squad,
 )
-from .keyframes import NEAREST, Keyframe, Orbit, PathDocument, Target, key_position
+from .keyframes import NEAREST, SUBJECT, Keyframe, Orbit, PathDocument, Target, key_position
 from .path import CameraPath
 from .rotations import matrix_from_quaternion, rigid, rigid_inverse
 from .scene_scale import checked_scene_scale
@@ -157,8 +159,10 @@ def sample_move(document: PathDocument, frames: int, subject: Sequence[Vector] |
         time = document_time(t, frames, document.frames)
         here = subject[t] if subject is not None else None
         before = bisect_right(starts, time) - 1
-        if before < 0 or before == len(keys) - 1 or starts[before] == time:
-            moved.append(keys[max(before, 0)].camera())
+        if before < 0 or before == len(keys) - 1:
+            moved.append(_held(keys[max(before, 0)], here))
+        elif starts[before] == time:
+            moved.append(_camera(keys[before].given, keys[before].stand, keys[before].aim))
         else:
             moved.append(_between(document, keys, before, time, here))
     return moved
@@ -178,8 +182,19 @@ class _Key:
     aim: Quaternion
     inner: Quaternion
 
-    def camera(self) -> MovedCamera:
-        return MovedCamera(self.stand, rolled(self.aim, self.given.roll), self.given.focal)
+
+def _camera(key: Keyframe, stand: Vector, turned: Quaternion) -> MovedCamera:
+    return MovedCamera(stand, rolled(turned, key.roll), key.focal)
+
+
+def _held(key: _Key, here: Vector | None) -> MovedCamera:
+    """The first or the last key at a frame that lies on it or beyond: rule 3."""
+    follows = SUBJECT in (key.given.look_at, key.given.orbit and key.given.orbit.target)
+    if not follows:
+        return _camera(key.given, key.stand, key.aim)
+    stand = key_position(key.given, here) or key.stand
+    turned = None if key.given.look_at is None else aim(stand, _resolve(key.given.look_at, here))
+    return _camera(key.given, stand, turned or key.aim)
 
 
 def _resolved(document: PathDocument, frames: int, subject: Sequence[Vector] | None) -> list[_Key]:

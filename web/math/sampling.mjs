@@ -136,8 +136,9 @@ export function sampleMove(document, frames, subject = null) {
       const here = subject && subject[frame];
       let before = keys.length - 1;
       while (before >= 0 && keys[before].given.frame > time) before -= 1;
-      if (before < 0 || before === keys.length - 1 || keys[before].given.frame === time) {
-        return cameraOnKey(keys[Math.max(before, 0)]);
+      if (before < 0 || before === keys.length - 1) return held(keys[Math.max(before, 0)], here);
+      if (keys[before].given.frame === time) {
+        return cameraOnKey(keys[before].given, keys[before].stand, keys[before].aim);
       }
       return between(document, keys, before, time, here);
     },
@@ -170,9 +171,22 @@ function moveOf(document, source, sceneScale) {
  * @property {Quaternion} inner
  */
 
-/** @param {ResolvedKey} key @returns {MovedCamera} */
-function cameraOnKey(key) {
-  return { position: key.stand, quaternion: rolled(key.aim, key.given.roll), focal: key.given.focal };
+/** @param {Key} key @param {Vector} stand @param {Quaternion} turned @returns {MovedCamera} */
+function cameraOnKey(key, stand, turned) {
+  return { position: stand, quaternion: rolled(turned, key.roll), focal: key.focal };
+}
+
+/**
+ * The first or the last key at a frame that lies on it or beyond: rule 3.
+ * @param {ResolvedKey} key @param {Vector|null} here @returns {MovedCamera}
+ */
+function held(key, here) {
+  const { given } = key;
+  const follows = given.look_at === "subject" || (given.orbit !== null && given.orbit.target === "subject");
+  if (!follows) return cameraOnKey(given, key.stand, key.aim);
+  const stand = keyPosition(given, here) || key.stand;
+  const turned = given.look_at === null ? null : aim(stand, resolve(given.look_at, here));
+  return cameraOnKey(given, stand, turned || key.aim);
 }
 
 /** Rule 2. @param {PathDocument} document @param {number} frames @param {Vector[]|null} subject @returns {ResolvedKey[]} */
