@@ -11,28 +11,22 @@ import { changed, parseDocument } from "../math/document.mjs";
 import { CameraInput } from "./camera_input.mjs";
 import { clipOf } from "./clip.mjs";
 import { CoverageWork } from "./coverage.mjs";
-import {
-  lookingAt,
-  orbiting,
-  withBase,
-  withFields,
-  withKeyHere,
-  withOwnDirections,
-  withPreset,
-  withoutKeys,
-} from "./edits.mjs";
+import { withBase, withFields, withKeyHere, withOwnDirections, withPreset, withoutKeys } from "./edits.mjs";
+import { Focus } from "./focus.mjs";
 import { Keyboard } from "./keyboard.mjs";
 import { createLayout } from "./layout.mjs";
 import { openMenu, openSheet, openText } from "./menus.mjs";
 import { OnionSkin } from "./onion_skin.mjs";
 import { Painter } from "./painter.mjs";
-import { Scene } from "./scene.mjs";
+import { Playback } from "./playback.mjs";
+import { pointEntries } from "./point_menu.mjs";
+import { Scene, landmarks } from "./scene.mjs";
+import { tell } from "./status.mjs";
 import { Store } from "./store.mjs";
 import { TimelineInput } from "./timeline_input.mjs";
 import { NAMED_VIEWS, firstViewpoint, framing, turned, viewFrom } from "./viewpoint.mjs";
 import { WorldInput } from "./world_input.mjs";
 
-const STANDIN_SCENE = [[-0.6, 0.4, 1], [0.6, -0.2, 1], [0, 0, 1.8]]; // scene scales
 const PRESET = { name: "orbit_left", amount: 1, active: false };
 
 export class Editor {
@@ -46,10 +40,11 @@ export class Editor {
   #camera;
   #timeline;
   #keyboard;
+  #focus;
   #observer;
   #open = null; // a menu or sheet
   #request = 0;
-  #playing = null;
+  #playback;
   #words = "";
   #framed = false; // whether someone chose the viewpoint, or a run did
 
@@ -65,13 +60,19 @@ export class Editor {
     this.#layout = createLayout(this);
     this.#painter = new Painter(this.#layout, renderer);
     this.#painter.watchLoss(() => this.redraw(), signal);
+    this.#playback = new Playback(this.store);
     this.#coverage = new CoverageWork(this.store, () => this.redraw());
     this.#onion = new OnionSkin(this.#layout.camera);
     this.world = new WorldInput(this, this.#layout.world.pane, signal);
     this.#camera = new CameraInput(this, this.#layout.camera.pane, signal);
     this.#timeline = new TimelineInput(this, this.#layout.timeline, signal);
     this.#keyboard = new Keyboard(this, this.element, signal);
-    this.#listen(signal);
+    this.#focus = new Focus(this.element, signal, {
+      forward: (event) => host.forward?.(event),
+      entered: () => this.redraw(), // perhaps at another zoom of the graph
+      left: () => host.saveView?.(this.view),
+    });
+    this.#observer = this.#watchSize();
     this.store.subscribe(this.#changed);
     this.redraw();
   }
@@ -84,12 +85,12 @@ export class Editor {
     return this.#painter;
   }
 
-  get focused() {
-    return this.element.contains(document.activeElement);
+  get disposed() {
+    return this.#abort.signal.aborted;
   }
 
   get playing() {
-    return this.#playing !== null;
+    return this.#playback.running;
   }
 
   // What the embedder calls
@@ -110,7 +111,8 @@ export class Editor {
   get view() {
     const { name, amount } = this.preset;
     const { frame, selection } = this.store;
-    return { viewpoint: this.viewpoint, frame, selection, preset: { name, amount }, onion: this.#onion.state };
+    const viewpoint = this.#framed ? this.viewpoint : null;
+    return { viewpoint, frame, selection, preset: { name, amount }, onion: this.#onion.state };
   }
 
   set view({ viewpoint, frame = 0, selection = [], preset, onion }) {
@@ -134,7 +136,7 @@ export class Editor {
     this.#coverage.stop();
     this.#onion.dispose();
     cancelAnimationFrame(this.#request);
-    cancelAnimationFrame(this.#playing?.request ?? 0);
+    this.#playback.stop();
     this.#painter.dispose();
     this.element.remove();
   }
@@ -165,9 +167,10 @@ export class Editor {
     for (const row of this.#layout.rows) row.refresh(this);
     this.#layout.world.flat.setAttribute("aria-pressed", String(viewpoint.flat));
     this.#onion.refresh(store);
-    this.#tell();
+    tell(this.#layout, store, this.#words);
   }
 
+  /** What the panes show through; the pointer's handlers ask for them. */
   worldLens() {
     return this.#painter.worldLens(this.viewpoint);
   }
@@ -176,21 +179,15 @@ export class Editor {
     return this.#painter.cameraLens(this.store);
   }
 
-  // The focus decides who gets wheel and keys
-
+  /** Whether a pressed pointer is the editor's. */
   takes(event) {
-    const outside = !this.focused;
-    if (outside && event.button === 1) return false; // bubbles to the graph, which pans
-    this.element.focus({ preventScroll: true });
-    this.#closeOpen();
-    return true;
+    const takes = this.#focus.takes(event);
+    if (takes) this.#closeOpen();
+    return takes;
   }
 
   takesWheel(event) {
-    if (!this.focused) return false;
-    event.preventDefault();
-    event.stopPropagation();
-    return true;
+    return this.#focus.takesWheel(event);
   }
 
   // Acts of the user
@@ -208,7 +205,7 @@ export class Editor {
   }
 
   changeBase(base) {
-    this.#edit(() => withBase(this.store.document, base));
+    this.edit(() => withBase(this.store.document, base));
   }
 
   changeField(name, value, final) {
@@ -216,7 +213,7 @@ export class Editor {
     const frames = store.selection;
     if (frames.length === 0) return;
     const next = withFields(store.document, frames, { [name]: value });
-    if (final) this.#edit(() => next, frames);
+    if (final) this.edit(() => next, frames);
     else store.preview(next);
   }
 
@@ -224,17 +221,17 @@ export class Editor {
     const { store } = this;
     if (aim !== "own") return;
     const cameras = (frame) => store.cameraAt(Math.min(Math.round(frame), store.clip.frames - 1));
-    this.#edit(() => withOwnDirections(store.document, store.clip, store.selection, cameras));
+    this.edit(() => withOwnDirections(store.document, store.clip, store.selection, cameras));
   }
 
   setKey() {
     const { store } = this;
-    this.#edit(() => withKeyHere(store.document, store.clip, store.frame, store.cameraAt(), store.draft), [store.frame]);
+    this.edit(() => withKeyHere(store.document, store.clip, store.frame, store.cameraAt(), store.draft), [store.frame]);
   }
 
   deleteKeys() {
     const { store } = this;
-    if (store.selection.length > 0) this.#edit(() => withoutKeys(store.document, store.selection), []);
+    if (store.selection.length > 0) this.edit(() => withoutKeys(store.document, store.selection), []);
   }
 
   stepKey(way) {
@@ -253,23 +250,11 @@ export class Editor {
     }
     const found = this.#scene.pick(project, at);
     if (found === null) return;
-    const { store } = this;
-    const { index } = found;
-    store.target = { index, world: this.#scene.point(index) };
-    const moves = this.#scene.moves(index);
-    const track = () => this.#scene.track(index, store.clip.frames);
-    const some = store.selection.length > 0 && store.selection.length < store.document.keys.length;
-    const follow = moves ? " and follow it" : "";
-    const act = (change, frames) => () => this.#edit(() => change(store.document, store.clip, frames, track()));
-    const entries = [
-      [`Look at it${follow}`, `Look at this point${follow} at every key`, act(lookingAt, [])],
-      [`Orbit it${follow}`, `Go around this point${follow}`, act(orbiting, [])],
-      ["Centre the view on it", "Centre the world view on this point", () => this.setViewpoint({ ...this.viewpoint, pivot: store.target.world })],
-    ];
-    if (some) entries.splice(2, 0, [`Look at it: chosen keys only`, "Look at this point at the chosen keys", act(lookingAt, store.selection)]);
+    this.store.target = { index: found.index, world: this.#scene.point(found.index) };
     const corner = { x: pane.offsetLeft + at.x, y: this.#layout.stage.offsetTop + at.y + 12 };
     this.#closeOpen();
-    this.#open = openMenu(this.element, corner, moves ? "A point that moves" : "A point of the scene", entries);
+    const title = this.#scene.moves(found.index) ? "A point that moves" : "A point of the scene";
+    this.#open = openMenu(this.element, corner, title, pointEntries(this, this.#scene, found.index));
     this.redraw();
   }
 
@@ -292,16 +277,11 @@ export class Editor {
 
   pasteText(text) {
     this.preset = { ...this.preset, active: false };
-    this.#edit(() => this.store.fitted(parseDocument(text)), []);
+    this.edit(() => this.store.fitted(parseDocument(text)), []);
   }
 
   togglePlay() {
-    if (this.#playing !== null) {
-      cancelAnimationFrame(this.#playing.request);
-      this.#playing = null;
-    } else {
-      this.#playing = { start: performance.now(), from: this.store.frame, request: requestAnimationFrame(this.#play) };
-    }
+    this.#playback.toggle();
     this.redraw();
   }
 
@@ -312,11 +292,7 @@ export class Editor {
   }
 
   frameAll() {
-    const { clip, sampled } = this.store;
-    const poses = [clip.source.worldFromCamera, sampled.worldFromCamera];
-    const step = 16 * Math.max(1, Math.floor(clip.frames / 60));
-    const cameras = poses.flatMap((all) => Array.from({ length: Math.ceil(all.length / step) }, (_, n) => [3, 7, 11].map((at) => all[n * step + at])));
-    const scene = this.#scene?.sample() ?? STANDIN_SCENE.map((point) => point.map((value) => value * clip.sceneScale));
+    const { cameras, scene } = landmarks(this.store, this.#scene);
     this.viewpoint = framing(this.viewpoint, cameras, scene, this.worldLens().width, this.worldLens().height);
     this.redraw();
   }
@@ -378,12 +354,12 @@ export class Editor {
   #applyPreset(final) {
     const { store, preset } = this;
     const make = () => withPreset(store.document, preset.name, preset.amount);
-    if (final) this.#edit(make, [], true);
+    if (final) this.edit(make, [], true);
     else this.#attempt(() => store.preview(make()));
   }
 
-  /** One change, or the sentence that says why not. */
-  #edit(make, selection = this.store.selection, preset = false) {
+  /** One change by the user, or the sentence that says why not. */
+  edit(make, selection = this.store.selection, preset = false) {
     this.#attempt(() => {
       this.store.edit(changed(make(), {}), selection);
       this.preset = { ...this.preset, active: preset };
@@ -401,56 +377,16 @@ export class Editor {
     this.redraw();
   }
 
-  #play = (now) => {
-    const { start, from } = this.#playing;
-    const { fps, frames } = this.store.clip;
-    this.#playing.request = requestAnimationFrame(this.#play);
-    this.store.setFrame((from + Math.floor(((now - start) / 1000) * fps)) % frames);
-  };
-
   #changed = (what) => {
     if (what === "document" || what === "clip") this.#coverage.restart();
     if (what === "document") this.#host.saveView?.(this.view);
     this.redraw();
   };
 
-  #tell() {
-    const { store } = this;
-    const { message, facts, status, camera } = this.#layout;
-    const problem = store.problem || store.sampled.problem;
-    const hint = store.clip.known ? "" : "Run the node once to see your clip's points here. You can draw the path before that.";
-    message.textContent = problem || this.#words || store.sampled.notes.join(" ") || hint || "Press ? for keys and mouse.";
-    status.dataset.kind = problem ? "problem" : "";
-    const { frames, width, height, fps } = store.clip;
-    facts.textContent = `${frames} frames, ${width} x ${height}, ${Number(fps.toFixed(2))} fps${store.clip.known ? "" : " (assumed)"}`;
-    camera.note.textContent = store.draft ? "In flight: I sets a key here, Esc drops it" : "";
-  }
-
-  #listen(signal) {
-    const { element } = this;
-    this.#observer = new ResizeObserver(() => this.redraw());
-    this.#observer.observe(this.#layout.stage);
-    this.#observer.observe(this.#layout.timeline);
-    const keep = (event) => {
-      if (this.focused || event.button !== 1) event.stopPropagation();
-      else this.#host.forward?.(event);
-    };
-    for (const name of ["pointerdown", "pointermove", "pointerup", "mousedown", "dblclick", "contextmenu"]) {
-      element.addEventListener(name, keep, { signal });
-    }
-    element.addEventListener("wheel", (event) => this.#wheel(event), { signal, passive: false });
-    element.addEventListener("pointerenter", () => this.redraw(), { signal });
-    element.addEventListener("focusin", () => element.setAttribute("data-capture-wheel", "true"), { signal });
-    element.addEventListener("focusout", (event) => {
-      if (element.contains(event.relatedTarget)) return;
-      element.removeAttribute("data-capture-wheel");
-      this.#host.saveView?.(this.view);
-    }, { signal });
-  }
-
-  /** Over chrome and timeline: a focused editor keeps the wheel, another hands it to the graph. */
-  #wheel(event) {
-    if (this.focused) event.stopPropagation();
-    else this.#host.forward?.(event);
+  #watchSize() {
+    const observer = new ResizeObserver(() => this.redraw());
+    observer.observe(this.#layout.stage);
+    observer.observe(this.#layout.timeline);
+    return observer;
   }
 }

@@ -66,6 +66,18 @@ export class Scene {
   }
 }
 
+const STANDIN = [[-0.6, 0.4, 1], [0.6, -0.2, 1], [0, 0, 1.8]]; // scene scales
+
+/** What a view of the world should hold: where both cameras go, and the scene. */
+export function landmarks({ clip, sampled }, scene) {
+  const step = 16 * Math.max(1, Math.floor(clip.frames / 60));
+  const places = (poses) =>
+    Array.from({ length: Math.ceil(poses.length / step) }, (_, n) => [3, 7, 11].map((at) => poses[n * step + at]));
+  const cameras = [clip.source.worldFromCamera, sampled.worldFromCamera].flatMap(places);
+  const standin = STANDIN.map((point) => point.map((value) => value * clip.sceneScale));
+  return { cameras, scene: scene?.sample() ?? standin };
+}
+
 function quantile(positions, axis, share) {
   const values = [];
   const step = 3 * Math.max(1, Math.floor(positions.length / 6000));
