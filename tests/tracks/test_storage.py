@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import struct
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -300,3 +303,78 @@ def test_a_loaded_file_can_be_replaced_at_once(tmp_path: Path, ending: str) -> N
     loaded = load_tracks(file)
     save_tracks(some_tracks(points=3), file)
     assert_same_tracks(loaded, some_tracks())
+
+
+# --- files that lie about their size ----------------------------------------------------------------------------------
+
+
+def declared(file: Path, name: str, header: str, body: bytes, *, compressed: bool = False) -> None:
+    """A .npz of tracks whose entry `name` has this header and this body."""
+    save_tracks(some_tracks(), file)
+    with zipfile.ZipFile(file) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist() if info.filename != f"{name}.npy"}
+    text = header.encode() + b"\n"
+    members[f"{name}.npy"] = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + body
+    method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for member, content in members.items():
+            archive.writestr(member, content)
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "words"),
+    [
+        ("coords", "{'descr': '<f4', 'fortran_order': False, 'shape': (1000, 900000, 3), }", "cut short"),
+        ("notes", "{'descr': '<U400000000', 'fortran_order': False, 'shape': (), }", "cut short"),
+        ("colors", "{'descr': '|O', 'fortran_order': False, 'shape': (11, 3), }", "holds pickled objects"),
+    ],
+)
+def test_a_header_that_declares_too_much_is_refused(tmp_path: Path, name: str, header: str, words: str) -> None:
+    file = tmp_path / "t.npz"
+    declared(file, name, header, b"\0" * 64)
+    with pytest.raises(Track2ViewError, match=words):
+        load_tracks(file)
+
+
+@pytest.mark.parametrize("dtype", ["|u1", "<f4"])
+def test_ten_gigabytes_in_a_small_file_take_no_memory(tmp_path: Path, dtype: str) -> None:
+    """The zip's own directory agrees with the header here: both are checked before anything is allocated."""
+    file = tmp_path / "t.npz"
+    shape = (1000, 3_400_000, 3) if dtype == "|u1" else (1000, 850_000, 3)
+    declared(file, "coords", f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}", b"\0" * 64)
+    content = file.read_bytes()
+    size = 10_200_000_000 + 200
+    with zipfile.ZipFile(file) as archive:
+        small = archive.getinfo("coords.npy")
+    at = content.rindex(b"coords.npy") - 46  # its entry in the central directory, which readers trust
+    assert content[at : at + 4] == b"PK\x01\x02" and small.file_size < 1000
+    extra = struct.pack("<HHQ", 1, 8, size)  # zip64: the true uncompressed size stands in an extra field
+    (extra_size,) = struct.unpack("<H", content[at + 30 : at + 32])
+    assert extra_size == 0
+    entry = bytearray(content[at : at + 56])
+    entry[24:28], entry[30:32] = b"\xff" * 4, struct.pack("<H", len(extra))
+    rest = content[at + 56 :]
+    end = rest.rindex(b"PK\x05\x06")
+    (directory,) = struct.unpack("<I", rest[end + 12 : end + 16])
+    tail = rest[: end + 12] + struct.pack("<I", directory + len(extra)) + rest[end + 16 :]
+    file.write_bytes(content[:at] + bytes(entry) + extra + tail)
+    with zipfile.ZipFile(file) as archive:
+        assert archive.getinfo("coords.npy").file_size == size
+    assert file.stat().st_size < 20_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(Track2ViewError, match=r"'coords' of shape .* GiB .* export fewer"):
+            load_tracks(file)
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_compressed_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch) -> None:
+    file = tmp_path / "t.npz"
+    monkeypatch.setattr(storage, "MOST_BYTES", 2**20)
+    header = "{'descr': '<f4', 'fortran_order': False, 'shape': (100, 5000, 3), }"
+    declared(file, "coords", header, b"\0" * 6_000_000, compressed=True)
+    assert file.stat().st_size < 20_000
+    with pytest.raises(Track2ViewError, match="export fewer"):
+        load_tracks(file)

@@ -6,6 +6,7 @@ Both hold numbers only; nothing in them is ever unpickled. A file appears under 
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 import uuid
@@ -29,6 +30,9 @@ from .types import PointTracks
 
 METADATA_KEY = "track2view.tracks"
 DAMAGED = "it is cut short, damaged or of another kind; save or export the tracks again."
+PICKLED = "it holds pickled objects, which are never opened; export plain number arrays."
+MOST_BYTES = 2 * 2**30
+"""What a .npz may take in memory as float64: 1000 frames of 40,000 tracks and more."""
 
 
 def save_tracks(tracks: PointTracks, file: str | Path) -> None:
@@ -142,27 +146,49 @@ def _npz_entries(file: Path) -> tuple[dict[str, np.ndarray], dict[str, tuple[int
         raise Track2ViewError(DAMAGED)
     try:
         with np.load(file, allow_pickle=False) as archive:
-            entries = {name: archive[name] for name in _NPZ_NAMES if name in archive.files}
+            names = [name for name in _NPZ_NAMES if name in archive.files]
+            _check_stored_sizes(archive.zip, names)
+            entries = {name: archive[name] for name in names}
             shapes = {
-                name: _stored_shape(archive.zip, f"{name}.npy") for name in ("video", "depths") if name in archive.files
+                name: _stored_header(archive.zip, name)[0] for name in ("video", "depths") if name in archive.files
             }
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise Track2ViewError(DAMAGED) from error
+    except Track2ViewError:  # itself a ValueError
+        raise
     except ValueError as error:
-        raise Track2ViewError(
-            "it holds pickled objects, which are never opened; export plain number arrays."
-        ) from error
+        raise Track2ViewError(PICKLED) from error
     for name, entry in entries.items():
         if entry.dtype.kind not in ("U" if name == "notes" else "biuf"):
             raise Track2ViewError(f"its {name!r} is of type {entry.dtype}; it must be numbers.")
     return entries, shapes
 
 
-def _stored_shape(archive: zipfile.ZipFile, member: str) -> tuple[int, ...]:
-    with archive.open(member) as stream:
+def _check_stored_sizes(archive: zipfile.ZipFile, names: list[str]) -> None:
+    """Refuse, before anything is allocated, what would not fit into memory: a small file can declare any size."""
+    total = 0
+    for name in names:
+        shape, dtype = _stored_header(archive, name)
+        if dtype.hasobject:
+            raise Track2ViewError(PICKLED)
+        count = math.prod(shape)
+        if archive.getinfo(f"{name}.npy").file_size < count * dtype.itemsize:
+            raise Track2ViewError(DAMAGED)
+        total += count * max(dtype.itemsize, np.dtype(np.float64).itemsize)
+        if total > MOST_BYTES:
+            raise Track2ViewError(
+                f"its {name!r} of shape {list(shape)} brings it to {total / 2**30:.1f} GiB in memory, above the "
+                f"{MOST_BYTES / 2**30:.0f} GiB that track files may take; export fewer tracks or frames."
+            )
+
+
+def _stored_header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of an array, from its header alone."""
+    with archive.open(f"{name}.npy") as stream:
         version = np.lib.format.read_magic(stream)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        return header(stream)[0]
+        shape, _, dtype = header(stream)
+        return shape, dtype
 
 
 def _npz_image_size(
