@@ -100,7 +100,9 @@ class SampleDiffusers(io.ComfyNode):
         if not trained.uses_text and (text.any() or cfg not in (0.0, 1.0)):
             show_text("This bundle was trained without text: prompt and cfg have no effect; use Empty Prompt.")
             text = torch.zeros_like(text)
-        load_whole([wan.patcher, bundle.patcher], _working_memory(wan.transformer.config, condition))
+        load_whole(
+            [wan.patcher, bundle.patcher], _working_memory(condition, wan.transformer.patch_embedding.weight.dtype)
+        )
         latent = sample(
             wan.transformer,
             condition,
@@ -174,14 +176,25 @@ def _embedding(conditioning, name: str) -> torch.Tensor:
     return conditioning[0][0].float()
 
 
-def _working_memory(config, condition) -> int:
-    """Bytes that one forward needs beside the weights: tokens of both views, their per-token timesteps, one block."""
+def _working_memory(condition, dtype: torch.dtype) -> int:
+    """Bytes that sampling needs beside the weights, by the formulas of Memory Plan."""
+    from ..track2view_core.wan.memory import Request, bundle_settings, sampling_memory
+
     _, _, frames, height, width = condition.source_latent.shape
-    frames = min(frames, 1 + condition.bundle.config.sampling.frames // 4)
-    tokens = 2 * frames * (height // 2) * (width // 2)
-    dim = config.num_attention_heads * config.attention_head_dim
-    modulation, block = 4 * 6 * dim, 2 * (8 * dim + 2 * config.ffn_dim)
-    return tokens * (modulation + block)
+    names = {torch.float32: "fp32", torch.float16: "fp16"}
+    request = Request(
+        **{
+            **bundle_settings(condition.bundle.config),
+            "frames": 4 * (frames - 1) + 1,
+            "height": 8 * height,
+            "width": 8 * width,
+            "route": "diffusers",
+            "batched": False,
+            "dtype": names.get(dtype, "bf16"),
+            "tracks": condition.tracks.visible.shape[1],
+        }
+    )
+    return sampling_memory(request)
 
 
 NODES = (ApplyToModel, SampleDiffusers)

@@ -21,6 +21,7 @@ from .request import (
     usual_settings,
 )
 from .timing import TimeEstimate, estimate_time
+from .working import sampling_memory
 
 __all__ = [
     "BASES",
@@ -42,6 +43,7 @@ __all__ = [
     "matrix_rate",
     "plan_memory",
     "report",
+    "sampling_memory",
     "table",
     "usual_settings",
 ]

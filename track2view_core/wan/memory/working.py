@@ -149,3 +149,8 @@ def _scatter(request: Request, rows: int, size: int) -> int:
     if config.scatter_level == "latent":
         way_out += 2 * delta + cells * PATCH * (config.latent_channels + 1) * (FLOAT32 + size)
     return max(spreading, way_out)
+
+
+def sampling_memory(request: Request) -> int:
+    """What sampling needs beside the weights of DiT and conditioner: a step with its deltas, or the conditioner."""
+    return max(dit_working(request) + cached_deltas(request), conditioner_working(request))
