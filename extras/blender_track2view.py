@@ -18,7 +18,7 @@ ACTION = "export"  # or "import"
 FILE = "//camera.json"  # // is the folder of the .blend file
 POINTS = ""  # for import: a .npz of tracks or a .ply, or empty
 
-# --- arithmetic, without Blender, on lists of rows ---------------------------------------------------------------------
+# --- arithmetic, without Blender, on lists of rows -------------------------------------------------------------------
 
 BLENDER_WORLD_FROM_WORLD = ((1, 0, 0), (0, 0, 1), (0, -1, 0))  # our z, forward, is Blender's y; our y, down, its -z
 BLENDER_CAMERA_FROM_CAMERA = ((1, 0, 0), (0, -1, 0), (0, 0, -1))  # a Blender camera's y is up, and it looks down -z

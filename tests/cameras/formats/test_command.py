@@ -76,3 +76,17 @@ def test_formats_lists_them_all(capsys: pytest.CaptureFixture[str]) -> None:
         assert told.name in out and told.description in out and facts(told) in out
     assert "a folder; read and write; holds poses, lens, size" in out
     assert ".npz; read only; holds poses, lens" in out
+
+
+def test_the_page_for_users_says_the_same() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "CAMERA_FORMATS.md"
+    rows = [line.split("|")[1:-1] for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    holds = {row[0].strip(" `"): [cell.strip() for cell in row] for row in rows if len(row) == 8}
+    axes = {row[0].strip(" `") for row in rows if len(row) == 6}
+    assert set(holds) == axes == set(FORMATS)
+    for name, (_, file, _, read, write, lens, size, fps) in holds.items():
+        told = FORMATS[name]
+        assert file.replace("`", "").split() == (list(told.endings) or ["folder"])
+        assert (read, write) == ("yes", "yes" if told.write is not None else "no")
+        assert lens.startswith("no") == (told.lens == "none")
+        assert (size.replace("(2)", "yes") == "yes", fps == "yes") == (told.size, told.fps)

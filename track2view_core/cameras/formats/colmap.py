@@ -127,7 +127,7 @@ def _images(source: Source) -> list[_Image]:
         where = source.at_line(line_number)
         if points_follow:
             points_follow = False
-            if len(line.split(maxsplit=10)) == 10 and not line.split()[9].lstrip("-").replace(".", "").isdigit():
+            if len(line.split()) % 3:  # X, Y, POINT3D_ID
                 raise Track2ViewError(
                     f"{where} must list the points of the image before it and looks like another image; COLMAP has two "
                     "lines an image, of which the second may be empty."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,7 +73,7 @@ def write_whole(contents: bytes | Mapping[str, bytes], target: Path) -> None:
         _write_all({target / name: content for name, content in contents.items()})
     except BaseException:
         if made:
-            target.rmdir()
+            shutil.rmtree(target, ignore_errors=True)
         raise
 
 
