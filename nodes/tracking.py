@@ -6,9 +6,10 @@ import torch
 from comfy_api.latest import io
 
 from ..track2view_core.errors import Track2ViewError
+from . import track_files
 from .comfy_bridge import progress_callback, schema, show_text
-from .folders import below_output, output_file
 from .sockets import CAMERA_PATH, CLIP_INFO, POINT_TRACKS, frames_from_image
+from .track_files import kept_between_runs
 
 CATEGORY = "Track2View/tracking"
 NEAR_IS_BRIGHT, FAR_IS_BRIGHT = "near is bright", "far is bright"
@@ -97,15 +98,15 @@ class TrackPoints(io.ComfyNode):
         if clip_info is not None:
             image = _unpadded(image, clip_info, "image")
             depth = None if depth is None else _unpadded(depth, clip_info, "depth")
-        tracks = KltTracker().track(
-            frames_from_image(image, "image"),
-            points=points,
-            motion=motion,
-            fov_degrees=field_of_view or None,
-            depth=_depth_maps(depth, image, depth_is),
-            camera=camera,
-            progress=progress_callback(),
-        )
+        settings = {
+            "video": frames_from_image(image, "image"),
+            "points": points,
+            "motion": motion,
+            "fov_degrees": field_of_view or None,
+            "depth": _depth_maps(depth, image, depth_is),
+            "camera": camera,
+        }
+        tracks, _ = kept_between_runs(lambda: KltTracker().track(**settings, progress=progress_callback()), **settings)
         report = "\n".join(tracks.notes).replace("fov_degrees", "field_of_view")
         show_text(report)
         return io.NodeOutput(tracks, tracks.camera, report)
@@ -140,46 +141,4 @@ def _depth_maps(depth, image, depth_is):
     return 1.0 / (gray + 0.05) if depth_is == NEAR_IS_BRIGHT else gray + 1e-3
 
 
-class SaveTracks(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return schema(
-            node_id="Track2View_SaveTracks",
-            display_name="Save Tracks",
-            category=CATEGORY,
-            description="Write point tracks and their camera to a file in ComfyUI's output folder.",
-            search_aliases=["export tracks", "TAPIP3D"],
-            inputs=[
-                POINT_TRACKS.Input("point_tracks", tooltip="The tracks to save."),
-                io.String.Input(
-                    "filename_prefix",
-                    default="track2view/tracks",
-                    tooltip="Name of the file below the output folder, with subfolders if you like; a number is added.",
-                ),
-                io.Combo.Input(
-                    "file_format",
-                    options=["npz", "safetensors"],
-                    default="npz",
-                    tooltip="npz has the layout of TAPIP3D and SpatialTrackerV2; safetensors keeps every field.",
-                ),
-            ],
-            outputs=[
-                io.String.Output(
-                    "file", display_name="file", tooltip="Where the tracks were written, below the output folder."
-                )
-            ],
-            is_output_node=True,
-        )
-
-    @classmethod
-    def execute(cls, point_tracks, filename_prefix, file_format) -> io.NodeOutput:
-        from ..track2view_core.tracks import save_tracks
-
-        file = output_file(filename_prefix, f".{file_format}")
-        save_tracks(point_tracks, file)
-        saved = below_output(file)
-        show_text(f"Saved {point_tracks.positions.shape[1]} tracks of {len(point_tracks)} frames as output/{saved}")
-        return io.NodeOutput(saved, ui={"text": (saved,)})
-
-
-NODES = (TrackPoints, SaveTracks)
+NODES = (TrackPoints, *track_files.NODES)

@@ -8,6 +8,7 @@ NODE_IDS = (
     "RestoreClip",
     "TrackPoints",
     "SaveTracks",
+    "LoadTracks",
     "CameraPreset",
     "PairTracks",
     "PreviewRecamera",
