@@ -15,7 +15,7 @@ MATH = sorted((WEB / "math").glob("*.mjs"))
 
 def imported(text: str) -> list[str]:
     """What a module imports, at its head or later."""
-    heads = re.findall(r"""^(?:import|export)\b[^;"'=]*["']([^"']+)["']""", text, re.MULTILINE)
+    heads = re.findall(r"""^(?:import|export)\s+(?:[\w\s{},*$]*?\sfrom\s+)?["']([^"']+)["'];""", text, re.MULTILINE)
     return heads + re.findall(r"""\bimport\(["']([^"']+)""", text)
 
 

@@ -1,0 +1,58 @@
+"""Is a path wise for these tracks: the checks of `cameras/checks.py` with what the tracks know of both views."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..cameras import CameraPath, project
+from ..cameras.checks import PathChecks, check_path, path_summary, path_warnings
+from ..errors import Track2ViewError
+from .pairing import PairedTracks
+from .types import PointTracks
+
+
+def check_paired(paired: PairedTracks, *, scene_scale: float | None = None) -> PathChecks:
+    """The figures of the target camera's path.
+
+    Args:
+        scene_scale: the subject's distance; None takes it from the source view of the pairs, as `PointTracks` does.
+
+    Raises:
+        Track2ViewError: no point is visible in any frame, so the scene has no scale.
+    """
+    shown = paired.visible & paired.source.inside
+    # what the same tracks cover of the view they were found in counts as all of it
+    own = replace(paired, target=paired.source, target_camera=paired.source_camera)
+    return check_path(
+        paired.target_camera,
+        paired.source_camera,
+        scene_scale=_scene_scale(paired) if scene_scale is None else scene_scale,
+        coverage=paired.coverage(),
+        shown=shown,
+        inside=paired.target.inside,
+        full_coverage=own.coverage(),
+    )
+
+
+def check_against_tracks(path: CameraPath, tracks: PointTracks) -> PathChecks:
+    """The figures of a path on the tracks' clip; a path that looks away from every point has coverage 0."""
+    views = project(tracks.camera, tracks.positions), project(path, tracks.positions)
+    paired = PairedTracks(*views, tracks.visible, tracks.camera, path)
+    return check_paired(paired, scene_scale=tracks.scene_scale)
+
+
+def checks_report(checks: PathChecks) -> list[str]:
+    """A line of figures, then a line for each warning."""
+    return [path_summary(checks), *(f"Warning: {warning}" for warning in path_warnings(checks))]
+
+
+def _scene_scale(paired: PairedTracks) -> float:
+    seen = paired.visible & (paired.source.depth > 0)
+    frames = seen.any(dim=1).nonzero()
+    if len(frames) == 0:
+        raise Track2ViewError(
+            "None of the paired tracks is visible in front of the source camera, so the scene has no scale; track the "
+            "clip again with more points or another motion setting."
+        )
+    first = int(frames[0])
+    return float(paired.source.depth[first][seen[first]].cpu().double().quantile(0.5))
