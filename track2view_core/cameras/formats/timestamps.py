@@ -38,7 +38,7 @@ def rate_of(
     span = times[-1] - times[0]
     fps = len(steps) / span
     if tick:
-        for candidate in (float(round(fps)), round(fps * 1.001) / 1.001):
+        for candidate in (float(round(fps)), round(fps * 1.001) * 1000 / 1001):
             if candidate > 0 and abs(len(steps) / candidate - span) <= tick:
                 return candidate, None
     return fps, None
