@@ -106,6 +106,7 @@ class PreviewRecamera(io.ComfyNode):
     @classmethod
     def execute(cls, paired_tracks, image) -> io.NodeOutput:
         from ..track2view_core.preview import pair_view, path_plot, world_points, write_picture
+        from ..track2view_core.tracks.path_checks import check_paired, checks_report
         from ..track2view_core.video import VideoClip, frame_rate, write_clip
 
         views = pair_view(frames_from_image(image, "image"), paired_tracks, progress=progress_callback())
@@ -115,7 +116,9 @@ class PreviewRecamera(io.ComfyNode):
         video, picture = temp_file("track2view_preview", ".mp4"), temp_file("track2view_paths", ".png")
         write_clip(VideoClip(frames, frame_rate(cameras[0].fps)), video)
         write_picture(plot, picture)
-        report = coverage_report(paired_tracks, every_frame=True)
+        report = "\n".join(
+            [coverage_report(paired_tracks, every_frame=True), *checks_report(check_paired(paired_tracks))]
+        )
         show_text(report)
         shown, drawn = (ui.SavedResult(file.name, "", io.FolderType.temp) for file in (video, picture))
         # The frontend plays `images` only while none of them is a PNG, so the plot has a key of its own.

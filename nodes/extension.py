@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import clip, conditioning, loading, planning, sampling, tracking, trajectory
+from . import (
+    camera_files,
+    clip,
+    conditioning,
+    loading,
+    path_editor,
+    path_operations,
+    planning,
+    sampling,
+    tracking,
+    trajectory,
+)
 from .folders import register_model_folders
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     *clip.NODES,
     *tracking.NODES,
     *trajectory.NODES,
+    *path_editor.NODES,
+    *path_operations.NODES,
+    *camera_files.NODES,
     *conditioning.NODES,
     *loading.NODES,
     *sampling.NODES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -67,6 +68,37 @@ def diffusers_folder(name: str) -> Path:
     )
 
 
+def input_names(endings: tuple[str, ...], folder_sign: str) -> list[str]:
+    """Files of ComfyUI's input folder with these endings, and folders that hold a file like `folder_sign`."""
+    root = Path(folder_paths.get_input_directory())
+    files = [file for file in root.rglob("*") if file.suffix.lower() in endings and file.is_file()]
+    folders = [file.parent for file in root.rglob(folder_sign) if file.parent != root]
+    inside = {*folders}
+    names = [file for file in files if not inside.intersection(file.parents)] + folders
+    return sorted({file.relative_to(root).as_posix() for file in names})
+
+
+def input_file(name: str) -> Path:
+    """A file or folder of ComfyUI's input folder by the name `input_names` gave it; nothing outside."""
+    root = Path(folder_paths.get_input_directory()).resolve()
+    file = (root / name).resolve()
+    if not file.is_relative_to(root):
+        raise Track2ViewError(f"file is {name}; it must be a file inside ComfyUI's input folder.")
+    if not file.exists():
+        raise Track2ViewError(f"{name} is not in ComfyUI's input folder any more; choose another, or put it back.")
+    return file
+
+
+def is_input(name: str | None) -> bool | str:
+    """For a node's validate_inputs: True, or the sentence that refuses `name`."""
+    try:
+        if name is not None:  # linked, and known only when it runs
+            input_file(name)
+    except Track2ViewError as error:
+        return str(error)
+    return True
+
+
 def output_file(prefix: str, suffix: str) -> Path:
     """A new numbered file under ComfyUI's output folder; `prefix` may name subfolders, and nothing outside."""
     # What Windows or a shell could take for something else becomes an underscore; dots alone are no names.
@@ -89,3 +121,12 @@ def temp_file(name: str, suffix: str) -> Path:
     """A new numbered file in ComfyUI's temp folder, which ComfyUI empties."""
     folder, stem, counter, _, _ = folder_paths.get_save_image_path(name, folder_paths.get_temp_directory())
     return Path(folder) / f"{stem}_{counter:05}_{suffix}"
+
+
+def temp_content(stem: str, suffix: str, content: bytes) -> tuple[Path, bool]:
+    """A file in ComfyUI's temp folder named after its content, and whether it is there already: what has not changed
+    keeps its name, so that a browser need not load it again."""
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{stem}_{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
+    return file, file.is_file()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from comfy_api.latest import io
 from torch import Tensor
@@ -15,6 +17,18 @@ CAMERA_PATH = io.Custom("TRACK2VIEW_CAMERA_PATH")
 PAIRED_TRACKS = io.Custom("TRACK2VIEW_PAIRED_TRACKS")
 CONDITION = io.Custom("TRACK2VIEW_CONDITION")
 CLIP_INFO = io.Custom("TRACK2VIEW_CLIP_INFO")
+TARGET = io.Custom("TRACK2VIEW_TARGET")
+
+
+def one_of(options: Collection[str], value: str, name: str) -> str:
+    """The value of a combo, which a core before V3's own check hands on unseen from the API.
+
+    Raises:
+        Track2ViewError: it is none of the options.
+    """
+    if value not in options:
+        raise Track2ViewError(f"{name} is {str(value)[:40]!r}; it must be one of {', '.join(options)}.")
+    return value
 
 
 def frames_from_image(image: Tensor, name: str) -> Tensor:
