@@ -8,6 +8,7 @@ import { readPoints } from "./math/points.mjs";
 const PROPERTY = "track2view_editor"; // view state: what is shown, never what is run
 const SIZE = [940, 760];
 const LOWEST = 430; // of the widget, px
+const TEXT_HEIGHT = 70;
 
 const RENDERER = "Track2View.PointRenderer";
 
@@ -66,6 +67,16 @@ function addCameraEditor(node) {
     bring(editor, result);
   });
   chain(node, "onRemoved", () => editor.dispose());
+  keepTextLow(node);
+}
+
+/** The text that ComfyUI shows of a running node would share the height with the editor. */
+function keepTextLow(node) {
+  const add = node.addCustomWidget;
+  node.addCustomWidget = function (widget) {
+    if (widget.name === "$$node-text-preview") widget.options = { ...widget.options, getMaxHeight: () => TEXT_HEIGHT };
+    return add.call(this, widget);
+  };
 }
 
 /** The files of a run, as they are kept in the graph. */

@@ -21,7 +21,8 @@ def _driver() -> ModuleType:
         )
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
-        for part in ("install", "server", "graph", "weights", "text_encoder", "videos", "browser", "native"):
+        parts = "install server graph weights text_encoder videos browser pointer frontend native"
+        for part in parts.split():
             importlib.import_module(f"{name}.{part}")
     return sys.modules[name]
 

@@ -89,6 +89,11 @@ export class Editor {
     return this.#abort.signal.aborted;
   }
 
+  /** Share of the new view with points, per frame; null before it is counted. */
+  get coverage() {
+    return this.#coverage.values;
+  }
+
   get playing() {
     return this.#playback.running;
   }

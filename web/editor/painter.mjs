@@ -8,7 +8,9 @@ import { drawTimeline } from "./timeline.mjs";
 import { lensOf } from "./viewpoint.mjs";
 import { drawBlocks, drawFloor, drawWorld } from "./world_view.mjs";
 
-const POINT_SIZE = 0.006; // scene scales
+const POINT_SIZE = 0.006; // scene scales, of one of MANY points; fewer are larger, that they may be seen
+const MANY = 20_000;
+const FEW = 2000;
 const STANDIN_FLOOR = 0.5; // scene scales below the first camera, where no points tell
 
 export class Painter {
@@ -97,8 +99,10 @@ export class Painter {
       this.#colours = scene.colours;
       if (scene.at(store.frame) || fresh) this.#renderer.setPositions(scene.positions, scene.seen);
     }
-    const size = POINT_SIZE * store.clip.sceneScale;
-    const view = (pane, lens) => ({ lens, left: pane.offsetLeft, top: pane.offsetTop, size });
+    const count = scene?.count ?? 0;
+    const size = POINT_SIZE * Math.cbrt(MANY / Math.min(Math.max(count, 100), MANY)) * store.clip.sceneScale;
+    const smallest = count < FEW ? 2.5 : 1.6;
+    const view = (pane, lens) => ({ lens, left: pane.offsetLeft, top: pane.offsetTop, size, smallest });
     this.#renderer.draw([view(world.pane, worldLens), view(camera.pane, cameraLens)], ratio);
   }
 

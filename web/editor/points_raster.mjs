@@ -2,8 +2,7 @@
 
 import { rigidInverse } from "../math/linear.mjs";
 
-export const SMALLEST = 1.6; // CSS pixels
-export const LARGEST = 7;
+export const LARGEST = 7; // CSS pixels
 export const UNSEEN_SHARE = 0.35; // how bright a point is that the tracker does not see in this frame
 
 export function createRaster(canvas) {
@@ -60,7 +59,7 @@ class Raster {
     return picture;
   }
 
-  #scatter({ lens, size }, ratio, { image, pixels, depths }) {
+  #scatter({ lens, size, smallest }, ratio, { image, pixels, depths }) {
     const [positions, colours, seen] = [this.#positions, this.#colours, this.#seen];
     const m = rigidInverse(lens.worldFromCamera);
     const [fx, skew, cx, , fy, cy] = Array.from(lens.intrinsics, (value) => value * ratio);
@@ -71,7 +70,7 @@ class Raster {
       if (!(depth > lens.near) || depth > lens.far) continue;
       const cameraX = m[0] * x + m[1] * y + m[2] * z + m[3];
       const cameraY = m[4] * x + m[5] * y + m[6] * z + m[7];
-      const side = Math.min(Math.max((size * fx) / depth, SMALLEST * ratio), LARGEST * ratio);
+      const side = Math.min(Math.max((size * fx) / depth, smallest * ratio), LARGEST * ratio);
       const left = Math.round((fx * cameraX + skew * cameraY) / depth + cx - side / 2);
       const top = Math.round((fy * cameraY) / depth + cy - side / 2);
       const span = Math.round(side);

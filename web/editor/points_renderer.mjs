@@ -2,12 +2,12 @@
  * Draws the points of a scene through one or more lenses on one canvas: WebGL2, or plain pixels where there is none.
  *
  * A renderer has `kind`, `setColours(colours)`, `setPositions(positions, seen)`, `draw(views, ratio)` and `dispose()`.
- * A view is {lens, left, top, size}: a lens, where its pane lies on the canvas in CSS pixels, and a point's size in
- * world units. Canvas pixels are CSS pixels times `ratio`.
+ * A view is {lens, left, top, size, smallest}: a lens, where its pane lies on the canvas in CSS pixels, a point's size
+ * in world units and the least it takes in CSS pixels. Canvas pixels are CSS pixels times `ratio`.
  */
 
 import { clipFromWorld } from "./lenses.mjs";
-import { LARGEST, SMALLEST, UNSEEN_SHARE, createRaster } from "./points_raster.mjs";
+import { LARGEST, UNSEEN_SHARE, createRaster } from "./points_raster.mjs";
 
 const VERTEX = `#version 300 es
 uniform mat4 clipFromWorld;
@@ -93,7 +93,7 @@ class GlPoints {
 
   draw(views, ratio) {
     const gl = this.#gl;
-    for (const { lens, left, top, size } of views) {
+    for (const { lens, left, top, size, smallest } of views) {
       const box = [left, this.#canvas.height / ratio - top - lens.height, lens.width, lens.height];
       const pixels = box.map((value) => Math.round(value * ratio));
       gl.viewport(...pixels);
@@ -102,7 +102,7 @@ class GlPoints {
       gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
       gl.uniformMatrix4fv(this.#places.clipFromWorld, false, clipFromWorld(lens));
       gl.uniform1f(this.#places.size, size * lens.intrinsics[0] * ratio);
-      gl.uniform2f(this.#places.bounds, SMALLEST * ratio, LARGEST * ratio);
+      gl.uniform2f(this.#places.bounds, smallest * ratio, LARGEST * ratio);
       if (this.#count > 0) gl.drawArrays(gl.POINTS, 0, this.#count);
     }
   }

