@@ -10,7 +10,7 @@ from comfy_api.latest import io, ui
 
 from ..track2view_core.errors import Track2ViewError
 from .comfy_bridge import model_latent, progress_callback, schema, show_text
-from .folders import temp_file
+from .folders import temp_content, temp_file
 from .sockets import BUNDLE, CAMERA_PATH, CLIP_INFO, CONDITION, PAIRED_TRACKS, POINT_TRACKS, frames_from_image
 
 CATEGORY = "Track2View/conditioning"
@@ -123,8 +123,23 @@ class PreviewRecamera(io.ComfyNode):
         shown, drawn = (ui.SavedResult(file.name, "", io.FolderType.temp) for file in (video, picture))
         # The frontend plays `images` only while none of them is a PNG, so the plot has a key of its own.
         return io.NodeOutput(
-            report, ui={"images": [shown], "animated": (True,), "track2view_paths": [drawn], "text": (report,)}
+            report,
+            ui={
+                "images": [shown],
+                "animated": (True,),
+                "track2view_paths": [drawn],
+                "track2view_pairs": [_pairs(paired_tracks)],
+                "text": (report,),
+            },
         )
+
+
+def _pairs(paired_tracks) -> ui.SavedResult:
+    from ..track2view_core.preview.pair_file import pack_pairs
+
+    return ui.SavedResult(
+        temp_content("track2view_pairs", ".bin", pack_pairs(paired_tracks)).name, "", io.FolderType.temp
+    )
 
 
 class ConditionOnTracks(io.ComfyNode):

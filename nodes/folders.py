@@ -123,10 +123,19 @@ def temp_file(name: str, suffix: str) -> Path:
     return Path(folder) / f"{stem}_{counter:05}_{suffix}"
 
 
-def temp_content(stem: str, suffix: str, content: bytes) -> tuple[Path, bool]:
-    """A file in ComfyUI's temp folder named after its content, and whether it is there already: what has not changed
-    keeps its name, so that a browser need not load it again."""
+def temp_named(stem: str, suffix: str, content: bytes) -> Path:
+    """A name in ComfyUI's temp folder that follows from the content: what has not changed keeps its name, so that it is
+    not made again and a browser need not load it again."""
     folder = Path(folder_paths.get_temp_directory())
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{stem}_{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
-    return file, file.is_file()
+    return folder / f"{stem}_{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
+
+
+def temp_content(stem: str, suffix: str, content: bytes) -> Path:
+    """A file in ComfyUI's temp folder with this content, named after it."""
+    file = temp_named(stem, suffix, content)
+    if not file.is_file():
+        unfinished = file.with_suffix(".part")
+        unfinished.write_bytes(content)
+        unfinished.replace(file)
+    return file

@@ -7,7 +7,7 @@ from fractions import Fraction
 from comfy_api.latest import io, ui
 
 from .comfy_bridge import schema, show_text
-from .folders import temp_content
+from .folders import temp_content, temp_named
 from .sockets import CAMERA_PATH, POINT_TRACKS, frames_from_image
 
 CATEGORY = "Track2View/trajectory"
@@ -83,10 +83,7 @@ class CameraEditor(io.ComfyNode):
 def _points(point_tracks) -> ui.SavedResult:
     from ..track2view_core.preview.point_cloud import pack_points
 
-    packed = pack_points(point_tracks)
-    file, known = temp_content("track2view_points", ".bin", packed)
-    if not known:
-        file.write_bytes(packed)
+    file = temp_content("track2view_points", ".bin", pack_points(point_tracks))
     return ui.SavedResult(file.name, "", io.FolderType.temp)
 
 
@@ -95,8 +92,8 @@ def _frames(image, fps: float) -> ui.SavedResult:
     from ..track2view_core.video import VideoClip, frame_rate, write_clip
 
     small = thumbnails(frames_from_image(image, "image"))
-    file, known = temp_content("track2view_frames", ".mp4", small.numpy().tobytes() + str(Fraction(fps)).encode())
-    if not known:
+    file = temp_named("track2view_frames", ".mp4", small.numpy().tobytes() + str(Fraction(fps)).encode())
+    if not file.is_file():
         write_clip(VideoClip(small, frame_rate(fps)), file, quality=24)
     return ui.SavedResult(file.name, "", io.FolderType.temp)
 

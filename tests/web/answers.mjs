@@ -4,12 +4,18 @@ import { readFileSync } from "node:fs";
 import { newDocument, parseDocument, rescaled, toJson } from "../../web/math/document.mjs";
 import { readJson, formatG, pythonNumber } from "../../web/math/json_text.mjs";
 import { closeName } from "../../web/math/close_names.mjs";
+import { frameAt, nearestTrack, placeIn, readPairs, seenIn } from "../../web/math/pairs.mjs";
 import { positionsAt, readPoints, subjectOf, visibleAt } from "../../web/math/points.mjs";
 import { MOVES, PRESETS, presetKeys } from "../../web/math/presets.mjs";
 import { project, unproject } from "../../web/math/projection.mjs";
 import { sampleDocument } from "../../web/math/sampling.mjs";
 
 const plain = (values) => Array.from(values);
+
+function contentOf(file) {
+  const bytes = readFileSync(file);
+  return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+}
 
 function sourceOf({ worldFromCamera, intrinsics, ...rest }) {
   return { ...rest, worldFromCamera: Float64Array.from(worldFromCamera), intrinsics: Float64Array.from(intrinsics) };
@@ -40,9 +46,29 @@ const ANSWERS = {
   presets: () => PRESETS.map(({ name }) => name),
   preset: ({ name, amount, frames, ease, ...fields }) =>
     toJson(parseDocument({ ...parseDocument(newDocument({ frames, ...fields })), keys: presetKeys(name, amount, frames, ease) })),
+  pairs: ({ file, shares }) => {
+    const pairs = readPairs(contentOf(file));
+    const frames = shares.map((share) => frameAt(pairs, share));
+    const each = (find) => frames.map((frame) => Array.from({ length: pairs.count }, (_, track) => find(frame, track)));
+    return {
+      count: pairs.count,
+      kept: pairs.frames,
+      size: pairs.size,
+      frames,
+      colors: plain(pairs.colors),
+      tracks: plain(pairs.tracks),
+      source: each((frame, track) => placeIn(pairs, "source", frame, track)),
+      target: each((frame, track) => placeIn(pairs, "target", frame, track)),
+      seen: each((frame, track) => seenIn(pairs, frame, track)),
+      found: each((frame, track) => {
+        const place = placeIn(pairs, "target", frame, track);
+        return place && nearestTrack(pairs, "target", frame, place[0], place[1], 0.01);
+      }),
+      nowhere: nearestTrack(pairs, "source", 0, 9, 9, 0.1),
+    };
+  },
   points: ({ file, frames }) => {
-    const bytes = readFileSync(file);
-    const points = readPoints(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+    const points = readPoints(contentOf(file));
     const { source } = points;
     return {
       ...points,

@@ -47,7 +47,7 @@ def pair_view(
     source = _View(tracks, "source", source_size)
     target = _View(tracks, "target", target_size)
     shown = _shown_tracks(tracks)
-    colors = _track_colors(tracks)
+    colors = track_colors(tracks)
     painted = _point_colors(frames, tracks)
     shares = tracks.coverage() if coverage is None else coverage
     drawn = range(len(frames)) if only is None else only
@@ -90,7 +90,7 @@ def _shown_tracks(tracks: PairedTracks) -> np.ndarray:
     return np.sort(np.random.default_rng(0).permutation(seen)[:_DRAWN_TRACKS])
 
 
-def _track_colors(tracks: PairedTracks) -> list[Color]:
+def track_colors(tracks: PairedTracks) -> list[Color]:
     """Hue from left to right, paler from top to bottom, by each track's first visible place."""
     seen = (tracks.visible & tracks.source.inside).cpu()
     first = seen.int().argmax(dim=0)

@@ -1,9 +1,8 @@
 """The tracks as one small file for the browser: `web/math/points.mjs` reads it and the camera editor draws it.
 
-Layout, little-endian: `T2VP`, the header's length as uint32, the header as JSON (padded with spaces so that what
-follows is aligned to 8 bytes), then the sections, each aligned to 8 bytes at the offset that the header states, counted
-from the header's end. Points that stand still come first, once; those that move follow, once a kept frame. Kept frames
-are spread evenly over the clip: kept frame f of F stands at clip time f (T - 1) / (F - 1).
+A packed file (packed_file.py) that begins with `T2VP`. Points that stand still come first, once; those that move
+follow, once a kept frame. Kept frames are spread evenly over the clip: kept frame f of F stands at clip time
+f (T - 1) / (F - 1).
 
     world_from_camera  float64 [T, 4, 4]   the source camera, every frame of the clip
     intrinsics         float64 [T, 3, 3]
@@ -16,15 +15,12 @@ are spread evenly over the clip: kept frame f of F stands at clip time f (T - 1)
 
 from __future__ import annotations
 
-import json
-import struct
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..tracks import PointTracks
+from .packed_file import packed_file
 
 MAGIC = b"T2VP"
 VERSION = 1
@@ -80,7 +76,7 @@ def pack_points(tracks: PointTracks, *, most_frames: int = 120) -> bytes:
         "box": {"low": box.low.tolist(), "step": box.step.tolist()},
         "counts": {"points": len(order), "moving": moving},
     }
-    return _file(header, sections)
+    return packed_file(MAGIC, header, sections)
 
 
 class _Box:
@@ -116,14 +112,3 @@ def _at_times(positions: Tensor, times: Tensor) -> Tensor:
     before = times.floor().long()
     after = (before + 1).clamp(max=len(positions) - 1)
     return torch.lerp(positions[before], positions[after], (times - before)[:, None, None])
-
-
-def _file(header: dict[str, Any], sections: dict[str, np.ndarray]) -> bytes:
-    places, body = {}, bytearray()
-    for name, values in sections.items():
-        places[name] = {"offset": len(body), "count": int(values.size)}
-        body += values.tobytes()
-        body += bytes(-len(body) % 8)
-    text = json.dumps({**header, "sections": places}, allow_nan=False).encode()
-    text += b" " * (-(8 + len(text)) % 8)
-    return MAGIC + struct.pack("<I", len(text)) + text + bytes(body)

@@ -18,7 +18,9 @@
  * @property {{low: number[], step: number[]}} box world
  */
 
-const MAGIC = "T2VP";
+import { readPackedFile } from "./packed_file.mjs";
+
+const KIND = "T2VP";
 const VERSION = 1;
 
 /**
@@ -26,22 +28,7 @@ const VERSION = 1;
  * @throws {Error} one sentence, where the file is none of ours or cut short
  */
 export function readPoints(buffer) {
-  const bytes = new Uint8Array(buffer);
-  if (bytes.length < 8 || String.fromCharCode(...bytes.subarray(0, 4)) !== MAGIC) {
-    throw new Error("The point file is none of Track2View's; run the Camera Path Editor again.");
-  }
-  const length = new DataView(buffer).getUint32(4, true);
-  if (8 + length > bytes.length) throw cutShort();
-  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
-  if (header.version !== VERSION) {
-    throw new Error(`The point file has version ${header.version} and this editor reads ${VERSION}; reload the page.`);
-  }
-  /** @param {string} name @param {any} kind */
-  const section = (name, kind) => {
-    const { offset, count } = header.sections[name];
-    if (8 + length + offset + count * kind.BYTES_PER_ELEMENT > bytes.length) throw cutShort();
-    return new kind(buffer, 8 + length + offset, count);
-  };
+  const { header, section } = readPackedFile(buffer, KIND, VERSION, "run the Camera Path Editor again");
   const { low, step } = header.box;
   const stillSteps = section("still", Uint16Array);
   const still = new Float32Array(stillSteps.length);
@@ -66,10 +53,6 @@ export function readPoints(buffer) {
     visibility: section("visible", Uint8Array),
     box: { low, step },
   };
-}
-
-function cutShort() {
-  return new Error("The point file is cut short; run the Camera Path Editor again.");
 }
 
 /**
