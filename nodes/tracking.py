@@ -6,13 +6,14 @@ import torch
 from comfy_api.latest import io
 
 from ..track2view_core.errors import Track2ViewError
+from ..track2view_core.tracks.geometry_sockets import DEPTH_KINDS
 from . import track_files
 from .comfy_bridge import progress_callback, schema, show_text
+from .other_sockets import DA3_GEOMETRY, MOGE_GEOMETRY
 from .sockets import CAMERA_PATH, CLIP_INFO, POINT_TRACKS, frames_from_image
 from .track_files import kept_between_runs
 
 CATEGORY = "Track2View/tracking"
-NEAR_IS_BRIGHT, FAR_IS_BRIGHT = "near is bright", "far is bright"
 
 
 def _tracking_inputs() -> list[io.Input]:
@@ -42,10 +43,10 @@ def _tracking_inputs() -> list[io.Input]:
         ),
         io.Combo.Input(
             "depth_is",
-            options=[NEAR_IS_BRIGHT, FAR_IS_BRIGHT],
-            default=NEAR_IS_BRIGHT,
+            options=list(DEPTH_KINDS),
+            default=DEPTH_KINDS[0],
             tooltip="What the depth images hold: near is bright for disparity (Depth Anything and most), far is "
-            "bright for depth.",
+            "bright for depth; the metric kinds run from depth_near to depth_far.",
         ),
         io.Image.Input(
             "depth",
@@ -63,6 +64,35 @@ def _tracking_inputs() -> list[io.Input]:
             optional=True,
             tooltip="From the Prepare Clip that made the frames: its padding is then cut off before tracking. Give "
             "Pair Tracks the clip info of the frames that the model gets.",
+        ),
+        io.Float.Input(
+            "depth_near",
+            optional=True,
+            default=0.0,
+            min=0.0,
+            max=1e6,
+            step=0.01,
+            tooltip="For metric depth images: the distance at which they begin, in any unit; tracks get this unit.",
+        ),
+        io.Float.Input(
+            "depth_far",
+            optional=True,
+            default=0.0,
+            min=0.0,
+            max=1e6,
+            step=0.01,
+            tooltip="For metric depth images: the distance at which they end.",
+        ),
+        DA3_GEOMETRY.Input(
+            "da3_geometry",
+            optional=True,
+            tooltip="Depth of core's Depth Anything 3 on these frames, instead of depth images; from several views at "
+            "once also its camera path, used where the tracks agree with it.",
+        ),
+        MOGE_GEOMETRY.Input(
+            "moge_geometry",
+            optional=True,
+            tooltip="Depth and field of view of core's MoGe on these frames, instead of depth images.",
         ),
     ]
 
@@ -92,19 +122,43 @@ class TrackPoints(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image, points, motion, field_of_view, depth_is, depth=None, camera=None, clip_info=None):
+    def execute(
+        cls,
+        image,
+        points,
+        motion,
+        field_of_view,
+        depth_is,
+        depth=None,
+        camera=None,
+        clip_info=None,
+        depth_near=0.0,
+        depth_far=0.0,
+        da3_geometry=None,
+        moge_geometry=None,
+    ) -> io.NodeOutput:
         from ..track2view_core.tracks.trackers import KltTracker
 
-        if clip_info is not None:
-            image = _unpadded(image, clip_info, "image")
-            depth = None if depth is None else _unpadded(depth, clip_info, "depth")
+        clip = image if clip_info is None else _unpadded(image, clip_info)
+        geometry = _geometry(
+            image,
+            clip_info,
+            depth=depth,
+            depth_is=depth_is,
+            near=depth_near,
+            far=depth_far,
+            da3=da3_geometry,
+            moge=moge_geometry,
+        )
         settings = {
-            "video": frames_from_image(image, "image"),
+            "video": frames_from_image(clip, "image"),
             "points": points,
             "motion": motion,
             "fov_degrees": field_of_view or None,
-            "depth": _depth_maps(depth, image, depth_is),
+            "depth": geometry and geometry.depth,
             "camera": camera,
+            "fov_guess": geometry and geometry.fov_degrees,
+            "proposed": geometry and geometry.camera,
         }
         tracks, _ = kept_between_runs(lambda: KltTracker().track(**settings, progress=progress_callback()), **settings)
         report = "\n".join(tracks.notes).replace("fov_degrees", "field_of_view")
@@ -112,11 +166,11 @@ class TrackPoints(io.ComfyNode):
         return io.NodeOutput(tracks, tracks.camera, report)
 
 
-def _unpadded(image, info, name):
+def _unpadded(image, info):
     """The clip's own part of prepared frames `[T', H', W', C]`: no padded edges, no held last frames."""
     if tuple(image.shape[:3]) != (info.prepared_frames, info.prepared_height, info.prepared_width):
         raise Track2ViewError(
-            f"{name} is {image.shape[0]} frames of {image.shape[2]} x {image.shape[1]} and clip_info is of "
+            f"image is {image.shape[0]} frames of {image.shape[2]} x {image.shape[1]} and clip_info is of "
             f"{info.prepared_frames} of {info.prepared_width} x {info.prepared_height}; link both from one "
             "Prepare Clip, or leave clip_info open."
         )
@@ -124,10 +178,31 @@ def _unpadded(image, info, name):
     return image[: info.frames, top : top + height, left : left + width]
 
 
-def _depth_maps(depth, image, depth_is):
-    """Depth images `[T, H, W, C]` -> depth `[T, h, w]` of the clip, up to scale and shift, which the tracker fits."""
-    if depth is None:
+def _geometry(image, clip_info, *, depth, depth_is, near, far, da3, moge):
+    """The one source of depth that is linked, as the core takes it, of the clip without padding; None without any."""
+    from ..track2view_core.tracks import geometry_sockets as sockets
+
+    linked = [
+        name for name, value in (("depth", depth), ("da3_geometry", da3), ("moge_geometry", moge)) if value is not None
+    ]
+    if len(linked) > 1:
+        raise Track2ViewError(f"{' and '.join(linked)} are both linked; leave one source of depth.")
+    if not linked:
         return None
+    frames, height, width = image.shape[:3]
+    if da3 is not None:
+        geometry = sockets.geometry_from_da3(da3, frames=frames, width=width, height=height)
+    elif moge is not None:
+        geometry = sockets.geometry_from_moge(moge, frames=frames, width=width, height=height)
+    else:
+        geometry = sockets.geometry_from_pictures(_gray(depth, image), depth_is, near=near, far=far)
+    if clip_info is None:
+        return geometry
+    return geometry.cropped(clip_info.content, (width, height), clip_info.frames)
+
+
+def _gray(depth, image):
+    """Depth images `[T, H, W, C]` -> `[T, h, w]` of the frames' size."""
     if len(depth) != len(image):
         raise Track2ViewError(
             f"depth has {len(depth)} images and image has {len(image)}; give one depth image a frame."
@@ -137,8 +212,7 @@ def _depth_maps(depth, image, depth_is):
         gray = torch.nn.functional.interpolate(
             gray[:, None], size=tuple(image.shape[1:3]), mode="bilinear", antialias=True
         )[:, 0]
-    # The tracker fits inverse depth, so an offset that keeps black finite is fitted away.
-    return 1.0 / (gray + 0.05) if depth_is == NEAR_IS_BRIGHT else gray + 1e-3
+    return gray
 
 
 NODES = (TrackPoints, *track_files.NODES)

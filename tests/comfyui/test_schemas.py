@@ -66,6 +66,8 @@ def test_every_node_says_what_it_does_in_one_sentence(object_info):
 
 def test_sockets_are_cores_or_named_after_the_pack(object_info):
     cores = {"MODEL", "VIDEO", "IMAGE", "AUDIO", "LATENT", "CONDITIONING", "STRING", "INT", "FLOAT", "COMBO", "BOOLEAN"}
+    cores |= {"MASK", "DA3_GEOMETRY", "MOGE_GEOMETRY", "TRACKS", "LOAD3D_CAMERA"}
+    cores |= {"CAMERACTRL_POSES", "CAMERAPOSES", "EXTRINSICS", "INTRINSICS"}  # other packs'
     for name, info in ours(object_info).items():
         for kind in [*(kind for _, kind, _, _ in inputs(info) if isinstance(kind, str)), *info["output"]]:
             assert kind in cores or kind.startswith("TRACK2VIEW_"), f"{name}: {kind}"

@@ -35,7 +35,14 @@ def checked_depth(depth: Tensor | np.ndarray | None, frames: int) -> np.ndarray 
     return array
 
 
-def check_options(points: int, motion: str, fov_degrees: float | None, camera: CameraPath | None, frames: int) -> None:
+def check_options(
+    points: int,
+    motion: str,
+    fov_degrees: float | None,
+    camera: CameraPath | None,
+    frames: int,
+    proposed: CameraPath | None = None,
+) -> None:
     if points < 1:
         raise Track2ViewError(f"points is {points}; it must be at least 1.")
     if motion not in ("auto", *MOTIONS):
@@ -44,7 +51,8 @@ def check_options(points: int, motion: str, fov_degrees: float | None, camera: C
         raise Track2ViewError(
             f"fov_degrees is {fov_degrees}; it must lie between 1 and 170 (horizontal), or be left empty."
         )
-    if camera is not None and len(camera) != frames:
-        raise Track2ViewError(
-            f"camera has {len(camera)} frames beside a video of {frames}; give the path of this very clip."
-        )
+    for name, path in (("camera", camera), ("proposed", proposed)):
+        if path is not None and len(path) != frames:
+            raise Track2ViewError(
+                f"{name} has {len(path)} frames beside a video of {frames}; give the path of this very clip."
+            )

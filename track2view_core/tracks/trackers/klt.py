@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -16,6 +17,7 @@ from .bundle_adjustment import Cameras
 from .checks import check_options, checked_depth, checked_video
 from .flow import PixelTracks, follow_points
 from .grid import with_grid
+from .proposed_camera import with_proposed
 from .shots import Setup, solve_shot
 
 SMALLEST_SIDE, ENLARGED_SIDE, LARGEST_SIDE = 192, 256, 640
@@ -41,6 +43,8 @@ class KltTracker:
         depth: Tensor | np.ndarray | None = None,  # [T, h, w]
         camera: CameraPath | None = None,
         progress: Progress | None = None,
+        fov_guess: float | None = None,
+        proposed: CameraPath | None = None,
     ) -> PointTracks:
         """3D tracks and the source camera; the world is the camera of frame 0.
 
@@ -50,22 +54,29 @@ class KltTracker:
             fov_degrees: horizontal field of view, found from the clip where not given.
             depth: one depth map a frame, any resolution and scale; aligned to the tracks in inverse depth.
             camera: the source path where it is known; only the points are solved then.
+            fov_guess: horizontal field of view to take where neither the user nor the motion tells it.
+            proposed: a source path that may hold, of a depth model say; used where the followed points agree with it.
 
         Raises:
             Track2ViewError: a field does not fit the clip, or motion is "auto" and too few points can be followed.
         """
         frames = checked_video(video)
         depth = checked_depth(depth, len(frames))
-        check_options(points, motion, fov_degrees, camera, len(frames))
+        check_options(points, motion, fov_degrees, camera, len(frames), proposed)
         size = frames.shape[2], frames.shape[1]
         scale = _working_scale(*size)
-        flow = follow_points(_gray(frames, scale), len(frames), density=max(points, FEWEST_FOLLOWED), progress=progress)
+        flow = follow_points(
+            gray_frames(frames, scale), len(frames), density=max(points, FEWEST_FOLLOWED), progress=progress
+        )
         starts = _shot_starts(flow, len(frames))
         notes = _cut_notes(flow, starts)
         shots = []
         for start, stop in zip(starts, [*starts[1:], len(frames)], strict=True):
             part = flow.frames(start, stop)
-            setup = _setup(size, scale, motion, fov_degrees, depth, camera, slice(start, stop))
+            setup = _setup(size, scale, motion, fov_degrees, depth, camera, slice(start, stop), fov_guess)
+            if proposed is not None and camera is None:
+                setup, told = with_proposed(part, setup, proposed.with_frames(slice(start, stop)))
+                notes += told
             step = _stage(progress, start, stop, len(frames))
             part_ideal = part if camera is None else _ideal(part, camera, scale, slice(start, stop), setup)
             shot = solve_shot(part_ideal, setup, step)
@@ -77,11 +88,11 @@ class KltTracker:
         return assembled(frames, shots, camera=camera, scale=scale, points=points, depth=depth, notes=notes)
 
 
-def _setup(size, scale, motion, fov_degrees, depth, camera, span) -> Setup:
+def _setup(size, scale, motion, fov_degrees, depth, camera, span, fov_guess) -> Setup:
     width, height = size[0] * scale, size[1] * scale
     focal = USUAL_FOCAL * max(width, height)
-    if fov_degrees is not None:
-        focal = 0.5 * width / np.tan(np.radians(fov_degrees) / 2)
+    if fov_degrees is not None or fov_guess is not None:
+        focal = 0.5 * width / np.tan(np.radians(fov_guess if fov_degrees is None else fov_degrees) / 2)
     given = None
     if camera is not None:
         resized = camera.relative_to_first().resized(size[0], size[1]).with_frames(span)
@@ -101,7 +112,8 @@ def _ideal(part: PixelTracks, camera: CameraPath, scale: float, span: slice, set
     return PixelTracks((part.xy - center) / focal * focal.mean(2, keepdims=True) + setup.center, part.seen)
 
 
-def _gray(frames: np.ndarray, scale: float):
+def gray_frames(frames: np.ndarray, scale: float) -> Callable[[int], np.ndarray]:
+    """Frame number -> grey picture [H, W] uint8 at `scale` times the size of `frames` [T, H, W, 3]."""
     height, width = frames.shape[1:3]
     size = (round(width * scale), round(height * scale))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
