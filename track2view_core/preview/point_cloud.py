@@ -45,14 +45,17 @@ def pack_points(tracks: PointTracks, *, most_frames: int = 120) -> bytes:
     count = tracks.positions.shape[1]
     chosen = torch.arange(count) if count <= MOST_POINTS else torch.linspace(0, count - 1, MOST_POINTS).round().long()
     tracks = tracks.to("cpu").select(chosen)
-    positions = _within_reach(tracks, FARTHEST * scale)
+    times = _even_times(len(tracks), min(len(tracks), most_frames))
+    positions = _positions(tracks, times, FARTHEST * scale)
     low, high = positions.amin(dim=0), positions.amax(dim=0)
     moves = (high - low).amax(dim=-1) > 2 * STILL * scale
     order = torch.cat([(~moves).nonzero()[:, 0], moves.nonzero()[:, 0]])
     moving = int(moves.sum())
-    still = ((low + high) / 2)[~moves]
-    times = _kept_times(len(tracks), moving, len(order), most_frames)
-    moved = _at_times(positions[:, moves], times)
+    fitting = _frames_that_fit(len(tracks), moving, len(order))
+    if fitting < len(times):
+        times = _even_times(len(tracks), fitting)
+        positions = _positions(tracks, times, FARTHEST * scale)
+    still, moved = ((low + high) / 2)[~moves], positions[:, moves]
     box = _Box(torch.cat([still, moved.reshape(-1, 3)]))
     colors = tracks.colors if tracks.colors is not None else torch.full((len(order), 3), UNCOLORED, dtype=torch.uint8)
     seen = tracks.visible[(times + 0.5).floor().long()][:, order]
@@ -91,24 +94,24 @@ class _Box:
         return ((points - self.low) / wide).round().clamp(0, STEPS).numpy().astype("<u2")
 
 
-def _within_reach(tracks: PointTracks, reach: float) -> Tensor:
-    """Positions `[T, N, 3]` float64; those farther than `reach` from the first camera are drawn in along their ray."""
-    center = tracks.camera.world_from_camera[0, :3, 3].cpu()
-    away = tracks.positions.to(torch.float64) - center
-    distance = away.norm(dim=-1, keepdim=True)
-    return center + away * (reach / distance.clamp(min=reach))
-
-
-def _kept_times(frames: int, moving: int, points: int, most_frames: int) -> Tensor:
-    """Clip times `[F]` float64 of the frames to keep: as many as fit."""
-    per_frame = 6 * moving + (points + 7) // 8
-    fixed = 16 * points + 200 * frames + 4096
-    kept = max(1, min(frames, most_frames, (MOST_BYTES - fixed) // max(per_frame, 1)))
+def _even_times(frames: int, kept: int) -> Tensor:
+    """Clip times `[kept]` float64, spread evenly over all frames."""
     return torch.arange(kept, dtype=torch.float64) * (frames - 1) / max(kept - 1, 1)
 
 
-def _at_times(positions: Tensor, times: Tensor) -> Tensor:
-    """Positions `[F, M, 3]` at the times `[F]`, straight between frames."""
+def _frames_that_fit(frames: int, moving: int, points: int) -> int:
+    per_frame = 6 * moving + (points + 7) // 8
+    fixed = 16 * points + 200 * frames + 4096
+    return max(1, (MOST_BYTES - fixed) // max(per_frame, 1))
+
+
+def _positions(tracks: PointTracks, times: Tensor, reach: float) -> Tensor:
+    """Positions `[F, N, 3]` float64 at the times `[F]`, straight between frames; those farther than `reach` from the
+    first camera are drawn in along their ray."""
     before = times.floor().long()
-    after = (before + 1).clamp(max=len(positions) - 1)
-    return torch.lerp(positions[before], positions[after], (times - before)[:, None, None])
+    after = (before + 1).clamp(max=len(tracks) - 1)
+    share = (times - before)[:, None, None]
+    positions = torch.lerp(tracks.positions[before].double(), tracks.positions[after].double(), share)
+    center = tracks.camera.world_from_camera[0, :3, 3].cpu()
+    away = positions - center
+    return center + away * (reach / away.norm(dim=-1, keepdim=True).clamp(min=reach))
