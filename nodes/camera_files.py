@@ -15,71 +15,75 @@ ENDINGS = tuple(sorted({ending for told in FORMATS.values() for ending in told.e
 FOLDER_SIGN = "images.[tb][xi][tn]"  # images.txt or images.bin: a COLMAP model, the one format that is a folder
 
 
+def _import_inputs() -> list[io.Input]:
+    told = "; ".join(f"{name}: {told.title}" for name, told in FORMATS.items())
+    return [
+        io.Combo.Input(
+            "file",
+            options=input_names(ENDINGS, FOLDER_SIGN),
+            tooltip="A camera file in ComfyUI's input folder, or the folder of a COLMAP model there; put it "
+            "there and press R to refresh the list.",
+        ),
+        io.Combo.Input(
+            "file_format",
+            options=["auto", *FORMATS],
+            default="auto",
+            tooltip=f"auto tells it from the file's ending and content. {told}.",
+        ),
+        io.Int.Input(
+            "width",
+            default=0,
+            min=0,
+            max=16_384,
+            tooltip="Width of the picture in pixels; 0 takes that of the tracks, or the file's own.",
+        ),
+        io.Int.Input(
+            "height",
+            default=0,
+            min=0,
+            max=16_384,
+            tooltip="Height of the picture in pixels; 0 takes that of the tracks, or the file's own.",
+        ),
+        io.Float.Input(
+            "field_of_view",
+            default=0.0,
+            min=0.0,
+            max=170.0,
+            step=0.1,
+            tooltip="Horizontal field of view in degrees, for files without a lens or to replace theirs; 0 "
+            "takes the file's.",
+        ),
+        io.Float.Input(
+            "fps",
+            default=0.0,
+            min=0.0,
+            max=1000.0,
+            step=0.01,
+            tooltip="Frames a second, for files without; 0 takes the file's.",
+        ),
+        io.String.Input(
+            "camera_name",
+            default="",
+            tooltip="Which camera of a file that holds several; empty for the only one.",
+        ),
+        POINT_TRACKS.Input(
+            "point_tracks",
+            optional=True,
+            tooltip="The tracks of the clip it is for: the path gets their size, number of frames and fps.",
+        ),
+    ]
+
+
 class ImportCamera(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        told = "; ".join(f"{name}: {told.title}" for name, told in FORMATS.items())
         return schema(
             node_id="Track2View_ImportCamera",
             display_name="Import Camera",
             category=CATEGORY,
             description="Read a camera path of Blender, COLMAP, After Effects, Nuke, glTF and others.",
             search_aliases=["load camera", "blender", "colmap", "nuke", "gltf"],
-            inputs=[
-                io.Combo.Input(
-                    "file",
-                    options=input_names(ENDINGS, FOLDER_SIGN),
-                    tooltip="A camera file in ComfyUI's input folder, or the folder of a COLMAP model there; put it "
-                    "there and press R to refresh the list.",
-                ),
-                io.Combo.Input(
-                    "file_format",
-                    options=["auto", *FORMATS],
-                    default="auto",
-                    tooltip=f"auto tells it from the file's ending and content. {told}.",
-                ),
-                io.Int.Input(
-                    "width",
-                    default=0,
-                    min=0,
-                    max=16_384,
-                    tooltip="Width of the picture in pixels; 0 takes that of the tracks, or the file's own.",
-                ),
-                io.Int.Input(
-                    "height",
-                    default=0,
-                    min=0,
-                    max=16_384,
-                    tooltip="Height of the picture in pixels; 0 takes that of the tracks, or the file's own.",
-                ),
-                io.Float.Input(
-                    "field_of_view",
-                    default=0.0,
-                    min=0.0,
-                    max=170.0,
-                    step=0.1,
-                    tooltip="Horizontal field of view in degrees, for files without a lens or to replace theirs; 0 "
-                    "takes the file's.",
-                ),
-                io.Float.Input(
-                    "fps",
-                    default=0.0,
-                    min=0.0,
-                    max=1000.0,
-                    step=0.01,
-                    tooltip="Frames a second, for files without; 0 takes the file's.",
-                ),
-                io.String.Input(
-                    "camera_name",
-                    default="",
-                    tooltip="Which camera of a file that holds several; empty for the only one.",
-                ),
-                POINT_TRACKS.Input(
-                    "point_tracks",
-                    optional=True,
-                    tooltip="The tracks of the clip it is for: the path gets their size, number of frames and fps.",
-                ),
-            ],
+            inputs=_import_inputs(),
             outputs=[
                 CAMERA_PATH.Output(
                     "camera_path",

@@ -69,7 +69,7 @@ class CameraEditor(io.ComfyNode):
         if point_tracks is not None:
             checks = check_against_tracks(drawn.path, point_tracks)
             lines += checks_report(checks)
-            shown["track2view_coverage"] = [checks.coverage.tolist()]
+            shown["track2view_coverage"] = [[] if checks.coverage is None else checks.coverage.tolist()]
             shown["track2view_points"] = [_points(point_tracks)]
         if image is not None:
             shown["track2view_frames"] = [_frames(image, drawn.path.fps)]

@@ -22,61 +22,65 @@ def _others(name: str) -> str:
     return "; ".join(part for part in parts if part.partition("=")[0] not in ("", *FIELDS))
 
 
+def _edit_inputs() -> list[io.Input]:
+    told = "; ".join(f"{name}: {OPERATIONS[name].description.rstrip('.')}" for name in EDITS)
+    settings = ", ".join(f"{name} ({_others(name)})" for name in EDITS if _others(name))
+    return [
+        CAMERA_PATH.Input("path", tooltip="The camera path to change."),
+        io.Combo.Input("operation", options=list(EDITS), default="ease", tooltip=f"What to do. {told}."),
+        io.Float.Input(
+            "amount",
+            default=1.0,
+            min=-20.0,
+            max=20.0,
+            step=0.05,
+            tooltip="How much, for operations that have an amount: look_at, accompany, dolly_zoom, scale, "
+            "handheld, smooth, stabilise.",
+        ),
+        io.Combo.Input(
+            "ease",
+            options=list(EASES),
+            default="smooth",
+            tooltip="How it spreads over time, for operations that have an ease.",
+        ),
+        io.Int.Input(
+            "seed",
+            default=0,
+            min=0,
+            max=2**31 - 1,
+            control_after_generate=False,
+            tooltip="Which shake, for handheld.",
+        ),
+        io.String.Input(
+            "settings",
+            default="",
+            tooltip="The operation's other settings where they are not as here, as name=value; name=value. "
+            f"{settings}.",
+        ),
+        POINT_TRACKS.Input(
+            "point_tracks",
+            optional=True,
+            tooltip="The tracks of the clip. With them, operations on the move leave the clip's own camera "
+            "movement as it is; limit_speed, handheld and fit_to_scene take the scene's size from them.",
+        ),
+        TARGET.Input(
+            "target",
+            optional=True,
+            tooltip="From Follow Point: what look_at, orbit, accompany and dolly_zoom hold on to.",
+        ),
+    ]
+
+
 class EditPath(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        told = "; ".join(f"{name}: {OPERATIONS[name].description.rstrip('.')}" for name in EDITS)
-        settings = ", ".join(f"{name} ({_others(name)})" for name in EDITS if _others(name))
         return schema(
             node_id="Track2View_EditPath",
             display_name="Edit Camera Path",
             category=CATEGORY,
             description="Retime, ease, smooth, stabilise, mirror or shake a camera path, or hold a point in view.",
             search_aliases=["retime", "stabilise", "handheld", "loop", "dolly zoom", "look at"],
-            inputs=[
-                CAMERA_PATH.Input("path", tooltip="The camera path to change."),
-                io.Combo.Input("operation", options=list(EDITS), default="ease", tooltip=f"What to do. {told}."),
-                io.Float.Input(
-                    "amount",
-                    default=1.0,
-                    min=-20.0,
-                    max=20.0,
-                    step=0.05,
-                    tooltip="How much, for operations that have an amount: look_at, accompany, dolly_zoom, scale, "
-                    "handheld, smooth, stabilise.",
-                ),
-                io.Combo.Input(
-                    "ease",
-                    options=list(EASES),
-                    default="smooth",
-                    tooltip="How it spreads over time, for operations that have an ease.",
-                ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**31 - 1,
-                    control_after_generate=False,
-                    tooltip="Which shake, for handheld.",
-                ),
-                io.String.Input(
-                    "settings",
-                    default="",
-                    tooltip="The operation's other settings where they are not as here, as name=value; name=value. "
-                    f"{settings}.",
-                ),
-                POINT_TRACKS.Input(
-                    "point_tracks",
-                    optional=True,
-                    tooltip="The tracks of the clip. With them, operations on the move leave the clip's own camera "
-                    "movement as it is; limit_speed, handheld and fit_to_scene take the scene's size from them.",
-                ),
-                TARGET.Input(
-                    "target",
-                    optional=True,
-                    tooltip="From Follow Point: what look_at, orbit, accompany and dolly_zoom hold on to.",
-                ),
-            ],
+            inputs=_edit_inputs(),
             outputs=[
                 CAMERA_PATH.Output("camera_path", display_name="camera path", tooltip="The changed path."),
                 io.String.Output(

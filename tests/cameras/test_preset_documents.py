@@ -61,5 +61,5 @@ def test_what_a_preset_refuses_its_document_refuses():
             preset_document(name, amount, 9)
     with pytest.raises(Track2ViewError, match="ease is 'bounce'"):
         preset_document("pan_left", 1.0, 9, ease="bounce")
-    with pytest.raises(Track2ViewError, match=r"takes the focal length times 0\.004; a path document holds 0\.01 to 100"):
+    with pytest.raises(Track2ViewError, match=r"focal length times 0\.004; a path document holds 0\.01 to 100"):
         preset_document("dolly_zoom", 2.49, 9)
