@@ -1,0 +1,136 @@
+"""2D tracks in other packs' forms: literal examples, round trips, ATI's 121 samples, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+
+from track2view_core.errors import Track2ViewError
+from track2view_core.tracks.exchange_2d import (
+    FlatTracks,
+    ati_samples,
+    core_from_tracks,
+    json_from_tracks,
+    tracks_from_core,
+    tracks_from_json,
+)
+
+SPLINE = '[{"x": 10, "y": 20.5}, {"x": 12, "y": 21}, {"x": 14.25, "y": 22}]'  # one track of KJNodes' spline editor
+SPLINES = f"[{SPLINE}, {SPLINE}]"
+
+
+def some(frames: int = 9, tracks: int = 4) -> FlatTracks:
+    generator = torch.Generator().manual_seed(0)
+    xy = (torch.rand(frames, tracks, 2, generator=generator) * 1000).round(decimals=3)
+    return FlatTracks(xy, torch.rand(frames, tracks, generator=generator) > 0.3)
+
+
+def test_the_literal_dict_of_core() -> None:
+    told = {
+        "track_path": torch.tensor([[[1.0, 2], [3, 4]], [[5, 6], [7, 8]], [[9, 10], [11, 12]]]),
+        "track_visibility": torch.tensor([[True, False], [True, True], [False, True]]),
+    }
+    tracks = tracks_from_core(told)
+    assert tracks.xy[2, 1].tolist() == [11, 12]
+    assert tracks.visible.tolist() == [[True, False], [True, True], [False, True]]
+    assert tracks_from_core({"track_path": told["track_path"]}).visible.all()
+    per_frame = tracks_from_core({**told, "track_visibility": torch.tensor([[True], [False], [True]])})
+    assert per_frame.visible.tolist() == [[True, True], [False, False], [True, True]]
+
+
+def test_core_tracks_survive_the_round_trip() -> None:
+    found = tracks_from_core(core_from_tracks(some()))
+    assert torch.equal(found.xy, some().xy) and torch.equal(found.visible, some().visible)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SPLINES,
+        [SPLINE, SPLINE],
+        json.dumps([SPLINE, SPLINE]),
+        [SPLINES],
+        SPLINES.replace('"', "'"),
+    ],
+)
+def test_every_form_of_json_is_the_same_two_tracks(text) -> None:
+    tracks, told = tracks_from_json(text)
+    assert tracks.xy.tolist() == [[[10, 20.5]] * 2, [[12, 21]] * 2, [[14.25, 22]] * 2]
+    assert tracks.visible.all() and told == "3 points a track, one a frame"
+
+
+def test_one_track_alone() -> None:
+    tracks, _ = tracks_from_json(SPLINE)
+    assert tracks.xy.shape == (3, 1, 2)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 9, 81])
+def test_json_survives_the_round_trip(frames: int) -> None:
+    tracks = some(frames)
+    found, _ = tracks_from_json(json_from_tracks(tracks), frames=frames)
+    torch.testing.assert_close(found.xy, tracks.xy, atol=6e-4, rtol=0)
+
+
+def what_ati_takes(samples: torch.Tensor, frames: int) -> torch.Tensor:
+    """An oracle in ATI's own steps: the first sample, and every a-th of the other 120 repeated b times."""
+    later = frames - 1
+    a, b = 120 // math.gcd(120, later), later // math.gcd(120, later)
+    return torch.cat([samples[:1], samples[1:].repeat_interleave(b, dim=0)[1::a]])
+
+
+@pytest.mark.parametrize("frames", [5, 17, 33, 49, 77, 81, 117])
+def test_ati_takes_from_121_samples_exactly_the_clips_frames(frames: int) -> None:
+    tracks = some(frames)
+    samples, _ = tracks_from_json(json_from_tracks(tracks, samples=121))
+    assert len(samples) == 121
+    torch.testing.assert_close(what_ati_takes(samples.xy, frames), tracks.xy, atol=2e-3, rtol=0)
+    again, told = tracks_from_json(json_from_tracks(tracks, samples=121), frames=frames)
+    torch.testing.assert_close(again.xy, tracks.xy, atol=2e-3, rtol=0)
+    assert "ATI" in told
+    assert torch.equal(what_ati_takes(torch.arange(121), frames), torch.from_numpy(ati_samples(frames)))
+
+
+def test_other_numbers_of_points_are_spread_over_the_clip() -> None:
+    line = json.dumps([[{"x": 0, "y": 0}, {"x": 8, "y": 4}]])
+    tracks, told = tracks_from_json(line, frames=5)
+    assert tracks.xy[:, 0].tolist() == [[0, 0], [2, 1], [4, 2], [6, 3], [8, 4]] and "spread evenly over 5" in told
+    held, told = tracks_from_json('[{"x": 3, "y": 4}]', frames=4)
+    assert held.xy[:, 0].tolist() == [[3, 4]] * 4 and "held" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("not json", "no JSON"),
+        ("[]", "no tracks"),
+        ("{}", "no tracks"),
+        ("[[]]", "no tracks"),
+        ("[1, 2]", "no tracks"),
+        ('[[{"x": 1, "y": 2}], [{"x": 1, "y": 2}, {"x": 1, "y": 2}]]', "tracks of 1 to 2 points"),
+        ('[[{"x": 1}]]', "has a point"),
+        ('[[{"x": "a", "y": 2}]]', "has a point"),
+        ('[[{"x": NaN, "y": 2}]]', "NaN or infinity at frame 0, track 0"),
+        ("[" * 100_000, "no JSON"),
+    ],
+)
+def test_what_is_no_tracks_is_one_sentence(text: str, words: str) -> None:
+    with pytest.raises(Track2ViewError, match=words):
+        tracks_from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (None, "no track_path"),
+        ({}, "no track_path"),
+        ({"track_path": torch.zeros(3, 2)}, "must be \\[frames, tracks, 2\\]"),
+        ({"track_path": torch.full((1, 1, 2), float("nan"))}, "NaN or infinity"),
+        ({"track_path": torch.zeros(3, 2, 2), "track_visibility": torch.ones(2, 3)}, "track_visibility of shape"),
+    ],
+)
+def test_what_is_no_core_tracks_is_one_sentence(told: object, words: str) -> None:
+    with pytest.raises(Track2ViewError, match=words):
+        tracks_from_core(told)

@@ -1,0 +1,185 @@
+"""2D tracks as other nodes pass them along.
+
+TRACKS (core's Wan-Move nodes): `{"track_path": [T, N, 2] pixels, "track_visibility": [T, N] bool}`.
+JSON (ATI, KJNodes' spline editor, CoTracker nodes): a list of tracks, each a list of `{"x", "y"}` in pixels, one a
+frame; or one such track alone; or a list of strings with one track each. There is no visibility.
+ATI wants 121 samples a track however long the clip is, and takes for frame t of a clip of T frames the sample
+`ati_samples(T)[t]`; tracks of 121 samples are read by the same rule.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import Track2ViewError
+
+ATI_SAMPLES = 121
+MOST_POINTS = 20_000_000
+"""Frames times tracks: more is no list of tracks."""
+
+
+@dataclass(frozen=True, eq=False)
+class FlatTracks:
+    """N tracks in one view over T frames."""
+
+    xy: Tensor  # [T, N, 2] float32 pixels
+    visible: Tensor  # [T, N] bool
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+
+def tracks_from_core(told: object) -> FlatTracks:
+    """The tracks of a TRACKS dict; without `track_visibility` all count as visible.
+
+    Raises:
+        Track2ViewError: it is no such dict, or holds NaN.
+    """
+    if not isinstance(told, Mapping) or told.get("track_path") is None:
+        raise Track2ViewError("TRACKS holds no track_path; link the tracks output of a Wan-Move node.")
+    xy = torch.as_tensor(told["track_path"]).detach().to("cpu", torch.float32)
+    xy = xy[0] if xy.ndim == 4 and len(xy) == 1 else xy
+    if xy.ndim != 3 or xy.shape[-1] != 2 or 0 in xy.shape:
+        raise Track2ViewError(f"TRACKS has a track_path of shape {list(xy.shape)}; it must be [frames, tracks, 2].")
+    _check_finite(xy, "TRACKS")
+    visible = told.get("track_visibility")
+    if visible is None:
+        return FlatTracks(xy, torch.ones(xy.shape[:2], dtype=torch.bool))
+    visible = torch.as_tensor(visible).detach().to("cpu") > 0.5
+    visible = visible[0] if visible.ndim == 3 and len(visible) == 1 else visible
+    if visible.ndim == 2 and visible.shape[0] == len(xy) and visible.shape[1] == 1:
+        visible = visible.expand(xy.shape[:2])  # a mask a frame
+    if visible.shape != xy.shape[:2]:
+        raise Track2ViewError(
+            f"TRACKS has track_visibility of shape {list(visible.shape)} beside a track_path of {list(xy.shape)}; "
+            "both must be of the same frames and tracks."
+        )
+    return FlatTracks(xy, visible.clone())
+
+
+def core_from_tracks(tracks: FlatTracks) -> dict[str, Tensor]:
+    """TRACKS of the tracks."""
+    return {"track_path": tracks.xy.clone(), "track_visibility": tracks.visible.clone()}
+
+
+def tracks_from_json(text: str | Sequence[str], *, frames: int | None = None) -> tuple[FlatTracks, str]:
+    """The tracks of a JSON text, or of one text a track, and how they were fitted to the clip.
+
+    Args:
+        frames: the clip's; None takes the tracks' own number. Tracks of 121 samples are read by ATI's rule, one point
+            alone is held, and any other number of samples is spread evenly over the clip.
+
+    Raises:
+        Track2ViewError: no JSON, no tracks, tracks of different lengths, or points that are no numbers.
+    """
+    listed = _parsed(text) if isinstance(text, str) else [entry for part in text for entry in _one_track(part)]
+    if isinstance(listed, list) and listed and all(isinstance(entry, str) for entry in listed):
+        listed = [track for part in listed for track in _one_track(part)]
+    if isinstance(listed, list) and listed and isinstance(listed[0], Mapping):
+        listed = [listed]
+    if not isinstance(listed, list) or not listed or not all(isinstance(track, list) and track for track in listed):
+        raise Track2ViewError(
+            'The tracks JSON holds no tracks; it must be a list of tracks, each a list of {"x": ..., "y": ...}.'
+        )
+    lengths = sorted({len(track) for track in listed})
+    if len(lengths) > 1:
+        raise Track2ViewError(
+            f"The tracks JSON has tracks of {lengths[0]} to {lengths[-1]} points; all must have one point a frame."
+        )
+    if lengths[0] * len(listed) > MOST_POINTS or (frames or 0) * len(listed) > MOST_POINTS:
+        raise Track2ViewError(f"The tracks JSON has {len(listed)} tracks of {lengths[0]} points; give fewer tracks.")
+    xy = torch.tensor([[_point(point) for point in track] for track in listed], dtype=torch.float32).transpose(0, 1)
+    _check_finite(xy, "The tracks JSON")
+    xy, told = _in_frames(xy.contiguous(), frames)
+    return FlatTracks(xy, torch.ones(xy.shape[:2], dtype=torch.bool)), told
+
+
+def json_from_tracks(tracks: FlatTracks, *, samples: int | None = None) -> str:
+    """The tracks as JSON, one point a frame, or with `samples=121` as ATI reads them."""
+    xy = tracks.xy
+    if samples not in (None, ATI_SAMPLES):
+        raise Track2ViewError(f"samples is {samples}; tracks are written with one a frame, or {ATI_SAMPLES} for ATI.")
+    if samples is not None:
+        xy = _sampled(xy, _frames_of_samples(len(xy)))
+    listed = [[{"x": round(x, 3), "y": round(y, 3)} for x, y in track] for track in xy.transpose(0, 1).tolist()]
+    return json.dumps(listed, separators=(",", ":"))
+
+
+def ati_samples(frames: int) -> np.ndarray:
+    """Which of the 121 samples ATI takes for each frame, `[T]`: every `a`-th of the last 120, each repeated `b` times,
+    with a / b = 120 / (T - 1) in lowest terms."""
+    if frames == ATI_SAMPLES or frames == 1:
+        return np.arange(frames)
+    shared = math.gcd(ATI_SAMPLES - 1, frames - 1)
+    every, repeated = (ATI_SAMPLES - 1) // shared, (frames - 1) // shared
+    later = 1 + (1 + every * np.arange(frames - 1)) // repeated
+    return np.minimum(np.concatenate([[0], later]), ATI_SAMPLES - 1)
+
+
+def _frames_of_samples(frames: int) -> np.ndarray:
+    """The moment in frames of each of ATI's samples, so that the sample it takes for a frame is that very frame."""
+    taken = ati_samples(frames)
+    if frames > ATI_SAMPLES:
+        return np.linspace(0, frames - 1, ATI_SAMPLES)
+    return np.interp(np.arange(ATI_SAMPLES), taken, np.arange(frames))
+
+
+def _in_frames(xy: Tensor, frames: int | None) -> tuple[Tensor, str]:
+    count = len(xy)
+    if frames is None or count == frames:
+        return xy, f"{count} points a track, one a frame"
+    if count == 1:
+        return xy.expand(frames, -1, -1).clone(), "one point a track, held"
+    if count == ATI_SAMPLES:
+        return xy[torch.from_numpy(ati_samples(frames))], f"{count} samples a track, taken as ATI takes them"
+    moments = np.linspace(0, count - 1, frames)
+    return _sampled(xy, moments), f"{count} points a track, spread evenly over {frames} frames"
+
+
+def _sampled(xy: Tensor, moments: np.ndarray) -> Tensor:
+    """`xy` [T, N, 2] at fractional frames `moments` [S]."""
+    before = torch.from_numpy(np.clip(np.floor(moments).astype(np.int64), 0, max(0, len(xy) - 2)))
+    after = (before + 1).clamp(max=len(xy) - 1)
+    share = torch.from_numpy(moments).float() - before
+    return torch.lerp(xy[before], xy[after], share[:, None, None])
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        pass
+    try:
+        return json.loads(text.replace("'", '"'))  # as Python prints lists, which core's nodes accept too
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise Track2ViewError(
+            f"The tracks are no JSON ({error}); link the coordinates output of a track node."
+        ) from error
+
+
+def _one_track(text: object) -> list[object]:
+    """The tracks of one of several texts: one, or a list of them."""
+    found = _parsed(text) if isinstance(text, str) else text
+    return [found] if isinstance(found, list) and found and isinstance(found[0], Mapping) else list(found or [])  # type: ignore[call-overload]
+
+
+def _point(point: object) -> tuple[float, float]:
+    try:
+        return float(point["x"]), float(point["y"])  # type: ignore[index]
+    except (TypeError, KeyError, ValueError) as error:
+        raise Track2ViewError(
+            f'The tracks JSON has a point {point!r:.60}; it must be {{"x": ..., "y": ...}}.'
+        ) from error
+
+
+def _check_finite(xy: Tensor, name: str) -> None:
+    if not bool(xy.isfinite().all()):
+        frame, track = (~xy.isfinite().all(-1)).nonzero()[0].tolist()
+        raise Track2ViewError(f"{name} holds NaN or infinity at frame {frame}, track {track}; give finite pixels.")
