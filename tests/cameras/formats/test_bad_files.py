@@ -263,6 +263,14 @@ def test_other_mistakes(name: str, old: str, new: str, cause: str, tmp_path: Pat
     assert cause in sentence(file, format=name)
 
 
+def test_a_gltf_channel_that_moves_nothing_known_is_passed_over(tmp_path: Path) -> None:
+    file = changed("gltf", tmp_path, '"path": "translation"', '"path": ["translation"]')
+    told = json.loads(file.read_text(encoding="utf-8"))
+    del told["nodes"][0]["extras"]
+    file.write_text(json.dumps(told), encoding="utf-8")
+    assert not read_path(file, **GIVEN).world_from_camera[:, :3, 3].any()
+
+
 @pytest.mark.parametrize(
     ("part", "old", "new", "cause"),
     [

@@ -126,7 +126,7 @@ def _curves(gltf: Gltf, chain: list[int]) -> dict[tuple[int, str], _Curve]:
             channel = mapping(value, f"{where}, a channel,")
             target = mapping(channel.get("target"), f"{where}, a channel's target,")
             node, path = target.get("node"), target.get("path")
-            if node not in chain or path not in KINDS:
+            if node not in chain or not isinstance(path, str) or path not in KINDS:
                 continue
             if (node, path) in curves:
                 gltf.source.refuse(f"animates the camera's {path} twice; export one animation alone.")
