@@ -8,8 +8,9 @@ from .protocol import PointTracker
 
 if TYPE_CHECKING:
     from .klt import KltTracker
+    from .spatial_tracker.tracker import SpatialTrackerV2
 
-__all__ = ["KltTracker", "PointTracker"]
+__all__ = ["KltTracker", "PointTracker", "SpatialTrackerV2"]
 
 
 def __getattr__(name: str) -> object:
@@ -17,4 +18,8 @@ def __getattr__(name: str) -> object:
         from .klt import KltTracker
 
         return KltTracker
+    if name == "SpatialTrackerV2":
+        from .spatial_tracker.tracker import SpatialTrackerV2
+
+        return SpatialTrackerV2
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
