@@ -139,7 +139,7 @@ class TrackPoints(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..track2view_core.tracks.trackers import KltTracker
 
-        clip = image if clip_info is None else _unpadded(image, clip_info)
+        clip = image if clip_info is None else unpadded(image, clip_info)
         geometry = _geometry(
             image,
             clip_info,
@@ -166,7 +166,7 @@ class TrackPoints(io.ComfyNode):
         return io.NodeOutput(tracks, tracks.camera, report)
 
 
-def _unpadded(image, info):
+def unpadded(image, info):
     """The clip's own part of prepared frames `[T', H', W', C]`: no padded edges, no held last frames."""
     if tuple(image.shape[:3]) != (info.prepared_frames, info.prepared_height, info.prepared_width):
         raise Track2ViewError(
