@@ -1,6 +1,9 @@
 // What the tests of the Camera Path Editor ask of an open page.
 window.probe = {
-  editors: () => app.graph._nodes.filter((node) => node.type === "Track2View_CameraEditor"),
+  editors() {
+    const found = app.graph._nodes.filter((node) => node.type === "Track2View_CameraEditor");
+    return found.sort((a, b) => a.id - b.id); // a click brings a node to the front of the graph's own list
+  },
   node: () => probe.editors()[0],
   editor: () => probe.node().track2viewEditor,
   text: () => probe.node().widgets.find((widget) => widget.name === "document").value,

@@ -30,7 +30,6 @@ import { WorldInput } from "./world_input.mjs";
 const PRESET = { name: "orbit_left", amount: 1, active: false };
 
 export class Editor {
-  #host;
   #abort = new AbortController();
   #layout;
   #painter;
@@ -55,8 +54,10 @@ export class Editor {
   /** @param {{write, saveView?, forward?}} host @param {"auto"|"webgl2"|"2d"} [renderer] of the points */
   constructor(host, renderer = "auto") {
     const { signal } = this.#abort;
-    this.#host = host;
-    this.store = new Store((text) => host.write(text));
+    this.store = new Store((text) => {
+      host.saveView?.(this.view);
+      host.write(text);
+    });
     this.#layout = createLayout(this);
     this.#painter = new Painter(this.#layout, renderer);
     this.#painter.watchLoss(() => this.redraw(), signal);
@@ -384,7 +385,6 @@ export class Editor {
 
   #changed = (what) => {
     if (what === "document" || what === "clip") this.#coverage.restart();
-    if (what === "document") this.#host.saveView?.(this.view);
     this.redraw();
   };
 

@@ -123,15 +123,14 @@ export class Store {
   /** An act of the user: the document becomes this one, its text goes into the graph, and undo leads back. */
   edit(document, selection = this.selection) {
     const text = toJson(this.#drawnHere(document));
-    this.#preview = null;
-    if (text !== this.text) {
-      this.#past.push({ text: this.text, selection: this.selection });
-      this.#past.splice(0, this.#past.length - MOST_STEPS_BACK);
-      this.#future = [];
-      this.#put(text);
-    }
+    const before = { text: this.text, selection: this.selection };
     this.draft = null;
     this.#take(text, selection);
+    if (text === before.text) return;
+    this.#past.push(before);
+    this.#past.splice(0, this.#past.length - MOST_STEPS_BACK);
+    this.#future = [];
+    this.#write(text);
   }
 
   undo() {
@@ -168,13 +167,8 @@ export class Store {
     if (entry === undefined) return;
     to.push({ text: this.text, selection: this.selection });
     this.draft = null;
-    this.#put(entry.text);
     this.#take(entry.text, entry.selection);
-  }
-
-  #put(text) {
-    this.text = text;
-    this.#write(text);
+    this.#write(entry.text);
   }
 
   #take(text, selection = this.selection) {
