@@ -60,6 +60,10 @@ def widget_values(node: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
     saved = list(node.get("widgets_values", []))
     values = {}
     for name, spec in widgets(info).items():
+        if not saved:  # saved before the schema grew: the browser leaves the new widgets at their defaults
+            if "default" in spec:
+                values[name] = spec["default"]
+            continue
         values[name] = saved.pop(0)
         if spec.get("control_after_generate") and saved and saved[0] in CONTROL_AFTER_GENERATE:
             saved.pop(0)
