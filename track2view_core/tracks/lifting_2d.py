@@ -83,7 +83,9 @@ def _ideal(tracks: FlatTracks, camera: CameraPath) -> tuple[PixelTracks, Cameras
     return flow, Cameras(pose[:, :3, :3].copy(), pose[:, :3, 3].copy(), one_focal[:, 0, 0], center)
 
 
-def _lifted(flow: PixelTracks, cameras: Cameras, depth: Tensor | np.ndarray | None, width: int, height: int) -> Lifted:
+def _lifted(
+    flow: PixelTracks, cameras: Cameras, depth: Tensor | np.ndarray | None, xy: Tensor, width: int, height: int
+) -> Lifted:
     measured = None
     if depth is not None:
         maps = np.asarray(depth.cpu() if isinstance(depth, Tensor) else depth, np.float32)
