@@ -130,6 +130,14 @@ def load_whole(patchers: list[Any], working_memory: int) -> torch.device:
     return device
 
 
+def give_up_device() -> None:
+    """Move every model off the device and free its cache: another program is about to need the memory."""
+    from comfy import model_management
+
+    model_management.unload_all_models()
+    model_management.soft_empty_cache()
+
+
 def compute_dtype(name: str) -> torch.dtype:
     """The dtype that a widget names; "auto" is what ComfyUI would take for a diffusion model on this device."""
     from comfy import model_management

@@ -13,6 +13,7 @@ from . import (
     path_operations,
     planning,
     sampling,
+    spatial_tracker,
     tracking,
     trajectory,
 )
@@ -21,6 +22,7 @@ from .folders import register_model_folders
 NODES: tuple[type[io.ComfyNode], ...] = (
     *clip.NODES,
     *tracking.NODES,
+    *spatial_tracker.NODES,
     *trajectory.NODES,
     *path_editor.NODES,
     *path_operations.NODES,

@@ -7,6 +7,7 @@ NODE_IDS = (
     "PrepareClip",
     "RestoreClip",
     "TrackPoints",
+    "TrackPointsSpatialTracker",
     "SaveTracks",
     "LoadTracks",
     "CameraPreset",

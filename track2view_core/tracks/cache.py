@@ -114,6 +114,6 @@ def _feed(digest: Any, value: Any) -> None:
 def code_version(folder: Path) -> str:
     """The digest of the Python files in `folder`: results of older code are not taken for those of today's."""
     digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.py")):
+    for file in sorted(folder.rglob("*.py")):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()

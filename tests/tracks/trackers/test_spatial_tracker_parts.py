@@ -134,6 +134,7 @@ def test_a_python_that_does_not_run_is_named(tmp_path):
 # --- pixels -----------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(sizes)
 def test_pixels_go_there_and_back(size):
     placement = Placement.of(*size)
@@ -144,6 +145,7 @@ def test_pixels_go_there_and_back(size):
     assert (there >= low).all() and (there <= high).all()
 
 
+@settings(deadline=None)
 @given(sizes)
 def test_the_tracker_crops_nothing_of_any_clip(size):
     placement = Placement.of(*size)
@@ -163,6 +165,7 @@ def test_a_bright_spot_lies_where_the_mapping_says():
     assert (picture[:, : placement.left] == 255).all()
 
 
+@settings(deadline=None)
 @given(sizes, st.floats(300, 900), st.floats(0.5, 3))
 def test_intrinsics_follow_the_pixels(size, focal, aspect):
     placement = Placement.of(*size)
@@ -173,7 +176,7 @@ def test_intrinsics_follow_the_pixels(size, focal, aspect):
 
 
 @given(sizes, st.integers(1, 5), st.integers(40, 400))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_any_first_part_of_the_starts_is_spread_over_picture_and_frames(size, frames, count):
     frame, xy = start_points(400, [3 * n for n in range(frames)], *size)
     frame, xy = frame[:count], xy[:count]
@@ -186,6 +189,7 @@ def test_any_first_part_of_the_starts_is_spread_over_picture_and_frames(size, fr
 # --- pieces -----------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.integers(1, 3000), st.integers(16, 500))
 def test_pieces_cover_the_clip_overlap_and_stay_short(frames, at_once):
     spans = piece_spans(frames, at_once)
@@ -200,6 +204,7 @@ def test_the_offline_trackers_limit_is_500_frames():
     assert len(piece_spans(500, 500)) == 1 and len(piece_spans(501, 500)) == 2
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-2, 2), min_size=6, max_size=6), st.floats(0.2, 5), st.integers(0, 9))
 def test_a_similarity_is_found_again_among_outliers(values, scale, seed):
     import torch
