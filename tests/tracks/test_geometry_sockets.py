@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -13,6 +14,7 @@ from track2view_core.tracks.geometry_sockets import (
     geometry_from_da3,
     geometry_from_moge,
     geometry_from_pictures,
+    path_from_matrices,
 )
 
 INF, NAN = float("inf"), float("nan")
@@ -149,3 +151,47 @@ def test_cropping_keeps_every_ray_where_it_is() -> None:
     assert math.tan(math.radians(narrow.fov_degrees) / 2) == pytest.approx(
         0.75 * math.tan(math.radians(whole.fov_degrees) / 2)
     )
+
+
+EXTRINSICS = torch.tensor([[[1.0, 0, 0, 0.5], [0, 0, 1, 0], [0, -1, 0, 2], [0, 0, 0, 1]]])  # as camera packs pass them
+INTRINSICS = torch.tensor([[[320.0, 0, 256], [0, 320, 144], [0, 0, 1]]])
+
+
+@pytest.mark.parametrize("form", ["tensors", "3 x 4", "behind 1", "lists", "json"])
+def test_the_literal_matrices_of_camera_packs(form: str) -> None:
+    outside, inside = EXTRINSICS, INTRINSICS
+    if form == "3 x 4":
+        outside = outside[:, :3]
+    elif form == "behind 1":
+        outside, inside = outside[None], inside[None]
+    elif form == "lists":
+        outside, inside = outside.tolist(), inside.tolist()
+    elif form == "json":
+        outside, inside = json.dumps(outside.tolist()), json.dumps(inside.tolist())
+    path = path_from_matrices(outside, inside, width=1024, height=576, fps=24)
+    assert path.world_from_camera[0].tolist() == [[1, 0, 0, -0.5], [0, 0, -1, 2], [0, 1, 0, 0], [0, 0, 0, 1]]
+    assert path.intrinsics[0].tolist() == [[640, 0, 512], [0, 640, 288], [0, 0, 1]] and path.fps == 24
+
+
+def test_matrices_survive_the_round_trip() -> None:
+    path = geometry_from_da3(da3(), frames=2, width=400, height=200).camera
+    again = path_from_matrices(path.camera_from_world, path.intrinsics, width=400, height=200, fps=path.fps)
+    torch.testing.assert_close(again.world_from_camera, path.world_from_camera)
+    torch.testing.assert_close(again.intrinsics, path.intrinsics)
+
+
+@pytest.mark.parametrize(
+    ("outside", "inside", "words"),
+    [
+        ("nonsense", INTRINSICS, "EXTRINSICS holds no matrices"),
+        (EXTRINSICS, "[", "INTRINSICS holds no matrices"),
+        (EXTRINSICS[..., :3], INTRINSICS, "EXTRINSICS has matrices of"),
+        (EXTRINSICS.expand(3, 4, 4), INTRINSICS.expand(2, 3, 3), "3 poses and 2 intrinsics"),
+        (EXTRINSICS, INTRINSICS * 0, "principal point"),
+        (EXTRINSICS * 2, INTRINSICS, "."),
+        (EXTRINSICS * NAN, INTRINSICS, "."),
+    ],
+)
+def test_what_is_no_matrices_is_one_sentence(outside, inside, words) -> None:
+    with pytest.raises(Track2ViewError, match=words):
+        path_from_matrices(outside, inside, width=64, height=36, fps=16)

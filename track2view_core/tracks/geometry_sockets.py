@@ -9,11 +9,13 @@ MOGE_GEOMETRY (core's MoGe): `points` [B, H, W, 3] and `depth` [B, H, W], infini
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -78,21 +80,54 @@ def geometry_from_da3(told: object, *, frames: int, width: int, height: int, fps
         depth = depth.masked_fill(torch.as_tensor(sky).reshape(depth.shape).to("cpu") > SKY, torch.nan)
     if parts.get("extrinsics") is None or parts.get("intrinsics") is None:
         return Geometry(depth)
-    lenses = torch.as_tensor(parts["intrinsics"]).detach().to("cpu", torch.float64)
-    lenses = lenses.reshape(-1, 3, 3) if lenses.shape[-2:] == (3, 3) else lenses
-    rows, columns = depth.shape[1:]
-    if lenses.ndim == 3 and bool((lenses[:, :2, 2] > 0).all()):
-        # To pixels of the depth maps, from those of a picture whose middle is the principal point.
-        lenses = lenses * torch.stack(
-            [columns / (2 * lenses[:, 0, 2]), rows / (2 * lenses[:, 1, 2]), torch.ones(len(lenses))], -1
-        ).unsqueeze(-1)
-    whole = {"depth": depth, "extrinsics": parts["extrinsics"], "intrinsics": lenses}
-    camera = path_from_geometry(whole, width=width, height=height, fps=fps)
+    camera = path_from_matrices(
+        parts["extrinsics"], parts["intrinsics"], width=width, height=height, fps=fps, name=name
+    )
     if len(camera) != frames:
         raise Track2ViewError(
             f"{name} has {len(camera)} cameras and the clip {frames} frames; give it the same frames."
         )
     return Geometry(depth, _fov(camera.intrinsics[:, 0, 0] / width), camera.relative_to_first())
+
+
+def path_from_matrices(
+    extrinsics: object,  # [T, 3 or 4, 4] world-to-camera, alone or behind an axis of 1
+    intrinsics: object,  # [T or 1, 3, 3] pixels of a picture whose middle is the principal point
+    *,
+    width: int,
+    height: int,
+    fps: float,
+    name: str = "EXTRINSICS",
+) -> CameraPath:
+    """The path of EXTRINSICS and INTRINSICS, or of the same two inside `name`, in its own world and units.
+
+    Raises:
+        Track2ViewError: other shapes, NaN, or matrices that are no cameras.
+    """
+    poses, lenses = (
+        _matrices(extrinsics, name),
+        _matrices(intrinsics, f"{name} intrinsics" if name != "EXTRINSICS" else "INTRINSICS"),
+    )
+    if poses.shape[-2:] not in ((3, 4), (4, 4)) or lenses.shape[-2:] != (3, 3):
+        raise Track2ViewError(
+            f"{name} has matrices of {list(poses.shape[-2:])} and intrinsics of {list(lenses.shape[-2:])}; they must "
+            "be [frames, 3 or 4, 4] and [frames, 3, 3]."
+        )
+    poses, lenses = poses.reshape(-1, *poses.shape[-2:])[:, :3], lenses.reshape(-1, 3, 3)
+    lenses = lenses.expand(len(poses), 3, 3) if len(lenses) == 1 else lenses
+    if len(lenses) != len(poses):
+        raise Track2ViewError(f"{name} has {len(poses)} poses and {len(lenses)} intrinsics; give one of each a frame.")
+    middle = lenses[:, :2, 2]
+    if not bool((middle > 0).all()):
+        raise Track2ViewError(f"{name} has intrinsics without a principal point; give them in pixels.")
+    # The picture that the lenses belong to is twice their principal point, whatever size the depth maps have.
+    share = torch.stack([width / (2 * middle[:, 0]), height / (2 * middle[:, 1]), torch.ones(len(lenses))], -1)
+    told = {
+        "extrinsics": poses,
+        "intrinsics": lenses * share.to(lenses.dtype)[..., None],
+        "depth": torch.empty(1, height, width, device="meta"),
+    }
+    return path_from_geometry(told, width=width, height=height, fps=fps)
 
 
 def geometry_from_moge(told: object, *, frames: int, width: int, height: int) -> Geometry:
@@ -159,6 +194,18 @@ def _mapping(told: object, name: str) -> Mapping[str, Any]:
     if not isinstance(told, Mapping):
         raise Track2ViewError(f"{name} is {type(told).__name__}; link the geometry output of its model's node.")
     return told
+
+
+def _matrices(value: object, name: str) -> Tensor:
+    """Float64 on the CPU, of a tensor, an array, lists, or their JSON."""
+    try:
+        value = json.loads(value) if isinstance(value, str) else value
+        matrices = torch.as_tensor(np.asarray(value.cpu() if isinstance(value, Tensor) else value, dtype=np.float64))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise Track2ViewError(f"{name} holds no matrices; link the output of a node that finds cameras.") from error
+    if matrices.ndim < 2 or 0 in matrices.shape:
+        raise Track2ViewError(f"{name} has shape {list(matrices.shape)}; it must be one matrix a frame.")
+    return matrices
 
 
 def _depth(value: Any, name: str, frames: int, width: int, height: int) -> Tensor:
