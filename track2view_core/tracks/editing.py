@@ -1,0 +1,118 @@
+"""Fewer tracks: by a mask, by confidence, by whether they move, by how well they spread."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..cameras import project
+from ..errors import Track2ViewError
+from .trackers.selection import spread_over_picture
+from .types import PointTracks
+
+MotionClass = Literal["all", "standing", "moving"]
+MaskRule = Literal["drop inside", "keep inside"]
+MOTION_CLASSES: tuple[MotionClass, ...] = get_args(MotionClass)
+MASK_RULES: tuple[MaskRule, ...] = get_args(MaskRule)
+MOVES = 0.02
+"""A point moves when it wanders farther than this share of its distance while it is visible."""
+MOSTLY = 0.5
+
+
+def edit_tracks(
+    tracks: PointTracks,
+    *,
+    mask: Tensor | None = None,  # [T or 1, h, w], above 0.5 is inside
+    mask_rule: str = "drop inside",
+    least_confidence: float = 0.0,
+    motion: str = "all",
+    most: int = 0,
+) -> tuple[PointTracks, str]:
+    """The tracks that every rule leaves, in their order, and a report of what each took away.
+
+    Args:
+        mask: of any size of the picture's shape, one a frame or one for all; a track is inside when it is in more than
+            half of the frames that show it.
+        least_confidence: of the mean over the frames that show the track.
+        motion: the tracks to keep.
+        most: of what is left, the tracks that together see most of the picture, most of the time; 0 keeps all.
+
+    Raises:
+        Track2ViewError: an unknown rule, a mask of another length or shape, or nothing is left.
+    """
+    if motion not in MOTION_CLASSES:
+        raise Track2ViewError(f"motion is {motion!r}; it must be one of {', '.join(MOTION_CLASSES)}.")
+    if mask_rule not in MASK_RULES:
+        raise Track2ViewError(f"mask_rule is {mask_rule!r}; it must be one of {', '.join(MASK_RULES)}.")
+    view = project(tracks.camera, tracks.positions)
+    shown = (tracks.visible & view.inside).cpu()
+    count = tracks.positions.shape[1]
+    keep, lines = torch.ones(count, dtype=torch.bool), []
+
+    def rule(passes: Tensor, what: str) -> None:
+        nonlocal keep
+        gone = int((keep & ~passes).sum())
+        keep = keep & passes
+        lines.append(f"{what} dropped {gone}")
+        if not keep.any():
+            raise Track2ViewError(f"No track is left: {'; '.join(lines)} of {count}; loosen the last of these.")
+
+    if mask is not None:
+        inside = _share_inside(mask.cpu(), view.xy.cpu(), shown, tracks) > MOSTLY
+        rule(inside if mask_rule == "keep inside" else ~inside, f"the mask ({mask_rule})")
+    if least_confidence > 0:
+        times = shown.sum(0).clamp(min=1)
+        rule((tracks.confidence.cpu() * shown).sum(0) / times >= least_confidence, f"confidence {least_confidence:g}")
+    if motion != "all":
+        moving = is_moving(tracks)
+        rule(moving if motion == "moving" else ~moving, f"motion {motion}")
+    if 0 < most < int(keep.sum()):
+        index = keep.nonzero().flatten()
+        best = spread_over_picture(
+            view.xy.cpu().numpy()[:, index],
+            shown.numpy()[:, index],
+            tracks.confidence.cpu().numpy()[:, index].mean(0),
+            most,
+            tracks.camera.width,
+            tracks.camera.height,
+        )
+        chosen = torch.zeros(count, dtype=torch.bool)
+        chosen[index[torch.from_numpy(np.asarray(best))]] = True
+        rule(chosen, f"the best {most}")
+    edited = tracks.select(keep.to(tracks.positions.device))
+    return edited, "\n".join([f"{int(keep.sum())} of {count} tracks kept", *lines])
+
+
+def is_moving(tracks: PointTracks) -> Tensor:
+    """`[N]` bool on the CPU: which points wander more than `MOVES` of their distance while they are visible."""
+    positions, visible = tracks.positions.cpu(), tracks.visible.cpu()
+    distance = project(tracks.camera, tracks.positions).depth.cpu().abs()
+    big = torch.finfo(torch.float32).max
+    low = torch.where(visible[..., None], positions, big).amin(0)
+    high = torch.where(visible[..., None], positions, -big).amax(0)
+    wander = torch.where(visible.any(0), (high - low).clamp(min=0).norm(dim=-1), 0.0)
+    near = torch.where(visible, distance, big).amin(0)
+    return wander > MOVES * near
+
+
+def _share_inside(mask: Tensor, xy: Tensor, shown: Tensor, tracks: PointTracks) -> Tensor:
+    """Share `[N]` of the frames that show a track in which it is inside the mask; 0 for tracks never shown."""
+    width, height, frames = tracks.camera.width, tracks.camera.height, len(tracks)
+    if mask.ndim != 3 or len(mask) not in (1, frames) or 0 in mask.shape:
+        raise Track2ViewError(
+            f"The mask has shape {list(mask.shape)}; it must be [{frames} or 1, height, width] beside these tracks."
+        )
+    if abs(mask.shape[2] * height / (mask.shape[1] * width) - 1) > 0.05:
+        raise Track2ViewError(
+            f"The mask is {mask.shape[2]} x {mask.shape[1]} and the tracked picture {width} x {height}, another shape; "
+            "give a mask of the same frames."
+        )
+    places = (xy / torch.tensor([width, height]) * 2 - 1)[:, None]  # [T, 1, N, 2]
+    values = F.grid_sample(
+        mask.float().expand(frames, -1, -1)[:, None], places, mode="nearest", align_corners=False, padding_mode="border"
+    )[:, 0, 0]
+    return ((values > 0.5) & shown).sum(0) / shown.sum(0).clamp(min=1)
