@@ -13,9 +13,9 @@ window.probe = {
   /** Load a graph, with its editors at a size and the first of them at the window's corner, at a zoom. */
   async load(graph, zoom) {
     document.activeElement?.blur();
+    for (const node of graph.nodes) if (node.type === "Track2View_CameraEditor") node.size = [720, 640];
     await app.loadGraphData(graph);
     const node = probe.node();
-    node.setSize([720, 640]);
     app.canvas.ds.scale = zoom;
     app.canvas.ds.offset = [90 / zoom - node.pos[0], 130 / zoom - node.pos[1]];
     app.canvas.setDirty(true, true);

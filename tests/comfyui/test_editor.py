@@ -13,7 +13,8 @@ HERE = Path(__file__).parent
 GRAPH = HERE / "graphs/camera_editor.json"
 PROBE = HERE / "editor_probe.js"
 SETTINGS = {"litegraph": "false", "vue": "true"}
-EMPTY = (1300, 300)  # of the page, beside the editor
+WINDOW = {"width": 2000, "height": 1500, "deviceScaleFactor": 1, "mobile": False}
+EMPTY = (1700, 600)  # of the page, beside the editor
 # Each frontend meets both renderers, each renderer both zooms.
 PLACES = {"asked_for": {"litegraph": 0.5, "vue": 1.5}, "newest": {"litegraph": 1.5, "vue": 0.5}}
 
@@ -34,6 +35,7 @@ def frontend(request, driver, server, tmp_path_factory):
 def page(driver, frontend, tmp_path_factory):
     _, running = frontend
     with driver.browser.open_page(running.url, tmp_path_factory.mktemp("browser") / "profile") as opened:
+        opened.call("Emulation.setDeviceMetricsOverride", **WINDOW)
         ready(opened)
         yield opened
 
@@ -204,19 +206,20 @@ def test_an_idle_editor_draws_nothing(desk):
 
 
 def test_deleting_the_node_frees_context_listeners_and_frames(desk, graph):
-    def listeners() -> int:
-        count = 0
-        for name in ("window", "document", "document.body"):
-            found = desk.page.call("Runtime.evaluate", expression=name)["result"]["objectId"]
-            count += len(desk.page.call("DOMDebugger.getEventListeners", objectId=found)["listeners"])
-        return count
+    def listeners() -> list[int]:
+        counts = []
+        for place in ("gone.element", *(f"gone.element.querySelectorAll('.t2v-pane')[{n}]" for n in (0, 1)), "area"):
+            found = desk.page.call("Runtime.evaluate", expression=place)["result"]["objectId"]
+            counts.append(len(desk.page.call("DOMDebugger.getEventListeners", objectId=found)["listeners"]))
+        return counts
 
-    before = listeners()
     desk("app.extensionManager.setting.set('Track2View.PointRenderer', 'webgl2')")
     desk.load(graph)
     desk("app.extensionManager.setting.set('Track2View.PointRenderer', 'auto')")
     assert desk("probe.editor().painter.kind") == "webgl2"
     desk("window.gone = probe.editor(), window.gl = gone.painter.renderer.gl, gone.togglePlay()")
+    desk("window.area = gone.element.querySelector('.t2v-timeline')")
+    assert min(listeners()) > 0
     desk("app.graph.remove(probe.node())")
     desk.settle()
     drawn = desk("gone.draws")
@@ -228,7 +231,7 @@ def test_deleting_the_node_frees_context_listeners_and_frames(desk, graph):
         False,
         False,
     ]
-    assert desk("gone.draws") == drawn and listeners() <= before
+    assert desk("gone.draws") == drawn and listeners() == [0, 0, 0, 0]
 
 
 def test_the_drawn_path_is_what_a_run_makes_and_a_run_writes_nothing(desk):

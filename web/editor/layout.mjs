@@ -7,7 +7,8 @@ import { NAMED_VIEWS } from "./viewpoint.mjs";
 
 /** Elements by name, and the rows that refresh themselves. */
 export function createLayout(editor) {
-  const root = element("div", { class: "t2v-editor", tabindex: 0, role: "application", "aria-label": "Camera path editor" });
+  // A widget of this class gets the room that is left in ComfyUI's Vue nodes.
+  const root = element("div", { class: "t2v-editor widget-expands", tabindex: 0, role: "application", "aria-label": "Camera path editor" });
   // ComfyUI takes Ctrl+Z for the graph unless the focus lies on something of this type.
   root.type = "textarea";
   const presets = createPresets(editor);

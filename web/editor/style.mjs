@@ -18,9 +18,9 @@ export const STYLE = `
   --t2v-text: var(--input-text, #dddfe4); --t2v-soft: var(--descrip-text, #9aa0ab);
   --t2v-line: var(--border-color, #46494f); --t2v-accent: ${COLOURS.target};
   box-sizing: border-box; position: relative; display: flex; flex-direction: column; gap: 5px; width: 100%;
-  height: 100%; min-height: 0; padding: 6px; overflow: hidden; border-radius: 8px; background: var(--t2v-back);
+  height: 100%; min-height: 400px; padding: 6px; overflow: hidden; border-radius: 8px; background: var(--t2v-back);
   color: var(--t2v-text); font: 12px/1.35 system-ui, "Segoe UI", sans-serif; outline: 1px solid transparent;
-  user-select: none; -webkit-user-select: none; container-type: size; }
+  user-select: none; -webkit-user-select: none; }
 .t2v-editor:focus-within { outline: 1.5px solid var(--t2v-accent); outline-offset: -1px; }
 .t2v-editor * { box-sizing: border-box; }
 .t2v-row { display: flex; align-items: center; gap: 6px; flex: none; min-width: 0; }
