@@ -12,7 +12,7 @@ from .sockets import CAMERA_PATH, POINT_TRACKS, one_of
 CATEGORY = "Track2View/trajectory"
 WRITABLE = tuple(name for name, told in FORMATS.items() if told.write is not None)
 ENDINGS = tuple(sorted({ending for told in FORMATS.values() for ending in told.endings}))
-FOLDER_SIGN = "images.[tb][xi][tn]"  # images.txt or images.bin: a COLMAP model, the one format that is a folder
+FOLDER_SIGNS = ("images.txt", "images.bin")  # a COLMAP model, the one format that is a folder
 
 
 def _import_inputs() -> list[io.Input]:
@@ -20,7 +20,7 @@ def _import_inputs() -> list[io.Input]:
     return [
         io.Combo.Input(
             "file",
-            options=input_names(ENDINGS, FOLDER_SIGN),
+            options=input_names(ENDINGS, FOLDER_SIGNS),
             tooltip="A camera file in ComfyUI's input folder, or the folder of a COLMAP model there; put it "
             "there and press R to refresh the list.",
         ),

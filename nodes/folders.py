@@ -68,14 +68,13 @@ def diffusers_folder(name: str) -> Path:
     )
 
 
-def input_names(endings: tuple[str, ...], folder_sign: str) -> list[str]:
-    """Files of ComfyUI's input folder with these endings, and folders that hold a file like `folder_sign`."""
+def input_names(endings: tuple[str, ...], folder_signs: tuple[str, ...]) -> list[str]:
+    """Files of ComfyUI's input folder with these endings, and folders that hold a file named like one of the signs."""
     root = Path(folder_paths.get_input_directory())
-    files = [file for file in root.rglob("*") if file.suffix.lower() in endings and file.is_file()]
-    folders = [file.parent for file in root.rglob(folder_sign) if file.parent != root]
-    inside = {*folders}
-    names = [file for file in files if not inside.intersection(file.parents)] + folders
-    return sorted({file.relative_to(root).as_posix() for file in names})
+    found = [file for file in root.rglob("*") if file.suffix.lower() in endings or file.name in folder_signs]
+    folders = {file.parent for file in found if file.name in folder_signs and file.parent != root}
+    names = folders.union(file for file in found if not folders.intersection(file.parents) and file.is_file())
+    return sorted(file.relative_to(root).as_posix() for file in names)
 
 
 def input_file(name: str) -> Path:
