@@ -132,3 +132,15 @@ def test_the_nearest_name_is_python_s() -> None:
     names = ["".join(random.sample(name, random.randint(2, len(name)))) for name in known * 20]
     wanted = [next(iter(get_close_matches(name, known, n=1)), None) for name in names]
     assert ask(*[("close", {"name": name, "known": known}) for name in names]) == wanted
+
+
+def test_damaged_text_is_refused_in_the_same_words() -> None:
+    random = Random(9)
+    whole = json.dumps(PLAIN)
+    texts = []
+    for _ in range(600):
+        start = random.randrange(len(whole))
+        piece = "".join(random.choice('{}[]",:\\u0123e.-+ntfNI \n\x01\u00e9a') for _ in range(random.randrange(4)))
+        texts.append(whole[:start] + piece + whole[start + random.randrange(9) :])
+    for text, answer in zip(texts, ask(*[("canonical", {"document": text}) for text in texts]), strict=True):
+        assert answer == python_says(text), text
