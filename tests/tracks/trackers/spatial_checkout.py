@@ -7,13 +7,19 @@ knows where each track was asked to start.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
 
-from track2view_core.tracks.trackers.spatial_tracker import TrackerProfile
+from track2view_core.tracks.trackers.spatial_tracker import TrackerProfile, tracker
+from track2view_core.tracks.trackers.spatial_tracker.tracker import WORKER
 
 FOCAL, SKY = 0.9, 0.12  # in widths of the clip; the share of the height at the top whose depth is not certain
 PARTS = ("front", "offline", "online")
@@ -246,3 +252,30 @@ def scene(folder: Path) -> dict[str, object]:
 def true_lens(width: int, height: int) -> np.ndarray:
     """The clip's intrinsics in continuous pixels."""
     return np.array([[FOCAL * width, 0, width / 2], [0, FOCAL * width, height / 2], [0, 0, 1.0]])
+
+
+@contextmanager
+def worker_in_this_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Runs of the tracker call the worker here: the same code on the same files, without a new Python for each."""
+
+    def run(command, *, folder, environment, watch, name):
+        spec = importlib.util.spec_from_file_location("spatial_tracker_worker", WORKER)
+        worker = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(worker)
+
+        class Reporter(worker.Reporter):
+            def __init__(self):
+                pass
+
+            def say(self, **message):
+                watch(message)
+
+        worker.Reporter = Reporter
+        worker.main(Path(command[2]))
+
+    monkeypatch.setattr(tracker, "run_watched", run)
+    monkeypatch.setattr(torch.Tensor, "cuda", torch.Tensor.cuda)  # the worker replaces it
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for name in [name for name in sys.modules if name.split(".")[0] == "models"]:
+        del sys.modules[name]

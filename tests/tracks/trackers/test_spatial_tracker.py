@@ -16,7 +16,15 @@ from track2view_core.tracks import PointTracks
 from track2view_core.tracks.trackers import SpatialTrackerV2
 from track2view_core.tracks.trackers.spatial_tracker import TrackerProfile
 
-from .spatial_checkout import asked_starts, calls, clip, scene, true_lens, write_checkout
+from .spatial_checkout import (
+    asked_starts,
+    calls,
+    clip,
+    scene,
+    true_lens,
+    worker_in_this_process,
+    write_checkout,
+)
 
 POINTS = 60
 
@@ -24,6 +32,12 @@ POINTS = 60
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def here(monkeypatch):
+    with worker_in_this_process(monkeypatch):
+        yield
 
 
 def assert_points_are_true(tracks: PointTracks, profile: TrackerProfile, *, within: float = 0.5) -> None:
@@ -102,7 +116,7 @@ def test_progress_only_grows_and_names_stages(wide):
     assert {"loading SpatialTrackerV2", "estimating depth and cameras", "tracking points"} <= {s[2] for s in stages}
 
 
-def test_a_portrait_clip_is_padded_not_cropped(tmp_path):
+def test_a_portrait_clip_is_padded_not_cropped(tmp_path, here):
     profile = write_checkout(tmp_path, aspect=120 / 200)
     tracks = SpatialTrackerV2(profile).track(torch.from_numpy(clip(6, 120, 200)), points=POINTS)
     assert_points_are_true(tracks, profile)
@@ -111,7 +125,7 @@ def test_a_portrait_clip_is_padded_not_cropped(tmp_path):
     assert asked[:, 1].max() > 0.97 * 200 and asked[:, 0].min() < 6 and asked[:, 0].max() > 114
 
 
-def test_a_long_clip_is_cut_and_joined_into_one_world(tmp_path):
+def test_a_long_clip_is_cut_and_joined_into_one_world(tmp_path, here):
     profile = replace(write_checkout(tmp_path, aspect=1.5), frames_at_once=24)
     tracks = SpatialTrackerV2(profile).track(clip(60, 240, 160), points=120, start_frames=4)
     assert len(tracks) == 60 and [call["frames"] for call in calls(profile)] == [24, 24, 24]
@@ -126,7 +140,7 @@ def test_a_long_clip_is_cut_and_joined_into_one_world(tmp_path):
     assert sum("joined over" in note for note in tracks.notes) == 2
 
 
-def test_a_fixed_camera_stands_exactly_also_across_pieces(tmp_path):
+def test_a_fixed_camera_stands_exactly_also_across_pieces(tmp_path, here):
     profile = replace(write_checkout(tmp_path, aspect=1.5, standing=True), frames_at_once=16)
     tracks = SpatialTrackerV2(profile).track(clip(24, 240, 160), points=POINTS, camera_fixed=True)
     identity = torch.eye(4, dtype=torch.float64).expand(24, 4, 4)
@@ -136,7 +150,7 @@ def test_a_fixed_camera_stands_exactly_also_across_pieces(tmp_path):
     assert tracks.camera.intrinsics.std(dim=0).max() < 1e-9
 
 
-def test_the_online_variant_waits_hidden_until_its_window(tmp_path):
+def test_the_online_variant_waits_hidden_until_its_window(tmp_path, here):
     profile = write_checkout(tmp_path, aspect=1.5)
     tracks = SpatialTrackerV2(profile).track(clip(40, 240, 160), points=POINTS, variant="online")
     assert calls(profile)[0]["weights"].endswith("online")
@@ -148,7 +162,7 @@ def test_the_online_variant_waits_hidden_until_its_window(tmp_path):
 
 
 @pytest.mark.parametrize("frames", [1, 2])
-def test_clips_of_hardly_any_frames(tmp_path, frames):
+def test_clips_of_hardly_any_frames(tmp_path, here, frames):
     profile = write_checkout(tmp_path, aspect=1.5)
     tracks = SpatialTrackerV2(profile).track(clip(frames, 240, 160), points=20)
     assert len(tracks) == frames and calls(profile)[0]["frames"] == 4
@@ -202,7 +216,7 @@ def test_a_python_without_the_requirements_is_named(tmp_path):
     assert str(profile.python) in str(caught.value) and str(tmp_path) in str(caught.value)
 
 
-def test_a_clip_without_certain_depth_is_refused(tmp_path):
+def test_a_clip_without_certain_depth_is_refused(tmp_path, here):
     profile = write_checkout(tmp_path, aspect=1.5, sky=1.0)
     with pytest.raises(Track2ViewError, match="certain of the depth at none"):
         SpatialTrackerV2(profile).track(clip(4, 240, 160), points=20)
