@@ -83,7 +83,7 @@ def test_the_best_are_spread_and_in_order() -> None:
     edited, report = edit_tracks(grid(), most=12)
     assert len(kept(edited)) == 12 and kept(edited) == sorted(kept(edited)) and "the best 12 dropped 36" in report
     columns, rows = {n % 8 for n in kept(edited)}, {n // 8 for n in kept(edited)}
-    assert len(columns) >= 4 and len(rows) >= 4
+    assert len(columns) >= 4 and len(rows) >= 3
     assert kept(edit_tracks(grid(), most=100)[0]) == list(range(48))
 
 
