@@ -44,19 +44,17 @@ function addCameraEditor(node) {
       remember(node, view);
     },
     forward,
+    leave: () => app.canvas?.canvas?.focus(),
   };
   const editor = new Editor(host, app.extensionManager?.setting?.get(RENDERER) ?? "auto");
   node.track2viewEditor = editor;
-  node.addDOMWidget("camera_editor", "track2view_camera_editor", editor.element, {
-    serialize: false,
-    hideOnZoom: false,
-    getMinHeight: () => LOWEST,
-    getValue: () => undefined,
-  });
+  const options = { serialize: false, hideOnZoom: false, getMinHeight: () => LOWEST };
+  const widget = node.addDOMWidget("camera_editor", "track2view_camera_editor", editor.element, options);
+  widget.serialize = false; // the options keep it out of prompts, this out of saved graphs
   node.setSize([Math.max(node.size[0], SIZE[0]), Math.max(node.size[1], SIZE[1])]);
   chain(node, "onConfigure", () => {
     editor.load(text.value ?? "");
-    const kept = node.properties?.[PROPERTY] ?? {};
+    const kept = plainCopy(node.properties?.[PROPERTY] ?? {});
     editor.view = kept;
     if (kept.result) bring(editor, kept.result, kept);
   });
@@ -106,13 +104,20 @@ function fileAddress({ filename, subfolder = "", type = "temp" }) {
 
 function remember(node, view) {
   node.properties ??= {};
-  node.properties[PROPERTY] = { ...node.properties[PROPERTY], ...view };
+  node.properties[PROPERTY] = plainCopy({ ...node.properties[PROPERTY], ...view });
+}
+
+/** Shared with nothing: not with a copied node, not with the frontend's watched objects. */
+function plainCopy(value) {
+  return JSON.parse(JSON.stringify(value));
 }
 
 /** The graph changed: it is to be drawn, kept, and offered to the graph's own undo. */
 function noticed(node) {
   node.graph?.setDirtyCanvas?.(true, true);
-  app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.checkState?.();
+  const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
+  if (tracker?.captureCanvasState) tracker.captureCanvasState(); // newer frontends call it so
+  else tracker?.checkState?.();
 }
 
 /** A value that its editor shows needs no field of its own, in either renderer. */

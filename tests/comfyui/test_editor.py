@@ -290,12 +290,12 @@ def test_the_path_is_found_again_after_the_page_was_reloaded(desk, nodes):
     desk.pointer.click(*EMPTY)
     kept = "Object.values({...localStorage, ...sessionStorage}).some(text => /frame\\W+40\\b/.test(text))"
     desk.page.wait_for(kept, 20)
-    view = desk("probe.editor().view")
+    view = desk("JSON.stringify(probe.editor().view)")
     desk("app.extensionManager.setting.set('Comfy.Window.UnloadConfirmation', false)")  # its question would wait
     desk.page.call("Page.reload")
     time.sleep(1)
     ready(desk.page)
     desk.page.wait_for("probe.editors().length === 1 && probe.text() !== ''", 30)
     assert desk("probe.document()") == drawn
-    assert desk("probe.editor().view") == view
+    assert desk("JSON.stringify(probe.editor().view)") == view
     assert desk("probe.editor().store.document.keys.length") == len(drawn["keys"])

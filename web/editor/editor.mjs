@@ -5,6 +5,7 @@
  *   write(text)        the document's text, after an act of the user
  *   saveView(view)     what is to be found again: viewpoint, frame, selection; after such an act and when focus leaves
  *   forward(event)     a wheel or a pointer that is not the editor's, because the focus is elsewhere
+ *   leave()            the user is done here: the focus goes back to what is around
  */
 
 import { changed, parseDocument } from "../math/document.mjs";
@@ -40,6 +41,7 @@ export class Editor {
   #timeline;
   #keyboard;
   #focus;
+  #leave;
   #observer;
   #open = null; // a menu or sheet
   #request = 0;
@@ -51,13 +53,11 @@ export class Editor {
   preset = { ...PRESET };
   draws = 0; // frames drawn so far
 
-  /** @param {{write, saveView?, forward?}} host @param {"auto"|"webgl2"|"2d"} [renderer] of the points */
+  /** @param {{write, saveView?, forward?, leave?}} host @param {"auto"|"webgl2"|"2d"} [renderer] of the points */
   constructor(host, renderer = "auto") {
     const { signal } = this.#abort;
-    this.store = new Store((text) => {
-      host.saveView?.(this.view);
-      host.write(text);
-    });
+    this.store = new Store((text) => [host.saveView?.(this.view), host.write(text)]);
+    this.#leave = () => (host.leave ? host.leave() : document.activeElement?.blur());
     this.#layout = createLayout(this);
     this.#painter = new Painter(this.#layout, renderer);
     this.#painter.watchLoss(() => this.redraw(), signal);
@@ -68,7 +68,7 @@ export class Editor {
     this.#camera = new CameraInput(this, this.#layout.camera.pane, signal);
     this.#timeline = new TimelineInput(this, this.#layout.timeline, signal);
     this.#keyboard = new Keyboard(this, this.element, signal);
-    this.#focus = new Focus(this.element, signal, {
+    this.#focus = new Focus(this.element, this.#layout.keys, signal, {
       forward: (event) => host.forward?.(event),
       entered: () => this.redraw(), // perhaps at another zoom of the graph
       left: () => host.saveView?.(this.view),
@@ -90,14 +90,16 @@ export class Editor {
     return this.#abort.signal.aborted;
   }
 
+  get playing() {
+    return this.#playback.running;
+  }
+
   /** Share of the new view with points, per frame; null before it is counted. */
   get coverage() {
     return this.#coverage.values;
   }
 
-  get playing() {
-    return this.#playback.running;
-  }
+  focus = () => this.#focus.take();
 
   // What the embedder calls
 
@@ -260,7 +262,7 @@ export class Editor {
     const corner = { x: pane.offsetLeft + at.x, y: this.#layout.stage.offsetTop + at.y + 12 };
     this.#closeOpen();
     const title = this.#scene.moves(found.index) ? "A point that moves" : "A point of the scene";
-    this.#open = openMenu(this.element, corner, title, pointEntries(this, this.#scene, found.index));
+    this.#open = openMenu(this.element, corner, title, pointEntries(this, this.#scene, found.index), this.focus);
     this.redraw();
   }
 
@@ -343,12 +345,12 @@ export class Editor {
     else if (store.selection.length > 0 || store.target !== null) {
       store.target = null;
       store.select([]);
-    } else document.activeElement?.blur();
+    } else this.#leave();
   }
 
   #openText(title, text, accept) {
     this.#closeOpen();
-    this.#open = openText(this.element, title, text, accept);
+    this.#open = openText(this.element, title, text, accept, this.focus);
   }
 
   #closeOpen() {

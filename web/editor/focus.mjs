@@ -2,18 +2,21 @@
 
 const POINTER = ["pointerdown", "pointermove", "pointerup", "mousedown", "dblclick", "contextmenu"];
 const MIDDLE = 1;
+const CONTROLS = "input, select, button, textarea, label, .t2v-sheet";
 
 export class Focus {
   #root;
+  #keys;
   #forward;
   #left;
 
   /**
-   * @param {HTMLElement} root @param {AbortSignal} signal
+   * @param {HTMLElement} root @param {HTMLElement} keys what takes the focus within it @param {AbortSignal} signal
    * @param {{forward: (event: Event) => void, entered: () => void, left: () => void}} host
    */
-  constructor(root, signal, { forward, entered, left }) {
+  constructor(root, keys, signal, { forward, entered, left }) {
     this.#root = root;
+    this.#keys = keys;
     this.#forward = forward;
     this.#left = left;
     for (const name of POINTER) root.addEventListener(name, this.#pointer, { signal });
@@ -27,10 +30,14 @@ export class Focus {
     return this.#root.contains(document.activeElement);
   }
 
+  take() {
+    this.#keys.focus({ preventScroll: true });
+  }
+
   /** Whether a pressed pointer is the editor's; it then has the focus. The middle button pans the graph until then. */
   takes(event) {
     if (!this.held && event.button === MIDDLE) return false;
-    this.#root.focus({ preventScroll: true });
+    this.take();
     return true;
   }
 
@@ -45,6 +52,9 @@ export class Focus {
     const graphs = !this.held && (event.button === MIDDLE || event.buttons === 4);
     if (graphs) this.#forward(event);
     else event.stopPropagation();
+    if (graphs || event.type !== "mousedown" || event.target.closest(CONTROLS)) return;
+    event.preventDefault(); // or the browser gives the focus to nobody
+    this.take();
   };
 
   #wheel = (event) => {

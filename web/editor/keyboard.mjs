@@ -45,6 +45,7 @@ export const SHORTCUTS = [
 const VIEWS = { 1: ["behind", "front"], 3: ["right", "left"], 7: ["top", "bottom"] };
 const TURNS = { 4: [-15, 0], 6: [15, 0], 8: [0, 15], 2: [0, -15] };
 const FIELDS = new Set(["INPUT", "SELECT", "TEXTAREA"]);
+const PRESSES = new Set([" ", "Enter"]);
 
 export class Keyboard {
   #editor;
@@ -60,6 +61,10 @@ export class Keyboard {
     listen("paste", this.#paste);
   }
 
+  #inField({ target }) {
+    return FIELDS.has(target.tagName) && !target.classList.contains("t2v-keys");
+  }
+
   #up = (event) => {
     this.flight.release(event.code);
     this.flight.fast = event.shiftKey;
@@ -68,10 +73,11 @@ export class Keyboard {
 
   #down = (event) => {
     event.stopPropagation();
-    if (event.target !== this.#editor.element && FIELDS.has(event.target.tagName)) {
-      if (event.key === "Escape" || event.key === "Enter") this.#editor.element.focus();
+    if (this.#inField(event)) {
+      if (event.key === "Escape" || event.key === "Enter") this.#editor.focus();
       return;
     }
+    if (event.target.tagName === "BUTTON" && PRESSES.has(event.key)) return;
     this.flight.fast = event.shiftKey;
     const handled = event.ctrlKey || event.metaKey ? this.#command(event) : this.#key(event);
     if (handled) event.preventDefault();
@@ -101,7 +107,7 @@ export class Keyboard {
   }
 
   #acts = {
-    " ": (event) => !FIELDS.has(event.target.tagName) && this.#editor.togglePlay(),
+    " ": () => this.#editor.togglePlay(),
     ArrowUp: () => this.#editor.stepKey(1),
     ArrowDown: () => this.#editor.stepKey(-1),
     Home: () => this.#editor.store.setFrame(0),
@@ -115,7 +121,6 @@ export class Keyboard {
     "?": () => this.#editor.toggleSheet(),
     ",": () => roll(this.#editor.store, -2),
     ".": () => roll(this.#editor.store, 2),
-    Enter: (event) => event.target.click?.(),
   };
 
   /** Digits and the number pad alike. */
@@ -134,7 +139,7 @@ export class Keyboard {
 
   #copy = (event) => {
     event.stopPropagation();
-    if (event.target !== this.#editor.element && FIELDS.has(event.target.tagName)) return;
+    if (this.#inField(event)) return;
     event.clipboardData.setData("text/plain", this.#editor.copiedText());
     event.preventDefault();
     this.#editor.say("The path is copied as JSON text.");
@@ -142,7 +147,7 @@ export class Keyboard {
 
   #paste = (event) => {
     event.stopPropagation();
-    if (event.target !== this.#editor.element && FIELDS.has(event.target.tagName)) return;
+    if (this.#inField(event)) return;
     event.preventDefault();
     this.#editor.pasteText(event.clipboardData.getData("text/plain"));
   };

@@ -8,9 +8,9 @@ import { NAMED_VIEWS } from "./viewpoint.mjs";
 /** Elements by name, and the rows that refresh themselves. */
 export function createLayout(editor) {
   // A widget of this class gets the room that is left in ComfyUI's Vue nodes.
-  const root = element("div", { class: "t2v-editor widget-expands", tabindex: 0, role: "application", "aria-label": "Camera path editor" });
-  // ComfyUI takes Ctrl+Z for the graph unless the focus lies on something of this type.
-  root.type = "textarea";
+  const root = element("div", { class: "t2v-editor widget-expands", role: "application", "aria-label": "Camera path editor" });
+  // The focus lies on a text field, for there ComfyUI leaves Ctrl+Z and all other keys alone.
+  const keys = element("textarea", { class: "t2v-keys", readonly: true, inputmode: "none", "aria-label": "Camera path editor, keys" });
   const presets = createPresets(editor);
   const transport = createTransport(editor);
   const inspector = createInspector(editor);
@@ -23,8 +23,8 @@ export function createLayout(editor) {
   const facts = element("span", { class: "t2v-push" });
   facts.style.marginLeft = "auto";
   const status = element("div", { class: "t2v-status" }, message, facts);
-  root.append(element("style", { text: STYLE }), presets.row, stage, transport.row, timeline, inspector.row, status);
-  return { root, stage, world, camera, timeline, line, status, message, facts, rows: [presets, transport, inspector] };
+  root.append(element("style", { text: STYLE }), keys, presets.row, stage, transport.row, timeline, inspector.row, status);
+  return { root, keys, stage, world, camera, timeline, line, status, message, facts, rows: [presets, transport, inspector] };
 }
 
 function worldPane(editor) {

@@ -3,12 +3,12 @@
 import { button, element } from "./elements.mjs";
 import { SHORTCUTS } from "./keyboard.mjs";
 
-/** @param {[string, string, () => void][]} entries text, name, act */
-export function openMenu(root, at, title, entries) {
+/** @param {[string, string, () => void][]} entries text, name, act @param {() => void} done gives the focus back */
+export function openMenu(root, at, title, entries, done) {
   const close = () => menu.remove();
   const chosen = (act) => () => {
     close();
-    root.focus();
+    done();
     act();
   };
   const rows = entries.map(([text, label, act]) => button(text, label, chosen(act), { role: "menuitem" }));
@@ -46,18 +46,18 @@ export function openSheet(root, closed) {
 }
 
 /** A field for JSON text, where the page may not read the clipboard itself, or to copy from by hand. */
-export function openText(root, title, text, accept) {
+export function openText(root, title, text, accept, done) {
   const close = () => sheet.remove();
   const field = element("textarea", { "aria-label": title, style: "width: 100%; height: 120px; display: block; margin: 6px 0" });
   field.value = text;
-  const done = () => {
+  const take = () => {
     close();
-    root.focus();
+    done();
     accept?.(field.value);
   };
   const sheet = element("div", { class: "t2v-sheet", role: "dialog", "aria-label": title, style: "columns: 1" },
     element("strong", { text: title }), field,
-    element("div", { class: "t2v-row" }, button(accept ? "Use this path" : "Close", title, done),
+    element("div", { class: "t2v-row" }, button(accept ? "Use this path" : "Close", title, take),
       accept ? button("Cancel", "Cancel", close) : null));
   root.append(sheet);
   field.select();
