@@ -151,7 +151,7 @@ class TrackPointsSpatialTracker(io.ComfyNode):
         }
 
         def track():
-            install.check(variant)
+            install.check(variant, os.environ)
             if install.device != "cpu":
                 give_up_device()
             return SpatialTrackerV2(install).track(**settings, progress=progress_callback())

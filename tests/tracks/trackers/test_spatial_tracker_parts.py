@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from track2view_core.tracks.trackers.spatial_tracker import read_profiles
 from track2view_core.tracks.trackers.spatial_tracker.joining import fit_similarity, held, piece_spans
 from track2view_core.tracks.trackers.spatial_tracker.placement import Placement, start_points
 from track2view_core.tracks.trackers.spatial_tracker.process import run_watched
+from track2view_core.tracks.trackers.spatial_tracker.profiles import PUBLISHED_WEIGHTS
 from track2view_core.tracks.trackers.spatial_tracker.tracker import WORKER, _read_result
 
 from .spatial_checkout import write_checkout
@@ -105,10 +108,10 @@ def test_half_a_profile_in_the_environment_is_refused():
 )
 def test_what_is_missing_is_named_before_anything_starts(tmp_path, missing, word):
     profile = write_checkout(tmp_path, aspect=1.0)
-    profile.check("online")
+    profile.check("online", {})
     (tmp_path / missing).unlink()
     with pytest.raises(Track2ViewError, match=word) as caught:
-        profile.check("online")
+        profile.check("online", {})
     assert str(tmp_path) in str(caught.value) and "'stand-in'" in str(caught.value)
 
 
@@ -116,10 +119,29 @@ def test_a_wrong_folder_or_python_is_named(tmp_path):
     profile = write_checkout(tmp_path, aspect=1.0)
     file = profile_file(tmp_path, checkout=str(tmp_path / "nowhere"))
     with pytest.raises(Track2ViewError, match="nowhere"):
-        read_profiles(file, {})["mine"].check("offline")
+        read_profiles(file, {})["mine"].check("offline", {})
     file = profile_file(tmp_path, python=str(tmp_path / "no_python"), weights=dict(profile.weights))
     with pytest.raises(Track2ViewError, match="no_python"):
-        read_profiles(file, {})["mine"].check("offline")
+        read_profiles(file, {})["mine"].check("offline", {})
+
+
+def test_weights_by_name_are_found_in_hugging_faces_cache_or_named(tmp_path):
+    profile = replace(write_checkout(tmp_path, aspect=1.0), weights=PUBLISHED_WEIGHTS)
+    environment = {"HF_HOME": str(tmp_path / "hf")}
+    with pytest.raises(Track2ViewError, match="hf download Yuxihenry/SpatialTrackerV2_Front"):
+        profile.check("offline", environment)
+    folders = {}
+    for part, name in PUBLISHED_WEIGHTS.items():
+        folders[part] = tmp_path / "hf/hub" / f"models--{name.replace('/', '--')}" / "snapshots/abc"
+        folders[part].parent.mkdir(parents=True)
+        (tmp_path / "weights" / part).rename(folders[part])
+    found = profile.check("online", environment)
+    assert found == {"front": str(folders["front"]), "tracker": str(folders["online"])}
+    assert profile.check("online", {"HF_HUB_CACHE": str(tmp_path / "hf/hub")}) == found
+    (folders["online"] / "model.safetensors").unlink()
+    with pytest.raises(Track2ViewError, match="SpatialTrackerV2-Online"):
+        profile.check("online", environment)
+    profile.check("offline", environment)
 
 
 def test_a_python_that_does_not_run_is_named(tmp_path):
@@ -301,3 +323,17 @@ def test_the_worker_never_unpickles_a_request_and_imports_nothing_of_ours(tmp_pa
     assert not (tmp_path / "unpickled").exists()
     assert said[0] == {"stage": "loading SpatialTrackerV2", "share": 0.0}
     assert "track2view" not in WORKER.read_text(encoding="utf-8").replace("Track2View", "")
+
+
+def test_the_worker_ends_when_nobody_reads_it_any_more(tmp_path):
+    write_checkout(tmp_path, aspect=1.0)
+    (tmp_path / "models/SpaTrackV2/models/predictor.py").write_text("import time\ntime.sleep(600)", encoding="utf-8")
+    (tmp_path / "request.json").write_text(json.dumps({"checkout": str(tmp_path)}), encoding="utf-8")
+    worker = subprocess.Popen([sys.executable, str(WORKER), str(tmp_path)], stdout=subprocess.PIPE)
+    try:
+        assert worker.stdout is not None and b"loading" in worker.stdout.readline()
+        worker.stdout.close()
+        assert worker.wait(60) == 1
+    finally:
+        worker.kill()
+        worker.wait()

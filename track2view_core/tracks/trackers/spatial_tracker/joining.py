@@ -144,10 +144,8 @@ def _blended(first: Piece, second: Piece, fit: Similarity, shared: np.ndarray, o
     poses = fit.poses(second.poses)
     a, b = len(first.poses) - overlap, overlap
     between = poses[:b].copy()
-    turned = slerp(
-        *(torch.from_numpy(p[:, :3, :3].copy()) for p in (first.poses[a:], poses[:b])), torch.from_numpy(share)
-    )
-    between[:, :3, :3] = turned.numpy()
+    early, late = (torch.from_numpy(ends[:, :3, :3].copy()) for ends in (first.poses[a:], poses[:b]))
+    between[:, :3, :3] = slerp(early, late, torch.from_numpy(share)).numpy()
     between[:, :3, 3] = _mix(first.poses[a:, :3, 3], poses[:b, :3, 3], share[:, None])
     lens = _mix(first.intrinsics[a:], second.intrinsics[:b], share[:, None, None])
     # Columns: the tracks of the first piece, on which the shared ones go on, then the second's own.

@@ -29,6 +29,7 @@ ENTRY_POINTS = (
     "models/SpaTrackV2/models/predictor.py",
     "models/SpaTrackV2/models/vggt4track/models/vggt_moe.py",
 )
+WEIGHT_FILES = ("config.json", "model.safetensors")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -47,8 +48,12 @@ class TrackerProfile:
     device: str = "cuda"
     frames_at_once: int = MOST_FRAMES
 
-    def check(self, variant: str) -> None:
-        """Raise Track2ViewError, naming the first thing that is not there, before anything is started."""
+    def check(self, variant: str, environment: Mapping[str, str]) -> dict[str, str]:
+        """The folders of the weights that `variant` needs: "front" and "tracker".
+
+        Raises:
+            Track2ViewError: something is not there; it names the first, before anything is started.
+        """
         where = f"profile {self.name!r} of SpatialTrackerV2"
         if not self.checkout.is_dir():
             raise Track2ViewError(
@@ -65,24 +70,42 @@ class TrackerProfile:
                 f"The Python {self.python} of {where} does not exist; set python to the interpreter that has the "
                 "requirements of SpaTrackerV2."
             )
-        for part in ("front", variant):
-            self._check_weights(part, where)
+        cache = _hub_cache(environment)
+        front, tracker = (str(self._weights(part, cache, where)) for part in ("front", variant))
+        return {"front": front, "tracker": tracker}
 
-    def _check_weights(self, part: str, where: str) -> None:
+    def _weights(self, part: str, cache: Path, where: str) -> Path:
+        """A folder in any case: by a bare name the checkout would fetch, or unpickle, what it finds."""
         named = self.weights[part]
         folder = Path(named).expanduser()
-        if not folder.is_dir():
-            if not folder.is_absolute() and _HUB_NAME.fullmatch(named):
-                return  # looked up by the tracker's own Python
+        if folder.is_dir():
+            for file in WEIGHT_FILES:
+                if not (folder / file).is_file():
+                    raise Track2ViewError(
+                        f"The weights {named} ({part}) of {where} lack {file}; download the whole repository "
+                        f"{PUBLISHED_WEIGHTS[part]} into that folder."
+                    )
+            return folder.resolve()
+        if folder.is_absolute() or not _HUB_NAME.fullmatch(named):
             raise Track2ViewError(
-                f"The weights {named} ({part}) of {where} are no folder; set weights.{part} to theirs."
+                f"The weights {named} ({part}) of {where} are no folder; set weights.{part} to the one that holds them."
             )
-        for file in ("config.json", "model.safetensors"):
-            if not (folder / file).is_file():
-                raise Track2ViewError(
-                    f"The weights {named} ({part}) of {where} lack {file}; download the whole repository "
-                    f"{PUBLISHED_WEIGHTS[part]} into that folder."
-                )
+        snapshots = (cache / f"models--{named.replace('/', '--')}" / "snapshots").glob("*")
+        whole = [snapshot for snapshot in snapshots if all((snapshot / file).is_file() for file in WEIGHT_FILES)]
+        if not whole:
+            raise Track2ViewError(
+                f"The weights {named} ({part}) of {where} are not in {cache}; run hf download {named}, or set "
+                f"weights.{part} to a folder that holds {' and '.join(WEIGHT_FILES)}."
+            )
+        return max(whole, key=lambda snapshot: snapshot.stat().st_mtime)
+
+
+def _hub_cache(environment: Mapping[str, str]) -> Path:
+    """Where Hugging Face's own tools keep what they downloaded."""
+    for name, below in (("HF_HUB_CACHE", ""), ("HF_HOME", "hub"), ("XDG_CACHE_HOME", "huggingface/hub")):
+        if environment.get(name):
+            return Path(environment[name]).expanduser() / below
+    return Path.home() / ".cache" / "huggingface" / "hub"
 
 
 def read_profiles(file: str | Path | None, environment: Mapping[str, str]) -> dict[str, TrackerProfile]:

@@ -70,8 +70,8 @@ class SpatialTrackerV2:
         """
         frames = checked_video(video)
         _check_options(points, variant, start_frames, support_points)
-        self.profile.check(variant)
-        options = _Options(points, variant, camera_fixed, start_frames, support_points)
+        weights = self.profile.check(variant, os.environ)
+        options = _Options(points, variant, camera_fixed, start_frames, support_points, weights)
         placement = Placement.of(frames.shape[2], frames.shape[1])
         spans = piece_spans(len(frames), self.profile.frames_at_once)
         notes = [f"SpatialTrackerV2, {variant}" + (", the camera taken as fixed" if camera_fixed else "")]
@@ -112,8 +112,7 @@ class SpatialTrackerV2:
         pictures = np.concatenate([pictures, *[pictures[-1:]] * missing])
         request = {
             "checkout": str(self.profile.checkout),
-            "weights": {"front": self._weights("front"), "tracker": self._weights(options.variant)},
-            "variant": options.variant,
+            "weights": options.weights,
             "device": self.profile.device,
             "camera_fixed": options.camera_fixed,
             "support_points": options.support_points,
@@ -135,11 +134,6 @@ class SpatialTrackerV2:
             result = _read_result(folder / "result.npz", len(pictures), len(queries))
         return {name: array if name == "kept" else array[: len(frames)] for name, array in result.items()}
 
-    def _weights(self, part: str) -> str:
-        named = self.profile.weights[part]
-        folder = Path(named).expanduser()
-        return str(folder.resolve()) if folder.is_dir() else named
-
 
 @dataclass(frozen=True)
 class _Options:
@@ -148,6 +142,7 @@ class _Options:
     camera_fixed: bool
     start_frames: int
     support_points: int
+    weights: Mapping[str, str]  # folders
 
 
 def _check_options(points: int, variant: str, start_frames: int, support_points: int) -> None:

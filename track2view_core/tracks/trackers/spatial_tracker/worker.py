@@ -118,15 +118,13 @@ def import_checkout(request):
     return torch, VGGT4Track, Predictor, device
 
 
-def load_weights(model, named, part):
+def load_weights(model, folder):
     try:
-        return model.from_pretrained(named)
-    except Exception as error:
-        if type(error).__module__.split(".")[0] != "huggingface_hub" and not isinstance(error, OSError):
-            raise
+        return model.from_pretrained(folder)
+    except OSError as error:
         raise Refusal(
-            f"The weights {named} ({part}) cannot be loaded ({type(error).__name__}); run hf download {named} in the "
-            f"tracker's Python, or set weights.{part} to a folder with config.json and model.safetensors."
+            f"The weights in {folder} cannot be loaded ({type(error).__name__}); download them again, or name another "
+            "folder in the profile."
         ) from error
 
 
@@ -137,7 +135,7 @@ def track(libraries, request, frames, queries, reporter):
     def precision():
         return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else contextlib.nullcontext()
 
-    front = load_weights(front_class, request["weights"]["front"], "front").eval().to(device)
+    front = load_weights(front_class, request["weights"]["front"]).eval().to(device)
     watch_front(front, reporter)
     reporter.stage("geometry")
     with torch.no_grad(), precision():
@@ -150,7 +148,7 @@ def track(libraries, request, frames, queries, reporter):
         intrinsics = intrinsics.median(dim=0).values.repeat(len(frames), 1, 1)
     kept = choose(torch, queries, depth, certain, request["carried"], request["new"])
 
-    tracker = load_weights(tracker_class, request["weights"]["tracker"], request["variant"])
+    tracker = load_weights(tracker_class, request["weights"]["tracker"])
     tracker.spatrack.track_num = request["support_points"]
     tracker.eval()
     tracker.to(device)  # gives nothing back
