@@ -3,11 +3,15 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { Editor } from "./editor/editor.mjs";
+import { readPairs } from "./math/pairs.mjs";
 import { readPoints } from "./math/points.mjs";
+import { PairView } from "./pair_view/pair_view.mjs";
 
 const PROPERTY = "track2view_editor"; // view state: what is shown, never what is run
 const SIZE = [940, 760];
 const LOWEST = 430; // of the widget, px
+const PAIR_SIZE = [620, 560];
+const LOWEST_PAIR = 240;
 const TEXT_HEIGHT = 70;
 
 const RENDERER = "Track2View.PointRenderer";
@@ -27,6 +31,7 @@ app.registerExtension({
   ],
   nodeCreated(node) {
     if (node.comfyClass === "Track2View_CameraEditor") addCameraEditor(node);
+    if (node.comfyClass === "Track2View_PreviewRecamera") addPairView(node);
   },
 });
 
@@ -68,11 +73,35 @@ function addCameraEditor(node) {
   keepTextLow(node);
 }
 
-/** The text that ComfyUI shows of a running node would share the height with the editor. */
+function addPairView(node) {
+  const view = new PairView({ forward });
+  node.track2viewPairs = view;
+  const options = { serialize: false, hideOnZoom: false, getMinHeight: () => LOWEST_PAIR };
+  const widget = node.addDOMWidget("pair_view", "track2view_pair_view", view.element, options);
+  widget.serialize = false;
+  node.setSize([Math.max(node.size[0], PAIR_SIZE[0]), Math.max(node.size[1], PAIR_SIZE[1])]);
+  node.hideOutputImages = true; // this widget plays them
+  chain(node, "onExecuted", (output) => {
+    const video = output?.images?.[0];
+    if (video) bringPairs(view, video, output.track2view_pairs?.[0]);
+  });
+  chain(node, "onRemoved", () => view.dispose());
+  keepTextLow(node);
+}
+
+async function bringPairs(view, video, pairs) {
+  view.load(fileAddress(video));
+  if (!pairs) return;
+  const answer = await fetch(fileAddress(pairs));
+  if (answer.ok && !view.disposed) view.pairs = readPairs(await answer.arrayBuffer());
+}
+
+/** The text that ComfyUI shows of a running node would share the height; older frontends also add a player of theirs. */
 function keepTextLow(node) {
   const add = node.addCustomWidget;
   node.addCustomWidget = function (widget) {
     if (widget.name === "$$node-text-preview") widget.options = { ...widget.options, getMaxHeight: () => TEXT_HEIGHT };
+    if (widget.name === "video-preview") widget.type = "hidden";
     return add.call(this, widget);
   };
 }

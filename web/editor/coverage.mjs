@@ -8,7 +8,7 @@ import { positionsAt, visibleAt } from "../math/points.mjs";
 
 const PIXELS_PER_TOKEN = 16;
 const PIECE = 8; // ms
-export const LOW_COVERAGE = 0.3; // below it the report warns
+export const LOW_COVERAGE = 0.2; // below it the model has little to hold on to
 
 /** @returns {Uint8Array} which points the source shows at least once */
 export function seenAtAll(points) {

@@ -190,7 +190,7 @@ export class Editor {
   /** Whether a pressed pointer is the editor's. */
   takes(event) {
     const takes = this.#focus.takes(event);
-    if (takes) this.#closeOpen();
+    if (takes) this.closeOpen();
     return takes;
   }
 
@@ -260,7 +260,7 @@ export class Editor {
     if (found === null) return;
     this.store.target = { index: found.index, world: this.#scene.point(found.index) };
     const corner = { x: pane.offsetLeft + at.x, y: this.#layout.stage.offsetTop + at.y + 12 };
-    this.#closeOpen();
+    this.closeOpen();
     const title = this.#scene.moves(found.index) ? "A point that moves" : "A point of the scene";
     this.#open = openMenu(this.element, corner, title, pointEntries(this, this.#scene, found.index), this.focus);
     this.redraw();
@@ -332,14 +332,14 @@ export class Editor {
   }
 
   toggleSheet() {
-    if (this.#open !== null) this.#closeOpen();
+    if (this.#open !== null) this.closeOpen();
     else this.#open = openSheet(this.element, () => (this.#open = null));
   }
 
   /** Leave what is open or under way, one thing at a time, and at last the editor itself. */
   escape() {
     const { store } = this;
-    if (this.#open !== null) this.#closeOpen();
+    if (this.#open !== null) this.closeOpen();
     else if (this.world.dragging) this.world.cancel();
     else if (store.draft !== null) store.setDraft(null);
     else if (store.selection.length > 0 || store.target !== null) {
@@ -349,11 +349,11 @@ export class Editor {
   }
 
   #openText(title, text, accept) {
-    this.#closeOpen();
+    this.closeOpen();
     this.#open = openText(this.element, title, text, accept, this.focus);
   }
 
-  #closeOpen() {
+  closeOpen() {
     const open = this.#open;
     this.#open = null;
     open?.close();

@@ -74,7 +74,8 @@ export class Keyboard {
   #down = (event) => {
     event.stopPropagation();
     if (this.#inField(event)) {
-      if (event.key === "Escape" || event.key === "Enter") this.#editor.focus();
+      if (event.key === "Escape") this.#editor.closeOpen();
+      if (event.key === "Escape" || (event.key === "Enter" && event.target.tagName !== "TEXTAREA")) this.#editor.focus();
       return;
     }
     if (event.target.tagName === "BUTTON" && PRESSES.has(event.key)) return;

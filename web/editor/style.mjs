@@ -48,7 +48,8 @@ export const STYLE = `
 .t2v-editor label { display: inline-flex; align-items: center; gap: 4px; color: var(--t2v-soft); white-space: nowrap; }
 .t2v-stage { position: relative; flex: 1; min-height: 120px; display: flex; gap: 4px; overflow: hidden;
   border-radius: 6px; background: var(--t2v-line); }
-.t2v-pane { position: relative; flex: 1; min-width: 0; overflow: hidden; background: ${COLOURS.ground}; cursor: default; }
+.t2v-pane { position: relative; flex: 1; min-width: 0; overflow: hidden; background: ${COLOURS.ground}; cursor: default;
+  touch-action: none; }
 .t2v-pane canvas, .t2v-stage > canvas { position: absolute; inset: 0; width: 100%; height: 100%; }
 .t2v-stage > canvas { pointer-events: none; z-index: 1; }
 .t2v-pane > canvas { z-index: 2; }
@@ -67,7 +68,7 @@ export const STYLE = `
 .t2v-legend { position: absolute; left: 8px; bottom: 6px; z-index: 3; display: flex; gap: 10px; font-size: 11px;
   color: ${COLOURS.text}; pointer-events: none; text-shadow: 0 0 3px #000; }
 .t2v-legend i { display: inline-block; width: 12px; height: 3px; margin-right: 4px; vertical-align: middle; border-radius: 2px; }
-.t2v-timeline { position: relative; flex: none; height: 78px; border-radius: 6px; overflow: hidden; background: ${COLOURS.ground}; }
+.t2v-timeline { touch-action: none; position: relative; flex: none; height: 78px; border-radius: 6px; overflow: hidden; background: ${COLOURS.ground}; }
 .t2v-timeline canvas { position: absolute; inset: 0; width: 100%; height: 100%; }
 .t2v-inspector { min-height: 24px; overflow: hidden; }
 .t2v-inspector .t2v-what { font-weight: 600; color: var(--t2v-text); min-width: 96px; white-space: nowrap; }
