@@ -5,7 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from . import (
+    backends,
     camera_files,
+    camera_sockets,
     clip,
     conditioning,
     loading,
@@ -15,6 +17,7 @@ from . import (
     sampling,
     spatial_tracker,
     tracking,
+    tracks_2d,
     trajectory,
 )
 from .folders import register_model_folders
@@ -23,14 +26,17 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     *clip.NODES,
     *tracking.NODES,
     *spatial_tracker.NODES,
+    *tracks_2d.NODES,
     *trajectory.NODES,
     *path_editor.NODES,
     *path_operations.NODES,
     *camera_files.NODES,
+    *camera_sockets.NODES,
     *conditioning.NODES,
     *loading.NODES,
     *sampling.NODES,
     *planning.NODES,
+    *backends.NODES,
 )
 
 

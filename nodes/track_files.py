@@ -154,9 +154,18 @@ class SaveTracks(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "file_format",
-                    options=["npz", "safetensors"],
+                    options=["npz", "safetensors", "ply"],
                     default="npz",
-                    tooltip="npz has the layout of TAPIP3D and SpatialTrackerV2; safetensors keeps every field.",
+                    tooltip="npz has the layout of TAPIP3D and SpatialTrackerV2; safetensors keeps every field; ply is "
+                    "a coloured point cloud of one frame, for Blender and others.",
+                ),
+                io.Int.Input(
+                    "frame",
+                    optional=True,
+                    default=0,
+                    min=0,
+                    max=100_000,
+                    tooltip="Which frame's points a ply holds; the other formats hold all frames.",
                 ),
             ],
             outputs=[
@@ -168,13 +177,19 @@ class SaveTracks(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, point_tracks, filename_prefix, file_format) -> io.NodeOutput:
+    def execute(cls, point_tracks, filename_prefix, file_format, frame=0) -> io.NodeOutput:
         from ..track2view_core.tracks import save_tracks
+        from ..track2view_core.tracks.point_cloud_file import write_point_cloud
 
         file = output_file(filename_prefix, f".{file_format}")
-        save_tracks(point_tracks, file)
+        what = f"{point_tracks.positions.shape[1]} tracks of {len(point_tracks)} frames"
+        if file_format == "ply":
+            write_point_cloud(point_tracks, file, frame=frame)
+            what = f"{point_tracks.positions.shape[1]} points of frame {frame}"
+        else:
+            save_tracks(point_tracks, file)
         saved = below_output(file)
-        show_text(f"Saved {point_tracks.positions.shape[1]} tracks of {len(point_tracks)} frames as output/{saved}")
+        show_text(f"Saved {what} as output/{saved}")
         return io.NodeOutput(saved, ui={"text": (saved,)})
 
 

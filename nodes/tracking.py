@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from comfy_api.latest import io
 
 from ..track2view_core.errors import Track2ViewError
-from ..track2view_core.tracks.geometry_sockets import DEPTH_KINDS
 from . import track_files
 from .comfy_bridge import progress_callback, schema, show_text
-from .other_sockets import DA3_GEOMETRY, MOGE_GEOMETRY
+from .depth_inputs import depth_distances, depth_kind, geometry_sockets, linked_geometry
 from .sockets import CAMERA_PATH, CLIP_INFO, POINT_TRACKS, frames_from_image
 from .track_files import kept_between_runs
 
@@ -41,13 +39,7 @@ def _tracking_inputs() -> list[io.Input]:
             tooltip="Horizontal field of view in degrees, if you know it; 0 estimates it. It helps most on forward "
             "moves.",
         ),
-        io.Combo.Input(
-            "depth_is",
-            options=list(DEPTH_KINDS),
-            default=DEPTH_KINDS[0],
-            tooltip="What the depth images hold: near is bright for disparity (Depth Anything and most), far is "
-            "bright for depth; the metric kinds run from depth_near to depth_far.",
-        ),
+        depth_kind(),
         io.Image.Input(
             "depth",
             optional=True,
@@ -65,35 +57,8 @@ def _tracking_inputs() -> list[io.Input]:
             tooltip="From the Prepare Clip that made the frames: its padding is then cut off before tracking. Give "
             "Pair Tracks the clip info of the frames that the model gets.",
         ),
-        io.Float.Input(
-            "depth_near",
-            optional=True,
-            default=0.0,
-            min=0.0,
-            max=1e6,
-            step=0.01,
-            tooltip="For metric depth images: the distance at which they begin, in any unit; tracks get this unit.",
-        ),
-        io.Float.Input(
-            "depth_far",
-            optional=True,
-            default=0.0,
-            min=0.0,
-            max=1e6,
-            step=0.01,
-            tooltip="For metric depth images: the distance at which they end.",
-        ),
-        DA3_GEOMETRY.Input(
-            "da3_geometry",
-            optional=True,
-            tooltip="Depth of core's Depth Anything 3 on these frames, instead of depth images; from several views at "
-            "once also its camera path, used where the tracks agree with it.",
-        ),
-        MOGE_GEOMETRY.Input(
-            "moge_geometry",
-            optional=True,
-            tooltip="Depth and field of view of core's MoGe on these frames, instead of depth images.",
-        ),
+        *depth_distances(),
+        *geometry_sockets(),
     ]
 
 
@@ -140,7 +105,7 @@ class TrackPoints(io.ComfyNode):
         from ..track2view_core.tracks.trackers import KltTracker
 
         clip = image if clip_info is None else unpadded(image, clip_info)
-        geometry = _geometry(
+        geometry = linked_geometry(
             image,
             clip_info,
             depth=depth,
@@ -176,43 +141,6 @@ def unpadded(image, info):
         )
     left, top, width, height = info.content
     return image[: info.frames, top : top + height, left : left + width]
-
-
-def _geometry(image, clip_info, *, depth, depth_is, near, far, da3, moge):
-    """The one source of depth that is linked, as the core takes it, of the clip without padding; None without any."""
-    from ..track2view_core.tracks import geometry_sockets as sockets
-
-    linked = [
-        name for name, value in (("depth", depth), ("da3_geometry", da3), ("moge_geometry", moge)) if value is not None
-    ]
-    if len(linked) > 1:
-        raise Track2ViewError(f"{' and '.join(linked)} are both linked; leave one source of depth.")
-    if not linked:
-        return None
-    frames, height, width = image.shape[:3]
-    if da3 is not None:
-        geometry = sockets.geometry_from_da3(da3, frames=frames, width=width, height=height)
-    elif moge is not None:
-        geometry = sockets.geometry_from_moge(moge, frames=frames, width=width, height=height)
-    else:
-        geometry = sockets.geometry_from_pictures(_gray(depth, image), depth_is, near=near, far=far)
-    if clip_info is None:
-        return geometry
-    return geometry.cropped(clip_info.content, (width, height), clip_info.frames)
-
-
-def _gray(depth, image):
-    """Depth images `[T, H, W, C]` -> `[T, h, w]` of the frames' size."""
-    if len(depth) != len(image):
-        raise Track2ViewError(
-            f"depth has {len(depth)} images and image has {len(image)}; give one depth image a frame."
-        )
-    gray = depth[..., :3].float().mean(dim=-1)
-    if gray.shape[1:] != image.shape[1:3]:
-        gray = torch.nn.functional.interpolate(
-            gray[:, None], size=tuple(image.shape[1:3]), mode="bilinear", antialias=True
-        )[:, 0]
-    return gray
 
 
 NODES = (TrackPoints, *track_files.NODES)

@@ -8,7 +8,9 @@ import math
 import pytest
 import torch
 
+from track2view_core.cameras import CameraPath
 from track2view_core.errors import Track2ViewError
+from track2view_core.tracks import PointTracks, pair_tracks
 from track2view_core.tracks.exchange_2d import (
     FlatTracks,
     ati_samples,
@@ -16,6 +18,7 @@ from track2view_core.tracks.exchange_2d import (
     json_from_tracks,
     tracks_from_core,
     tracks_from_json,
+    tracks_of_view,
 )
 
 SPLINE = '[{"x": 10, "y": 20.5}, {"x": 12, "y": 21}, {"x": 14.25, "y": 22}]'  # one track of KJNodes' spline editor
@@ -134,3 +137,22 @@ def test_what_is_no_tracks_is_one_sentence(text: str, words: str) -> None:
 def test_what_is_no_core_tracks_is_one_sentence(told: object, words: str) -> None:
     with pytest.raises(Track2ViewError, match=words):
         tracks_from_core(told)
+
+
+def test_the_views_of_paired_tracks() -> None:
+    lens = torch.tensor([[100.0, 0, 64], [0, 100, 48], [0, 0, 1]]).expand(3, 3, 3)
+    source = CameraPath(torch.eye(4).expand(3, 4, 4), lens, 128, 96)
+    pose = torch.eye(4).repeat(3, 1, 1)
+    pose[:, 0, 3] = 1.0
+    points = torch.tensor([[0.0, 0, 2], [1, 0, 2], [3, 0, 2], [0.5, 0, 2]]).expand(3, 4, 3)
+    visible = torch.ones(3, 4, dtype=torch.bool)
+    visible[1:, 0], visible[:, 3] = False, False
+    paired = pair_tracks(PointTracks(points, visible, torch.ones(3, 4), source), CameraPath(pose, lens, 128, 96))
+    seen = tracks_of_view(paired, "source")
+    assert seen.xy[0].tolist() == [[64, 48], [114, 48], [214, 48], [89, 48]]
+    assert seen.visible.tolist() == [[True, True, False, False], *[[False, True, False, False]] * 2]
+    shown = tracks_of_view(paired, "target")
+    assert shown.xy[0].tolist() == [[14, 48], [64, 48], [164, 48], [39, 48]]
+    assert shown.visible.tolist() == [[True, True, False, False]] * 3
+    with pytest.raises(Track2ViewError, match="source or target"):
+        tracks_of_view(paired, "side")

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
+from .pairing import PairedTracks
 
 ATI_SAMPLES = 121
 MOST_POINTS = 20_000_000
@@ -67,6 +68,16 @@ def tracks_from_core(told: object) -> FlatTracks:
 def core_from_tracks(tracks: FlatTracks) -> dict[str, Tensor]:
     """TRACKS of the tracks."""
     return {"track_path": tracks.xy.clone(), "track_visibility": tracks.visible.clone()}
+
+
+def tracks_of_view(paired: PairedTracks, view: str) -> FlatTracks:
+    """The tracks in the "source" view, visible where the tracker saw them, or in the "target" view, where every point
+    inside the picture counts as visible that the source shows at least once."""
+    if view not in ("source", "target"):
+        raise Track2ViewError(f"view is {view!r}; it must be source or target.")
+    if view == "source":
+        return FlatTracks(paired.source.xy.cpu(), (paired.visible & paired.source.inside).cpu())
+    return FlatTracks(paired.target.xy.cpu(), (paired.target.inside & paired.seen).cpu())
 
 
 def tracks_from_json(text: str | Sequence[str], *, frames: int | None = None) -> tuple[FlatTracks, str]:
