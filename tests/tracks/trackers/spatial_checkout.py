@@ -170,6 +170,7 @@ class Predictor(torch.nn.Module):
         frames, height, width = len(video), *video.shape[2:]
         assert depth.shape == (frames, height, width) == unc_metric.shape and stage == 1 and query_no_BA
         assert intrs.shape == (frames, 3, 3) and extrs.shape == (frames, 4, 4) and support_frame == frames - 1
+        assert not unc_metric[:, (video[0] > 250).all(0).numpy()].any(), "padding is taken for a part of the clip"
         asked = {"fixed_cam": fixed_cam, "support": self.spatrack.track_num, "weights": self.name, "frames": frames,
                  "queries": len(queries), "size": [height, width], "full_point": full_point}
         with (HERE / "calls.jsonl").open("a") as log:

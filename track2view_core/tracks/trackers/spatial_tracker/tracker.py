@@ -117,6 +117,7 @@ class SpatialTrackerV2:
             "camera_fixed": options.camera_fixed,
             "support_points": options.support_points,
             "iterations": ITERATIONS,
+            "content": [placement.left, placement.left + placement.content_width],
             "carried": carried,
             "new": -(-options.points // pieces),
         }

@@ -140,6 +140,8 @@ def track(libraries, request, frames, queries, reporter):
     reporter.stage("geometry")
     with torch.no_grad(), precision():
         poses, intrinsics, depth, certain = geometry(front(video[None].to(device) / 255), len(frames))
+    left, right = request["content"]
+    certain[:, :, :left] = certain[:, :, right:] = False  # padding
     del front
     if device.type == "cuda":
         torch.cuda.empty_cache()
