@@ -89,6 +89,13 @@ function addPairView(node) {
   keepTextLow(node);
 }
 
+/** Take a widget out of sight; its maker goes on to give it a size, which is not heard. */
+function removeRoom(widget) {
+  widget.type = "hidden";
+  const none = () => ({ minHeight: 0, maxHeight: 0, minWidth: 0 });
+  Object.defineProperty(widget, "computeLayoutSize", { get: () => none, set() {} });
+}
+
 async function bringPairs(view, video, pairs) {
   view.load(fileAddress(video));
   if (!pairs) return;
@@ -101,7 +108,7 @@ function keepTextLow(node) {
   const add = node.addCustomWidget;
   node.addCustomWidget = function (widget) {
     if (widget.name === "$$node-text-preview") widget.options = { ...widget.options, getMaxHeight: () => TEXT_HEIGHT };
-    if (widget.name === "video-preview") widget.type = "hidden";
+    if (widget.name === "video-preview") removeRoom(widget);
     return add.call(this, widget);
   };
 }
