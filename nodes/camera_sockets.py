@@ -52,6 +52,12 @@ def _poses_inputs() -> list[io.Input]:
             "own.",
         ),
         POINT_TRACKS.Input("point_tracks", optional=True, tooltip="The tracks of the clip that the path is for."),
+        *_pose_sockets(),
+    ]
+
+
+def _pose_sockets() -> list[io.Input]:
+    return [
         CAMERACTRL_POSES.Input(
             "cameractrl_poses", optional=True, tooltip="Rows of RealEstate10K, of AnimateDiff-Evolved and others."
         ),

@@ -50,28 +50,18 @@ def edit_tracks(
         raise Track2ViewError(f"mask_rule is {mask_rule!r}; it must be one of {', '.join(MASK_RULES)}.")
     view = project(tracks.camera, tracks.positions)
     shown = (tracks.visible & view.inside).cpu()
-    count = tracks.positions.shape[1]
-    keep, lines = torch.ones(count, dtype=torch.bool), []
-
-    def rule(passes: Tensor, what: str) -> None:
-        nonlocal keep
-        gone = int((keep & ~passes).sum())
-        keep = keep & passes
-        lines.append(f"{what} dropped {gone}")
-        if not keep.any():
-            raise Track2ViewError(f"No track is left: {'; '.join(lines)} of {count}; loosen the last of these.")
-
+    kept = _Kept(tracks.positions.shape[1])
     if mask is not None:
         inside = _share_inside(mask.cpu(), view.xy.cpu(), shown, tracks) > MOSTLY
-        rule(inside if mask_rule == "keep inside" else ~inside, f"the mask ({mask_rule})")
+        kept.only(inside if mask_rule == "keep inside" else ~inside, f"the mask ({mask_rule})")
     if least_confidence > 0:
-        times = shown.sum(0).clamp(min=1)
-        rule((tracks.confidence.cpu() * shown).sum(0) / times >= least_confidence, f"confidence {least_confidence:g}")
+        mean = (tracks.confidence.cpu() * shown).sum(0) / shown.sum(0).clamp(min=1)
+        kept.only(mean >= least_confidence, f"confidence {least_confidence:g}")
     if motion != "all":
         moving = is_moving(tracks)
-        rule(moving if motion == "moving" else ~moving, f"motion {motion}")
-    if 0 < most < int(keep.sum()):
-        index = keep.nonzero().flatten()
+        kept.only(moving if motion == "moving" else ~moving, f"motion {motion}")
+    index = kept.mask.nonzero().flatten()
+    if 0 < most < len(index):
         best = spread_over_picture(
             view.xy.cpu().numpy()[:, index],
             shown.numpy()[:, index],
@@ -80,11 +70,28 @@ def edit_tracks(
             tracks.camera.width,
             tracks.camera.height,
         )
-        chosen = torch.zeros(count, dtype=torch.bool)
+        chosen = torch.zeros_like(kept.mask)
         chosen[index[torch.from_numpy(np.asarray(best))]] = True
-        rule(chosen, f"the best {most}")
-    edited = tracks.select(keep.to(tracks.positions.device))
-    return edited, "\n".join([f"{int(keep.sum())} of {count} tracks kept", *lines])
+        kept.only(chosen, f"the best {most}")
+    return tracks.select(kept.mask.to(tracks.positions.device)), kept.report()
+
+
+class _Kept:
+    """Which tracks are left, and what each rule took away."""
+
+    def __init__(self, count: int) -> None:
+        self.mask, self.lines = torch.ones(count, dtype=torch.bool), []
+
+    def only(self, passes: Tensor, what: str) -> None:
+        self.lines.append(f"{what} dropped {int((self.mask & ~passes).sum())}")
+        self.mask = self.mask & passes
+        if not self.mask.any():
+            raise Track2ViewError(
+                f"No track is left: {'; '.join(self.lines)} of {len(self.mask)}; loosen the last of these."
+            )
+
+    def report(self) -> str:
+        return "\n".join([f"{int(self.mask.sum())} of {len(self.mask)} tracks kept", *self.lines])
 
 
 def is_moving(tracks: PointTracks) -> Tensor:
