@@ -61,7 +61,7 @@ export const STYLE = `
 .t2v-tools button, .t2v-tools label { background: rgba(19, 22, 28, 0.72); border-color: #3a4150; color: #cfd5e0;
   padding: 1px 6px; min-height: 20px; font-size: 11px; border-radius: 5px; }
 .t2v-tools input[type="range"] { width: 60px; height: 16px; }
-.t2v-note { position: absolute; left: 50%; bottom: 8px; transform: translateX(-50%); z-index: 3; max-width: 92%;
+.t2v-note { position: absolute; left: 50%; bottom: 8px; transform: translateX(-50%); z-index: 3; width: max-content; max-width: 92%;
   padding: 3px 10px; border-radius: 6px; background: rgba(19, 22, 28, 0.85); color: ${COLOURS.text}; text-align: center;
   pointer-events: none; }
 .t2v-note:empty { display: none; }
