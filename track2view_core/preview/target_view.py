@@ -22,6 +22,8 @@ GREY = 128
 LARGEST_SQUARE = 6
 """Pixels: squares grow no larger when the camera comes very near, so that one frame costs what another does."""
 NEAREST = 1e-6
+MOST_CLAIMS = 2**22
+"""Pixels of patches that are held at once; many hidden points have smaller patches."""
 SAME = 1e-9
 """A target camera that differs by less from the source's sees no surface askew."""
 ONE_SURFACE = 0.12
@@ -196,7 +198,8 @@ class _Memory:
         when = apart.argmin(0)  # [n] the frame nearest in time that shows the point
         height, width = hole.shape
         source_xy = self.paired.source.xy.cpu()[when, hidden]
-        radius = max(0, (reach - 1) // 2)
+        affordable = int((MOST_CLAIMS / len(hidden)) ** 0.5 - 1) // 2
+        radius = max(0, min((reach - 1) // 2, affordable))
         step = torch.arange(-radius, radius + 1)
         offset = torch.stack(torch.meshgrid(step, step, indexing="xy"), -1).reshape(-1, 2)
         pixel = source_xy.floor().long()[:, None] + offset  # [n, k, 2]
@@ -235,19 +238,19 @@ def _depth_of_frame(paired: PairedTracks, t: int, reach: int, device: torch.devi
     xy, z = paired.source.xy[t, shown].to(device), paired.source.depth[t, shown].to(device)
     radius = max(0, (reach - 1) // 2)
     step = torch.arange(-radius, radius + 1, device=device)
-    place, owner, distance = [], [], []
+    best = torch.full((height * width,), torch.inf, device=device)
+    winner = torch.full((height * width,), len(shown), dtype=torch.long, device=device)
     whole = xy.floor().long()
-    for down in step:
-        pixel = whole[:, None] + torch.stack([step, down.expand_as(step)], -1)  # [n, k, 2]
+    for down in range(-radius, radius + 1):  # row by row, so that a wide reach takes no more memory
+        pixel = whole[:, None] + torch.stack([step, torch.full_like(step, down)], -1)  # [n, k, 2]
         inside = (pixel >= 0).all(-1) & (pixel[..., 0] < width) & (pixel[..., 1] < height)
         which, column = inside.nonzero(as_tuple=True)
         at = pixel[which, column]
-        place.append(at[:, 1] * width + at[:, 0])
-        owner.append(which)
-        distance.append((at + 0.5 - xy[which]).square().sum(-1))
-    if not len(shown):
-        return torch.full((height, width), torch.nan, device=device)
-    winner = _winners(torch.cat(place), torch.cat(owner), torch.cat(distance), height * width, none=len(shown))
+        place, distance = at[:, 1] * width + at[:, 0], (at + 0.5 - xy[which]).square().sum(-1)
+        nearer = distance < best[place]
+        claim = _winners(place[nearer], which[nearer], distance[nearer], len(best), none=len(shown))
+        winner = torch.where(claim < len(shown), claim, winner)
+        best = best.scatter_reduce(0, place, distance, "amin")
     nearest = torch.cat([z, z.new_full((1,), torch.nan)])[winner].view(height, width)
     return 1 / _smoothed(1 / nearest, radius)
 
