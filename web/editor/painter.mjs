@@ -11,6 +11,7 @@ import { drawBlocks, drawFloor, drawWorld } from "./world_view.mjs";
 const POINT_SIZE = 0.006; // scene scales, of one of MANY points; fewer are larger, that they may be seen
 const MANY = 20_000;
 const FEW = 2000;
+const SLOW = 33; // ms
 const STANDIN_FLOOR = 0.5; // scene scales below the first camera, where no points tell
 
 export class Painter {
@@ -19,6 +20,7 @@ export class Painter {
   #canvas = null;
   #colours = null;
   #renderer = null;
+  #judged = false;
 
   /** @param {object} layout @param {import("./points_renderer.mjs").RendererKind} [kind] */
   constructor(layout, kind = "auto") {
@@ -103,7 +105,28 @@ export class Painter {
     const size = POINT_SIZE * Math.cbrt(MANY / Math.min(Math.max(count, 100), MANY)) * store.clip.sceneScale;
     const smallest = count < FEW ? 2.5 : 1.6;
     const view = (pane, lens) => ({ lens, left: pane.offsetLeft, top: pane.offsetTop, size, smallest });
-    this.#renderer.draw([view(world.pane, worldLens), view(camera.pane, cameraLens)], ratio);
+    const views = [view(world.pane, worldLens), view(camera.pane, cameraLens)];
+    this.#renderer.draw(views, ratio);
+    if (this.#kind === "auto" && count >= FEW && this.#tooSlow(views, ratio)) {
+      this.#kind = "2d";
+      this.#renderer.dispose();
+      this.#renew();
+      this.#points(...arguments);
+    }
+  }
+
+  /** Asked once: whether this WebGL takes longer than the eye forgives, whatever it calls itself. */
+  #tooSlow(views, ratio) {
+    const { gl } = this.#renderer;
+    if (!gl || this.#judged) return false;
+    this.#judged = true;
+    const pixel = new Uint8Array(4);
+    const wait = () => gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, pixel);
+    wait();
+    const start = performance.now();
+    this.#renderer.draw(views, ratio);
+    wait();
+    return performance.now() - start > SLOW;
   }
 
   #place(video, picture) {
