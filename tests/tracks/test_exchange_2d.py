@@ -117,6 +117,10 @@ def test_other_numbers_of_points_are_spread_over_the_clip() -> None:
         ('[[{"x": "a", "y": 2}]]', "has a point"),
         ('[[{"x": NaN, "y": 2}]]', "NaN or infinity at frame 0, track 0"),
         ("[" * 100_000, "no JSON"),
+        (["5"], "no tracks"),
+        ('["5"]', "no tracks"),
+        (["[]", SPLINE], "no tracks"),
+        ("5", "no tracks"),
     ],
 )
 def test_what_is_no_tracks_is_one_sentence(text: str, words: str) -> None:

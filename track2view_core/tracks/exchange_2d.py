@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from .pairing import PairedTracks
 ATI_SAMPLES = 121
 MOST_POINTS = 20_000_000
 """Frames times tracks: more is no list of tracks."""
+NO_TRACKS = 'The tracks JSON holds no tracks; it must be a list of tracks, each a list of {"x": ..., "y": ...}.'
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,15 +92,13 @@ def tracks_from_json(text: str | Sequence[str], *, frames: int | None = None) ->
     Raises:
         Track2ViewError: no JSON, no tracks, tracks of different lengths, or points that are no numbers.
     """
-    listed = _parsed(text) if isinstance(text, str) else [entry for part in text for entry in _one_track(part)]
+    listed: Any = _parsed(text) if isinstance(text, str) else [track for part in text for track in _one_track(part)]
     if isinstance(listed, list) and listed and all(isinstance(entry, str) for entry in listed):
         listed = [track for part in listed for track in _one_track(part)]
     if isinstance(listed, list) and listed and isinstance(listed[0], Mapping):
         listed = [listed]
     if not isinstance(listed, list) or not listed or not all(isinstance(track, list) and track for track in listed):
-        raise Track2ViewError(
-            'The tracks JSON holds no tracks; it must be a list of tracks, each a list of {"x": ..., "y": ...}.'
-        )
+        raise Track2ViewError(NO_TRACKS)
     lengths = sorted({len(track) for track in listed})
     if len(lengths) > 1:
         raise Track2ViewError(
@@ -162,7 +162,7 @@ def _sampled(xy: Tensor, moments: np.ndarray) -> Tensor:
     return torch.lerp(xy[before], xy[after], share[:, None, None])
 
 
-def _parsed(text: str) -> object:
+def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError):
@@ -175,10 +175,12 @@ def _parsed(text: str) -> object:
         ) from error
 
 
-def _one_track(text: object) -> list[object]:
+def _one_track(text: object) -> list[Any]:
     """The tracks of one of several texts: one, or a list of them."""
     found = _parsed(text) if isinstance(text, str) else text
-    return [found] if isinstance(found, list) and found and isinstance(found[0], Mapping) else list(found or [])  # type: ignore[call-overload]
+    if not isinstance(found, list) or not found:
+        raise Track2ViewError(NO_TRACKS)
+    return [found] if isinstance(found[0], Mapping) else found
 
 
 def _point(point: object) -> tuple[float, float]:

@@ -196,7 +196,7 @@ def _mapping(told: object, name: str) -> Mapping[str, Any]:
     return told
 
 
-def _matrices(value: object, name: str) -> Tensor:
+def _matrices(value: Any, name: str) -> Tensor:
     """Float64 on the CPU, of a tensor, an array, lists, or their JSON."""
     try:
         value = json.loads(value) if isinstance(value, str) else value

@@ -88,7 +88,7 @@ def _lifted(
 ) -> Lifted:
     measured = None
     if depth is not None:
-        maps = np.asarray(depth.cpu() if isinstance(depth, Tensor) else depth, np.float32)
+        maps = np.asarray(torch.as_tensor(depth).cpu(), np.float32)
         measured = sample_inverse_depth(maps, xy.cpu().numpy(), flow.seen, width, height)
         if flow.seen.any() and not np.isfinite(measured).any():
             raise Track2ViewError("The depth maps hold no positive finite depth at any 2D track; give other depth.")
@@ -101,7 +101,7 @@ def _lifted(
 
 
 def _colours(video: Tensor | np.ndarray, xy: Tensor, seen: np.ndarray, camera: CameraPath) -> Tensor:
-    frames = np.asarray(video.cpu() if isinstance(video, Tensor) else video)
+    frames = torch.as_tensor(video).cpu().numpy()
     born = seen.argmax(0)
     scale = np.array([frames.shape[2] / camera.width, frames.shape[1] / camera.height])
     places = xy.numpy()[born, np.arange(len(born))] * scale
