@@ -233,3 +233,33 @@ def test_what_must_be_linked_is_said(server, loaded, failed, tracked):
     lift = node("Track2View_LiftTracks", image=["1", 0], field_of_view=0.0, depth_is="near is bright")
     graph = {"1": blank, "2": lift, "3": node("PreviewAny", source=["2", 2])}
     assert "exactly one of tracks and tracks_json" in failed(graph, "Track2View_LiftTracks")
+
+
+@pytest.mark.parametrize("socket", ["da3_geometry", "moge_geometry"])
+def test_a_depth_models_geometry_gives_depth_and_field_of_view(server, tracked, socket):
+    import math
+
+    from track2view_core.tracks import load_tracks
+
+    graph, (name, _), image = tracked
+    found = with_geometry(graph, name, image, {socket: ["t1", socket == "moge_geometry"]})
+    run = server.run({**found, "t2": keep(socket, [name, 0]), "t3": node("PreviewAny", source=[name, 2])})
+    assert run.error is None, run.error
+    tracks = load_tracks(server.base / "output" / run.outputs["t2"]["text"][0])
+    assert "depth maps aligned in inverse depth" in tracks.notes
+    lens = tracks.camera.intrinsics[0]
+    fov = 2 * math.degrees(math.atan(0.5 * tracks.camera.width / float(lens[0, 0])))
+    assert fov == pytest.approx(2 * math.degrees(math.atan(0.5 / 0.8)), abs=0.1)
+
+
+def test_two_sources_of_depth_are_refused(tracked, failed):
+    graph, (name, _), image = tracked
+    both = with_geometry(graph, name, image, {"da3_geometry": ["t1", 0], "moge_geometry": ["t1", 1]})
+    message = failed({**both, "t3": node("PreviewAny", source=[name, 2])}, TRACK)
+    assert "da3_geometry and moge_geometry are both linked" in message
+
+
+def with_geometry(graph, name, image, links):
+    inputs = {**graph[name]["inputs"], "points": 60, "motion": "static"}
+    links = {socket: [origin, int(output)] for socket, (origin, output) in links.items()}
+    return {**graph, "t1": node("Probe_Geometry", image=image), name: node(TRACK, **inputs | links)}

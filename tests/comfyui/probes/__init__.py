@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import ComfyExtension, io
 
+from .geometry import Geometry
 from .text_encoder import stand_in
 
 COUNTS: dict[str, int] = {}
@@ -162,7 +163,7 @@ class Facts(Probe):
 
 class Probes(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [Sigmas, Text, Frames, ForeignBlock, Unbatched, Compiled, Count, Facts]
+        return [Sigmas, Text, Frames, ForeignBlock, Unbatched, Compiled, Count, Facts, Geometry]
 
 
 async def comfy_entrypoint() -> Probes:
