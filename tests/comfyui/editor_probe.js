@@ -57,6 +57,15 @@ window.probe = {
   },
   chip: (name) => probe.place(probe.editor().element.querySelector(`[data-preset="${name}"]`), 8, 8),
   camera: () => Array.from(probe.editor().cameraLens().worldFromCamera),
+  /** Copy, and get the text; or paste it. */
+  clipboard(kind, text = "") {
+    const clipboardData = new DataTransfer();
+    if (text) clipboardData.setData("text/plain", text);
+    const event = new ClipboardEvent(kind, { clipboardData, bubbles: true, cancelable: true });
+    probe.editor().focus();
+    document.activeElement.dispatchEvent(event);
+    return clipboardData.getData("text/plain");
+  },
   /** Queue the graph as the Run button does, and wait for its end. @returns what the editor's node sent, if it ran */
   async run() {
     let sent = null;

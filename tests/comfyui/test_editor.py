@@ -200,6 +200,29 @@ def test_two_editors_share_nothing(desk, graph):
     assert desk(f"JSON.stringify({second}.view)") == view and desk(f"{second}.store.canUndo") is False
 
 
+def test_a_path_is_copied_and_pasted_as_text(desk):
+    drawn = desk.choose("spiral")
+    text = desk("probe.clipboard('copy')")
+    assert json.loads(text) == drawn
+    desk.choose("static")
+    assert desk("probe.document().keys") == []
+    desk(f"probe.clipboard('paste', {json.dumps(text)})")
+    assert desk("probe.text()") == text
+    desk("probe.clipboard('paste', 'no path at all')")
+    desk.settle()
+    assert desk("probe.text()") == text
+    assert "is no JSON" in desk("probe.editor().element.querySelector('[role=status]').textContent")
+
+
+def test_the_graphs_own_undo_takes_a_drawing_back(desk):
+    first = desk.choose("pan_left")
+    desk.choose("tilt_up")
+    desk.pointer.click(*EMPTY)
+    desk.settle()
+    desk.pointer.press("z", "ctrl")
+    desk.page.wait_for(f"probe.text() === {json.dumps(json.dumps(first, separators=(',', ':')))}", 10)
+
+
 def test_an_idle_editor_draws_nothing(desk):
     desk.settle()
     drawn = desk("probe.editor().draws")

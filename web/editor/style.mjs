@@ -25,7 +25,8 @@ export const STYLE = `
 .t2v-editor * { box-sizing: border-box; }
 .t2v-keys { position: absolute; left: 0; top: 0; width: 1px; height: 1px; padding: 0; border: 0; opacity: 0; resize: none;
   pointer-events: none; }
-.t2v-row { display: flex; align-items: center; gap: 6px; flex: none; min-width: 0; }
+.t2v-row { display: flex; flex-wrap: wrap; align-items: center; gap: 4px 6px; flex: none; min-width: 0; }
+.t2v-row:has(> .t2v-chips) { flex-wrap: nowrap; }
 .t2v-row > .t2v-push { margin-left: auto; }
 .t2v-chips { display: flex; flex-wrap: wrap; gap: 4px; flex: 1; min-width: 0; }
 .t2v-chip { display: inline-flex; align-items: stretch; border: 1px solid var(--t2v-line); border-radius: 999px;
