@@ -29,7 +29,7 @@ class RenderTargetView(io.ComfyNode):
                     "reach",
                     default=0,
                     min=0,
-                    max=1024,
+                    max=256,
                     tooltip="Without depth: pixels around a point that take its depth; 0 joins neighbouring points, 1 "
                     "draws the points alone.",
                 ),

@@ -155,6 +155,7 @@ def keep(name, tracks):
 def test_the_target_view_is_rendered_with_its_holes_and_the_points_as_a_cloud(server, loaded, tracked):
     graph, _, image = tracked
     render = {"paired_tracks": ["t4", 0], "image": image, "reach": 0, "remember": True, "latent_holes": True}
+    cloud = {"filename_prefix": "nodes/cloud", "file_format": "ply", "frame": 3}
     run = server.run(
         {
             **{name: graph[name] for name in graph if name != tracked[1][0]},
@@ -163,18 +164,16 @@ def test_the_target_view_is_rendered_with_its_holes_and_the_points_as_a_cloud(se
             "t6": node("SaveImage", images=["t5", 0], filename_prefix="nodes/view"),
             "t7": node("MaskToImage", mask=["t5", 1]),
             "t8": node("SaveImage", images=["t7", 0], filename_prefix="nodes/holes"),
-            "t9": {**keep("cloud", ["t2", 0])},
-        }
-        | {
-            "t10": node(
-                "Track2View_SaveTracks", point_tracks=["t2", 0], filename_prefix="c", file_format="ply", frame=3
-            )
+            "t9": node("Track2View_SaveTracks", point_tracks=["t2", 0], **cloud),
+            "t10": node("Probe_Geometry", image=image),
+            "t11": node("Track2View_RenderTargetView", **render, depth_is="near is bright", da3_geometry=["t10", 0]),
+            "t12": node("PreviewAny", source=["t11", 2]),
         }
     )
     assert run.error is None, run.error
     assert len(run.outputs["t6"]["images"]) == len(run.outputs["t8"]["images"]) == 17
-    assert any("% of the new view is covered" in text for _, text in run.texts)
-    (name,) = run.outputs["t10"]["text"]
+    assert {name for name, text in run.texts if "% of the new view is covered" in text} == {"t5", "t11"}
+    (name,) = run.outputs["t9"]["text"]
     assert (server.base / "output" / name).read_bytes().startswith(b"ply\nformat binary_little_endian 1.0\n")
     import numpy as np
     from PIL import Image
