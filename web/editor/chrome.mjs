@@ -56,6 +56,7 @@ export function createTransport(editor) {
   const frame = element("span", { text: "" });
   frame.style.cssText = "min-width: 86px; font-variant-numeric: tabular-nums";
   const key = button("◆ Set key", "Set a key at this frame (I)", () => editor.setKey());
+  key.style.minWidth = "138px"; // its words change in flight, and nothing is to move then
   const base = element("select", { "aria-label": "What the path starts from" },
     element("option", { value: "source", text: "the clip's moving camera" }),
     element("option", { value: "first_frame", text: "the clip's first frame" }));

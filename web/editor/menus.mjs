@@ -40,7 +40,7 @@ export function openSheet(root, closed) {
     ]))),
   );
   const sheet = element("div", { class: "t2v-sheet", role: "dialog", "aria-label": "Keyboard and mouse" },
-    ...sections, button("Close", "Close the shortcuts", close));
+    element("div", { class: "t2v-columns" }, ...sections), button("Close", "Close the shortcuts", close));
   root.append(sheet);
   return { close, element: sheet };
 }
@@ -55,7 +55,7 @@ export function openText(root, title, text, accept, done) {
     done();
     accept?.(field.value);
   };
-  const sheet = element("div", { class: "t2v-sheet", role: "dialog", "aria-label": title, style: "columns: 1" },
+  const sheet = element("div", { class: "t2v-sheet", role: "dialog", "aria-label": title },
     element("strong", { text: title }), field,
     element("div", { class: "t2v-row" }, button(accept ? "Use this path" : "Close", title, take),
       accept ? button("Cancel", "Cancel", close) : null));

@@ -71,8 +71,12 @@ export const STYLE = `
 .t2v-legend i { display: inline-block; width: 12px; height: 3px; margin-right: 4px; vertical-align: middle; border-radius: 2px; }
 .t2v-timeline { touch-action: none; position: relative; flex: none; height: 78px; border-radius: 6px; overflow: hidden; background: ${COLOURS.ground}; }
 .t2v-timeline canvas { position: absolute; inset: 0; width: 100%; height: 100%; }
-.t2v-inspector { min-height: 24px; overflow: hidden; }
-.t2v-inspector .t2v-what { font-weight: 600; color: var(--t2v-text); min-width: 96px; white-space: nowrap; }
+.t2v-inspector { flex-wrap: nowrap; min-height: 24px; overflow: hidden; white-space: nowrap; }
+.t2v-inspector .t2v-what { flex: none; font-weight: 600; color: var(--t2v-text); min-width: 76px; }
+.t2v-inspector label { min-width: 0; flex: 0 1 auto; }
+.t2v-inspector label:has(input), .t2v-inspector button { flex: none; }
+.t2v-inspector input[type="number"] { width: 52px; }
+.t2v-inspector select { flex: 0 1 auto; min-width: 40px; text-overflow: ellipsis; }
 .t2v-status { flex: none; display: flex; gap: 8px; min-height: 17px; color: var(--t2v-soft); white-space: nowrap; overflow: hidden; }
 .t2v-status > span { overflow: hidden; text-overflow: ellipsis; }
 .t2v-status[data-kind="problem"] > span:first-child { color: ${COLOURS.poor}; }
@@ -81,7 +85,8 @@ export const STYLE = `
 .t2v-menu { display: flex; flex-direction: column; padding: 4px; min-width: 170px; }
 .t2v-menu button { text-align: left; border-color: transparent; background: none; }
 .t2v-menu strong { padding: 2px 8px 4px; color: var(--t2v-soft); font-weight: 600; }
-.t2v-sheet { inset: 24px 24px auto; max-height: calc(100% - 48px); padding: 12px 18px; overflow: auto; columns: 2 260px; column-gap: 28px; }
+.t2v-sheet { inset: 24px 24px auto; max-height: calc(100% - 48px); padding: 12px 18px; overflow: auto; }
+.t2v-columns { columns: 2 240px; column-gap: 28px; }
 .t2v-sheet h4 { margin: 0 0 4px; color: var(--t2v-accent); font-size: 12px; break-after: avoid; }
 .t2v-sheet section { break-inside: avoid; margin-bottom: 10px; }
 .t2v-sheet dl { display: grid; grid-template-columns: auto 1fr; gap: 2px 10px; margin: 0; }
