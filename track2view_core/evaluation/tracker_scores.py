@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..cameras import CameraPath, project
-from ..scenes import random_scenes, render, source_camera
+from ..errors import Track2ViewError
+from ..scenes import Scene, follow_points, random_scenes, render, source_camera, visible_points
 from ..scenes.moves import move_poses
+from ..scenes.rendering import cast
 from ..scenes.scene import rotation_from_axis_angle
 from ..tracks import PointTracks
-from .poses import rotation_error
+from .poses import STILL_EXTENT, rotation_error
 
 SHAKE_DEGREES, SHAKE_METRES = 0.4, 0.012
+WITHIN_PIXELS = (1, 2, 4, 8, 16)
+"""A point is right within k pixels at its true depth z, k z / f metres; scores are means over these k."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +27,27 @@ class RenderedClip:
     frames: Tensor  # [T, H, W, 3] uint8
     depth: Tensor  # [T, H, W] true
     camera: CameraPath  # true, world = camera of frame 0
+    scene: Scene  # one scene, in a world of its own
+    scene_from_camera: Tensor  # [T, 4, 4] the true camera in that world
+    time: Tensor  # [T] scene time
+
+
+@dataclass(frozen=True)
+class PointScores:
+    """TAPVid-3D's scores, shares of 1; nan where there is nothing to compare."""
+
+    apd3d: float  # of the truly visible places, how many were found
+    aj3d: float  # found and called visible, over those, the missed ones and the wrong claims of visibility
+    oa: float  # places whose visibility was told right
+
+
+@dataclass(frozen=True)
+class PathScores:
+    """After the best similarity transform. Lengths as shares of the true path's length, nan where it stands still."""
+
+    ate: float  # root mean square distance of the camera centres
+    rpe: float  # root mean square error of the step from frame to frame
+    rpe_degrees: float  # the same of its rotation, in degrees
 
 
 @dataclass(frozen=True)
@@ -70,6 +96,9 @@ def rendered_clip(
         torch.cat([view.frames() for view in views]),
         torch.cat([view.depth[0] for view in views]),
         source_camera(poses[0], intrinsics[0], width, height, fps=16.0),
+        scene,
+        poses[0],
+        time,
     )
 
 
@@ -110,3 +139,124 @@ def score_tracks(tracks: PointTracks, clip: RenderedClip) -> TrackerScores:
 
 def _median_error(ratio: Tensor) -> float:
     return float((ratio - 1).abs().median()) if len(ratio) else float("nan")
+
+
+def true_tracks(tracks: PointTracks, clip: RenderedClip) -> tuple[Tensor, Tensor, Tensor]:
+    """What a perfect tracker would have said of the points that a tracker chose.
+
+    A tracker's point is what its clip shows at the pixel of its first visible frame of highest confidence.
+
+    Returns:
+        world positions [T, N, 3] (world = true camera of frame 0), visibility [T, N], and each point's frame [N].
+    """
+    view = project(tracks.camera, tracks.positions)
+    certain = torch.where(tracks.visible & view.inside, tracks.confidence, -1.0)
+    frame = certain.argmax(0)
+    lens = clip.camera.intrinsics.float()
+    xy = view.xy[frame, torch.arange(len(frame))].float()
+    ray = torch.cat([xy, torch.ones(len(xy), 1)], 1)
+    ray = (torch.linalg.inv(lens[frame]) @ ray[..., None])[..., 0]
+    pose = clip.scene_from_camera
+    direction = (pose[frame, :3, :3] @ ray[..., None])[..., 0]
+    surface = torch.zeros(1, len(frame), dtype=torch.long)
+    local = torch.zeros(1, len(frame), 3)
+    for t in frame.unique():
+        here = frame == t
+        origin = pose[t, :3, 3].expand(int(here.sum()), 3)
+        hits = cast(clip.scene, origin[None, None], direction[here][None, None], clip.time[None, t : t + 1])
+        surface[0, here], local[0, here] = hits.surface[0, 0], hits.local[0, 0]
+    position = follow_points(clip.scene, surface, local, clip.time[None])
+    camera = clip.camera
+    visible = visible_points(clip.scene, position, pose[None], lens[:1], clip.time[None], camera.width, camera.height)
+    world = (position[0] - pose[0, :3, 3]) @ pose[0, :3, :3]
+    return world, visible[0], frame
+
+
+def in_camera_axes(camera: CameraPath, positions: Tensor) -> Tensor:
+    """World points [T, N, 3] in the axes of each frame's camera."""
+    pose = camera.world_from_camera.to(positions.dtype)
+    return (positions - pose[:, None, :3, 3]) @ pose[:, :3, :3]
+
+
+def point_scores(
+    predicted: Tensor,  # [T, N, 3] camera axes
+    visible: Tensor,  # [T, N] bool, as predicted
+    truth: Tensor,  # [T, N, 3] camera axes
+    truly_visible: Tensor,  # [T, N] bool
+    focal: float,  # pixels
+    scored: Tensor | None = None,  # [T, N] bool: the places that count
+) -> PointScores:
+    """Scores of predictions brought to the truth's size by the ratio of the median norms where both are visible."""
+    scored = torch.ones_like(visible) if scored is None else scored
+    both = visible & truly_visible
+    if not both.any() or not scored.any():
+        return PointScores(math.nan, math.nan, math.nan)
+    scale = truth[both].norm(dim=-1).median() / predicted[both].norm(dim=-1).median().clamp_min(1e-12)
+    off = (scale * predicted - truth).norm(dim=-1)
+    there = truly_visible & scored
+    found, agreed = [], []
+    for pixels in WITHIN_PIXELS:
+        right = off < pixels * truth[..., 2] / focal
+        hit = right & visible & there
+        claimed = visible & scored & ~(right & truly_visible)
+        found.append(float((right & there).sum() / there.sum()) if there.any() else math.nan)
+        agreed.append(float(hit.sum() / (there.sum() + claimed.sum()).clamp_min(1)))
+    told = (visible == truly_visible)[scored].double().mean()
+    return PointScores(sum(found) / len(found), sum(agreed) / len(agreed), float(told))
+
+
+def similarity_fit(start: Tensor, goal: Tensor) -> tuple[float, Tensor, Tensor]:
+    """Scale, rotation [3, 3] and shift [3] with goal = scale * rotation @ start + shift for points [n, 3] (Umeyama)."""
+    start, goal = start.double(), goal.double()
+    middle, target = start.mean(0), goal.mean(0)
+    u, size, vt = torch.linalg.svd((goal - target).T @ (start - middle))
+    sign = torch.ones(3, dtype=torch.float64)
+    sign[2] = torch.sign(torch.linalg.det(u @ vt))
+    rotation = u @ torch.diag(sign) @ vt
+    scale = float((size * sign).sum() / (start - middle).square().sum().clamp_min(1e-24))
+    return scale, rotation, target - scale * rotation @ middle
+
+
+def path_scores(estimated: CameraPath | Tensor, reference: CameraPath | Tensor) -> PathScores:
+    """Absolute and relative errors of world_from_camera [T, 4, 4], whatever world and scale the estimate is in."""
+    own, true = (
+        (path.world_from_camera if isinstance(path, CameraPath) else path).double() for path in (estimated, reference)
+    )
+    if own.shape != true.shape:
+        raise Track2ViewError(
+            f"The estimated path has {len(own)} frames and the reference {len(true)}; give paths of one length."
+        )
+    scale, rotation, shift = similarity_fit(own[:, :3, 3], true[:, :3, 3])
+    moved = own.clone()
+    moved[:, :3, :3], moved[:, :3, 3] = rotation @ own[:, :3, :3], scale * own[:, :3, 3] @ rotation.T + shift
+    steps, true_steps = (torch.linalg.inv(path[:-1]) @ path[1:] for path in (moved, true))
+    between = torch.linalg.inv(true_steps) @ steps
+    chord = (between[:, :3, :3] - torch.eye(3, dtype=torch.float64)).norm(dim=(1, 2)) / (2 * math.sqrt(2))
+    turns = torch.rad2deg(2 * torch.asin(chord.clamp(max=1)))
+    length = float((true[1:, :3, 3] - true[:-1, :3, 3]).norm(dim=-1).sum())
+    share = length if length > STILL_EXTENT else math.nan
+    return PathScores(
+        ate=_root_mean_square((moved - true)[:, :3, 3].norm(dim=-1)) / share,
+        rpe=_root_mean_square(between[:, :3, 3].norm(dim=-1)) / share,
+        rpe_degrees=_root_mean_square(turns),
+    )
+
+
+def _root_mean_square(values: Tensor) -> float:
+    return float(values.square().mean().sqrt()) if len(values) else 0.0
+
+
+def score_points(tracks: PointTracks, clip: RenderedClip) -> PointScores:
+    """TAPVid-3D's scores of a tracker's own choice of points; each point's own frame, given to both, does not count."""
+    truth, truly_visible, frame = true_tracks(tracks, clip)
+    scored = torch.ones_like(tracks.visible)
+    scored[frame, torch.arange(len(frame))] = False
+    inside = tracks.visible & project(tracks.camera, tracks.positions).inside
+    return point_scores(
+        in_camera_axes(tracks.camera, tracks.positions),
+        inside,
+        in_camera_axes(clip.camera, truth),
+        truly_visible,
+        float(clip.camera.intrinsics[0, 0, 0]),
+        scored,
+    )
