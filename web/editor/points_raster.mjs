@@ -15,7 +15,7 @@ class Raster {
   #context;
   #colours = new Uint8Array(0);
   #positions = new Float32Array(0);
-  #seen = new Uint8Array(0);
+  #shades = new Uint32Array(0); // a pixel of each point
   #pictures = new Map();
 
   constructor(canvas, context) {
@@ -29,7 +29,12 @@ class Raster {
 
   setPositions(positions, seen) {
     this.#positions = positions;
-    this.#seen = seen;
+    const colours = this.#colours;
+    if (this.#shades.length !== seen.length) this.#shades = new Uint32Array(seen.length);
+    for (let n = 0; n < seen.length; n += 1) {
+      const alpha = seen[n] ? 255 : Math.round(255 * UNSEEN_SHARE);
+      this.#shades[n] = ((alpha << 24) | (colours[3 * n + 2] << 16) | (colours[3 * n + 1] << 8) | colours[3 * n]) >>> 0;
+    }
   }
 
   draw(views, ratio) {
@@ -59,30 +64,38 @@ class Raster {
     return picture;
   }
 
+  // The one hot loop of the editor: plain numbers, nothing made anew.
   #scatter({ lens, size, smallest }, ratio, { image, pixels, depths }) {
-    const [positions, colours, seen] = [this.#positions, this.#colours, this.#seen];
+    const positions = this.#positions;
+    const shades = this.#shades;
     const m = rigidInverse(lens.worldFromCamera);
     const [fx, skew, cx, , fy, cy] = Array.from(lens.intrinsics, (value) => value * ratio);
+    const { near, far } = lens;
     const { width, height } = image;
-    for (let n = 0; n < seen.length; n += 1) {
-      const [x, y, z] = [positions[3 * n], positions[3 * n + 1], positions[3 * n + 2]];
+    const [reach, least, most] = [size * fx, smallest * ratio, LARGEST * ratio];
+    for (let n = 0, at = 0; n < shades.length; n += 1, at += 3) {
+      const x = positions[at];
+      const y = positions[at + 1];
+      const z = positions[at + 2];
       const depth = m[8] * x + m[9] * y + m[10] * z + m[11];
-      if (!(depth > lens.near) || depth > lens.far) continue;
-      const cameraX = m[0] * x + m[1] * y + m[2] * z + m[3];
+      if (!(depth > near) || depth > far) continue;
       const cameraY = m[4] * x + m[5] * y + m[6] * z + m[7];
-      const side = Math.min(Math.max((size * fx) / depth, smallest * ratio), LARGEST * ratio);
-      const left = Math.round((fx * cameraX + skew * cameraY) / depth + cx - side / 2);
-      const top = Math.round((fy * cameraY) / depth + cy - side / 2);
+      const side = Math.min(Math.max(reach / depth, least), most);
       const span = Math.round(side);
-      if (left + span <= 0 || top + span <= 0 || left >= width || top >= height) continue;
-      const alpha = seen[n] ? 255 : Math.round(255 * UNSEEN_SHARE);
-      const shade = ((alpha << 24) | (colours[3 * n + 2] << 16) | (colours[3 * n + 1] << 8) | colours[3 * n]) >>> 0;
-      const [bottom, right] = [Math.min(top + span, height), Math.min(left + span, width)];
+      const top = Math.round((fy * cameraY) / depth + cy - side / 2);
+      if (top + span <= 0 || top >= height) continue;
+      const cameraX = m[0] * x + m[1] * y + m[2] * z + m[3];
+      const left = Math.round((fx * cameraX + skew * cameraY) / depth + cx - side / 2);
+      if (left + span <= 0 || left >= width) continue;
+      const bottom = Math.min(top + span, height);
+      const from = Math.max(left, 0);
+      const until = Math.min(left + span, width);
+      const shade = shades[n];
       for (let row = Math.max(top, 0); row < bottom; row += 1) {
-        for (let at = row * width + Math.max(left, 0); at < row * width + right; at += 1) {
-          if (depth < depths[at]) {
-            depths[at] = depth;
-            pixels[at] = shade;
+        for (let pixel = row * width + from; pixel < row * width + until; pixel += 1) {
+          if (depth < depths[pixel]) {
+            depths[pixel] = depth;
+            pixels[pixel] = shade;
           }
         }
       }
