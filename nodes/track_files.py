@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..track2view_core.errors import Track2ViewError
+from ..track2view_core.progress import Progress
 from .comfy_bridge import schema, show_text
 from .folders import below_output, output_file
 from .sockets import CAMERA_PATH, POINT_TRACKS
@@ -43,22 +45,32 @@ def track_file(name: str) -> Path:
     return file
 
 
-def kept_between_runs(track: Callable[[], Any], **inputs: Any) -> tuple[Any, bool]:
+def kept_between_runs(track: Callable[[], Any], progress: Progress | None = None, **inputs: Any) -> tuple[Any, bool]:
     """What `track()` gives, or what it gave for the same inputs by value before, and whether it is of before.
 
     The results lie under ComfyUI's user folder, at most 1 GiB of them; the folder may be deleted at any time.
     """
-    from ..track2view_core.tracks import cache, trackers
+    from ..track2view_core.tracks import cache
 
     folder = Path(folder_paths.get_user_directory()) / "__track2view" / "tracks"
     store = cache.TrackCache(folder)
-    key = cache.cache_key(code=cache.code_version(Path(trackers.__file__).parent), **inputs)
+    key = cache.cache_key(code=_trackers_version(), **inputs)
     found = store.get(key)
     if found is not None:
+        for done in (0, 1) if progress else ():
+            progress(done, 1, "tracks of an earlier run")
         return found, True
     tracks = track()
     store.put(key, tracks)
     return tracks, False
+
+
+@functools.cache
+def _trackers_version() -> str:
+    """Of the code that this server runs, whatever becomes of its files meanwhile."""
+    from ..track2view_core.tracks import cache, trackers
+
+    return cache.code_version(Path(trackers.__file__).parent)
 
 
 class LoadTracks(io.ComfyNode):

@@ -125,7 +125,10 @@ class TrackPoints(io.ComfyNode):
             "fov_guess": geometry and geometry.fov_degrees,
             "proposed": geometry and geometry.camera,
         }
-        tracks, _ = kept_between_runs(lambda: KltTracker().track(**settings, progress=progress_callback()), **settings)
+        progress = progress_callback()
+        tracks, _ = kept_between_runs(
+            lambda: KltTracker().track(**settings, progress=progress), progress=progress, **settings
+        )
         report = "\n".join(tracks.notes).replace("fov_degrees", "field_of_view")
         show_text(report)
         return io.NodeOutput(tracks, tracks.camera, report)

@@ -72,6 +72,7 @@ def test_the_same_clip_is_not_tracked_twice(server, tracked, saved):
     save = node("Track2View_SaveTracks", point_tracks=tracks, filename_prefix="nodes/cached", file_format="safetensors")
     run = server.run({**graph, "100": save})
     assert run.error is None, run.error
+    assert [step[1:] for step in run.progress if step[0] == tracks[0]][-1] == (1, 1)
     after = {file: file.stat().st_mtime_ns for file in (server.base / "user/__track2view/tracks").glob("*.safetensors")}
     assert after.keys() == before.keys() and any(after[file] > before[file] for file in after)
     first, second = (load_tracks(server.base / "output" / name) for name in (saved, run.outputs["100"]["text"][0]))
