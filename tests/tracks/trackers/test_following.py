@@ -82,6 +82,17 @@ def test_the_motion_class_is_read_off_the_points(motion: str):
     assert classify(PixelTracks(xy, np.ones(xy.shape[:2], bool)), 640, 400).motion == motion
 
 
+def test_a_standing_camera_is_known_by_the_background_between_large_movers():
+    random = np.random.default_rng(0)
+    xy = np.repeat(random.uniform([0, 0], [640, 400], (1, 300, 2)), 12, 0) + 0.05 * random.standard_normal((12, 300, 2))
+    xy[:, 45:] += np.arange(12)[:, None, None] * random.uniform(2, 5, (255, 2))
+    seen = np.ones((12, 300), bool)
+    assert classify(PixelTracks(xy, seen), 640, 400).motion == "static"
+    logo = xy.copy()
+    logo[:, :45] = 0.1 * logo[:, :45] + [580, 10]  # what stands in a corner is no background
+    assert classify(PixelTracks(logo, seen), 640, 400).motion == "general"
+
+
 def test_the_choice_is_spread_over_picture_and_time():
     random = np.random.default_rng(0)
     xy = np.repeat(np.concatenate([random.uniform(0, 20, (500, 2)), random.uniform(0, 200, (100, 2))])[None], 20, 0)

@@ -77,6 +77,16 @@ def test_a_turn_and_its_focal_are_found():
     assert abs(np.degrees(np.arctan2(relative[0, 2], relative[2, 2])) - np.degrees(turn[-1])) < 0.1
 
 
+def test_a_turn_is_found_behind_slow_movers_that_hold_most_of_the_points():
+    turn = np.linspace(0, 0.4, 16)
+    flow = turning_flow(turn, np.full(16, 520.0))
+    for group, way in enumerate(([0.54, 0.18], [0.66, -0.24], [0.3, 0.36])):
+        flow.xy[:, 30 * group : 30 * group + 30] += np.arange(16)[:, None, None] * way
+    found = solve_rotation(flow, np.array([320.0, 180.0]), focal=520, focal_known=True, limit=1.0)
+    relative = found.cameras.rotation[-1] @ found.cameras.rotation[0].T
+    assert abs(np.degrees(np.arctan2(relative[0, 2], relative[2, 2])) - np.degrees(turn[-1])) < 0.05
+
+
 def test_a_zoom_is_found():
     focal = 500 * np.linspace(1, 1.4, 12)
     flow = turning_flow(np.linspace(0, 0.05, 12), focal)

@@ -17,6 +17,11 @@ FIRMLY_STILL = 0.3
 FIRM_SHARE, FIRM_SPREAD = 0.2, 0.1
 """Movers may fill most of the picture: this share of points is enough where they keep within FIRMLY_STILL of the limit
 and span this share of the picture. A travelling camera leaves no such group but a small one around its goal."""
+LASTING, STEADY = 6, 0.5
+"""A point followed for so many frames that never leaves its place by more than this share of the limit stands firm."""
+LASTING_SHARE, LASTING_SPREAD = 0.1, 0.12
+"""At every time so many of the lasting points must stand firm and span so much of the picture: before a standing camera
+that is the background between large movers. Between two frames, where chance plays a part, more is asked."""
 HOMOGRAPHY_SHARE = 0.75
 HOMOGRAPHY_SAMPLE = 400
 ENOUGH_SHARED = 80
@@ -57,9 +62,24 @@ def classify(flow: PixelTracks, width: float, height: float) -> MotionEvidence:
     if not still:
         return MotionEvidence("static", 1.0, 1.0, 0)
     stands = min(still) > STILL_SHARE or (min(firm) > FIRM_SHARE and min(spread) > FIRM_SPREAD)
+    stands = stands or _background_stands(flow, width, height)
     turns = min(homography) > HOMOGRAPHY_SHARE
     motion: Motion = "static" if stands else "rotation" if turns else "general"
     return MotionEvidence(motion, min(still), min(homography), len(still))
+
+
+def _background_stands(flow: PixelTracks, width: float, height: float) -> bool:
+    """Whether in every frame a wide part of the lasting points keeps its place for as long as it is followed."""
+    life = flow.seen.sum(0)
+    mean = (flow.xy * flow.seen[..., None]).sum(0) / np.maximum(life, 1)[:, None]
+    off = np.where(flow.seen, np.linalg.norm(flow.xy - mean, axis=2), 0).max(0)
+    lasting = life >= min(LASTING, len(flow.xy))
+    firm = lasting & (off < STEADY * still_limit(width))
+    for xy, seen in zip(flow.xy, flow.seen, strict=True):
+        here = seen & firm
+        if here.sum() < LASTING_SHARE * (seen & lasting).sum() or spanned(xy[here], width, height) < LASTING_SPREAD:
+            return False
+    return True
 
 
 def _partner(seen: np.ndarray, late: int) -> int:

@@ -18,6 +18,8 @@ UNSEEN_FOCAL = 0.1
 """With a focal less certain than this (log) the turn does not show it, and the guess is the better one."""
 ZOOM_SUSPECTED = 0.04
 MOST_POINTS = 500
+REACHES = (4.0, 2.0, 1.0, 1.0)
+"""In limits: how far a point may err (median) to take part, round after round, so that slow movers drop out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,23 +138,24 @@ def _turned(flow: PixelTracks, center: np.ndarray, focal: np.ndarray, free_focal
     cameras, world = _chain(flow, center, focal, limit)
     frames = np.unique(np.linspace(0, len(flow.xy) - 1, 60).round().astype(int))
     long = flow.seen[frames].sum(0) >= 2
-    error = np.full(flow.seen.shape, np.nan)
     t, n = np.nonzero(flow.seen)
-    error[t, n] = _errors(cameras, world, flow, t, n)
-    good = long & (np.nanmedian(np.where(flow.seen.any(0), error, 0), axis=0) < 4 * limit)
-    chosen = np.flatnonzero(good)
-    if len(chosen) > MOST_POINTS:
-        chosen = np.random.default_rng(0).choice(chosen, MOST_POINTS, replace=False)
     deviation = 0.0
-    if len(chosen) >= 6 and len(frames) >= 2:
+    for reach in REACHES:
+        error = np.full(flow.seen.shape, np.nan)
+        error[t, n] = _errors(cameras, world, flow, t, n)
+        good = long & (np.nanmedian(np.where(flow.seen.any(0), error, 0), axis=0) < reach * limit)
+        chosen = np.flatnonzero(good)
+        if len(chosen) > MOST_POINTS:
+            chosen = np.random.default_rng(0).choice(chosen, MOST_POINTS, replace=False)
+        if len(chosen) < 6 or len(frames) < 2:
+            break
         seen = Observations.of(flow.xy[np.ix_(frames, chosen)], flow.seen[np.ix_(frames, chosen)])
-        for _ in range(2):
-            adjusted = bundle_adjust(
-                cameras.select(frames), world[chosen], seen, focal=free_focal, translation=False,
-                expected_focal=float(focal[0]), huber=0.5 * limit, iterations=40, tolerance=1e-7,
-            )  # fmt: skip
-            cameras = _filled(cameras, frames, adjusted.cameras)
-            cameras, world = _chain(flow, center, cameras.focal, limit, cameras)
+        adjusted = bundle_adjust(
+            cameras.select(frames), world[chosen], seen, focal=free_focal, translation=False,
+            expected_focal=float(focal[0]), huber=0.5 * limit, iterations=40, tolerance=1e-7,
+        )  # fmt: skip
+        cameras = _filled(cameras, frames, adjusted.cameras)
+        cameras, world = _chain(flow, center, cameras.focal, limit, cameras)
         deviation = adjusted.focal_deviation
     error = _errors(cameras, world, flow, t, n)
     zoom = float(cameras.focal.max() / cameras.focal.min())

@@ -21,8 +21,9 @@ FEWEST_TRACKS = 24
 SPARSE_TRACKS = 80
 TURN_CONVINCES, ZOOM_DOUBTED = 0.8, 1.05
 """A turn that explains this share of the points, without a zoom (which a travel forward resembles), needs no rival."""
-TURN_EXPLAINS = 0.5
-"""A pure turn must bring this share of the points to their places, else the camera is taken to travel."""
+TURN_EXPLAINS = 0.25
+"""Where no travel was found, a turn that brings this share of the points to their places is better than none: large
+movers may hold more than half of them."""
 FEWEST_PLACED = 0.3
 """Share of the frames that must find their place for a travelling camera to count as solved."""
 
