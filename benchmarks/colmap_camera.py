@@ -17,11 +17,12 @@ FEWEST_SHARED = 20
 
 
 def colmap_camera(
-    flow: PixelTracks, width: float, height: float, focal: float, *, threads: int
+    flow: PixelTracks, width: float, height: float, focal: float, *, limit: float, threads: int
 ) -> tuple[np.ndarray, np.ndarray, float] | None:
     """Incremental mapping: frame numbers [R], world_from_camera [R, 4, 4] and focal; None where it finds no model.
 
-    Frames are matched as in a video, at distances of 1, 2, 4 and so on. One pinhole camera, its focal refined.
+    Frames are matched as in a video, at distances of 1, 2, 3, 4, 6, 8, 12 and so on. One camera, its focal refined.
+    `limit` is the error in pixels that a good point may have, for both solvers: COLMAP's own is made for photographs.
     """
     import pycolmap
 
@@ -31,10 +32,13 @@ def colmap_camera(
         pairs_path = Path(folder) / "pairs.txt"
         _write_database(pycolmap, database_path, pairs_path, flow, width, height, focal)
         verification = pycolmap.TwoViewGeometryOptions()
+        verification.ransac.max_error = limit
         pycolmap.verify_matches(database_path, pairs_path, verification)
         options = pycolmap.IncrementalPipelineOptions()
         options.extract_colors, options.multiple_models = False, False
         options.num_threads, options.random_seed = threads, 0
+        options.mapper.init_min_tri_angle, options.mapper.init_min_num_inliers = 4.0, 50  # a clip, no photo collection
+        options.mapper.filter_max_reproj_error, options.mapper.abs_pose_max_error = limit, 3 * limit
         models = pycolmap.incremental_mapping(database_path, folder, folder, options)
         if not models:
             return None
@@ -62,6 +66,7 @@ def _write_database(
             height=round(height),
             params=[focal, width / 2, height / 2],
         )
+        camera.has_prior_focal_length = True  # calibrated two-view geometry; without it no short clip is solved
         camera.camera_id = database.write_camera(camera)
         rig = pycolmap.Rig()
         rig.add_ref_sensor(camera.sensor_id)
@@ -77,13 +82,11 @@ def _write_database(
             database.write_keypoints(image.image_id, flow.xy[t, flow.seen[t]].astype(np.float32))
             identifiers.append(image.image_id)
         place = np.cumsum(flow.seen, 1) - 1
-        gap = 1
-        while gap < frames:
+        for gap in sorted({g for k in range(12) for g in (2**k, 3 * 2**k)}):
             for t in range(frames - gap):
                 shared = np.flatnonzero(flow.seen[t] & flow.seen[t + gap])
                 if len(shared) >= FEWEST_SHARED:
                     matches = np.stack([place[t, shared], place[t + gap, shared]], 1).astype(np.uint32)
                     database.write_matches(identifiers[t], identifiers[t + gap], matches)
                     lines.append(f"{t:05d}.png {t + gap:05d}.png")
-            gap *= 2
     pairs.write_text("\n".join(lines))

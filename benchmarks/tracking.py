@@ -43,7 +43,9 @@ def noisy_depth(clip: RenderedClip, seed: int) -> Tensor:
 
 
 def motion_class(tracks: PointTracks) -> str:
-    return next(note.split()[1] for note in tracks.notes if note.startswith("motion "))
+    """Of the first shot: fast movers close to the camera may look like a cut."""
+    note = next(note for note in tracks.notes if "motion " in note)
+    return note.partition("motion ")[2].split()[0]
 
 
 def line(move: str, seed: int, clip: RenderedClip, options: argparse.Namespace, *, with_depth: bool) -> str:
@@ -101,7 +103,7 @@ def beside_colmap(move: str, seed: int, clip: RenderedClip, threads: int) -> Non
     own = reconstruct(flow, center, focal=guess, focal_known=False, limit=limit)
     seconds = time.perf_counter() - start
     start = time.perf_counter()
-    theirs = colmap_camera(flow, width, height, guess, threads=threads)
+    theirs = colmap_camera(flow, width, height, guess, limit=limit, threads=threads)
     their_seconds = time.perf_counter() - start
     mine = None
     if own is not None:

@@ -57,7 +57,7 @@ def assembled(
         torch.from_numpy(confidence).float().clamp(0, 1),
         path,
         torch.from_numpy(colours.round().clip(0, 255).astype(np.uint8)),
-        (*notes, *_closing_notes(followed, moving, guessed, depth)),
+        (*notes, *_closing_notes(shots, followed, moving, guessed, depth)),
     )
 
 
@@ -133,13 +133,21 @@ def _surface(
 
 
 def _closing_notes(
-    followed: np.ndarray, moving: np.ndarray, guessed: np.ndarray, depth: np.ndarray | None
+    shots: list[tuple[slice, PixelTracks, Shot]],
+    followed: np.ndarray,
+    moving: np.ndarray,
+    guessed: np.ndarray,
+    depth: np.ndarray | None,
 ) -> list[str]:
-    notes = [f"{followed.shape[1]} tracks, {int(moving.sum())} of them moving"]
+    count, movers = followed.shape[1], int(moving.sum())
+    doubtful = sum(int((~shot.lifted.kept).sum()) for _, _, shot in shots)
+    notes = [
+        f"{count} tracks, {movers} of them moving and {count - movers} standing still; {doubtful} doubtful ones dropped"
+    ]
     if guessed.any():
         notes.append(
             f"WARNING: the depth of {int(guessed.sum())} tracks is only a ground ramp (far at the top, near at the "
-            "bottom); give depth maps for their true depth"
+            "bottom) and is likely to err by a quarter or more; give depth maps for their true depth"
         )
     elif depth is not None:
         notes.append("depth maps aligned in inverse depth")
