@@ -10,10 +10,10 @@ from comfy_api.latest import io
 
 from ..track2view_core.errors import Track2ViewError
 from ..track2view_core.tracks.trackers.spatial_tracker import TrackerProfile, read_profiles
-from .comfy_bridge import give_up_device, progress_callback, schema, show_text
-from .sockets import CAMERA_PATH, CLIP_INFO, POINT_TRACKS, frames_from_image
+from .comfy_bridge import give_up_device, progress_callback, schema
+from .sockets import CLIP_INFO, frames_from_image
 from .track_files import kept_between_runs
-from .tracking import CATEGORY, unpadded
+from .tracking import CATEGORY, tracker_output, tracker_outputs, unpadded
 
 NO_PROFILE = "no profile found"
 
@@ -105,15 +105,7 @@ class TrackPointsSpatialTracker(io.ComfyNode):
             "your own install of SpatialTrackerV2.",
             search_aliases=["point tracker", "SpaTracker", "camera solve"],
             inputs=_inputs(),
-            outputs=[
-                POINT_TRACKS.Output(
-                    "point_tracks",
-                    display_name="point tracks",
-                    tooltip="3D points over time and the camera that saw them.",
-                ),
-                CAMERA_PATH.Output("source_path", display_name="source path", tooltip="The source camera's path."),
-                io.String.Output("report", display_name="report", tooltip="What was tracked, and what to look at."),
-            ],
+            outputs=tracker_outputs("What was tracked, and what to look at."),
         )
 
     @classmethod
@@ -157,9 +149,7 @@ class TrackPointsSpatialTracker(io.ComfyNode):
             return SpatialTrackerV2(install).track(**settings, progress=progress_callback())
 
         tracks, _ = kept_between_runs(track, tracker=repr(install), **settings)
-        report = "\n".join(tracks.notes)
-        show_text(report)
-        return io.NodeOutput(tracks, tracks.camera, report)
+        return tracker_output(tracks, clip_info)
 
 
 NODES = (TrackPointsSpatialTracker,)

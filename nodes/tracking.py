@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from comfy_api.latest import io
 
 from ..track2view_core.errors import Track2ViewError
@@ -73,17 +75,7 @@ class TrackPoints(io.ComfyNode):
             "the built-in tracker.",
             search_aliases=["point tracker", "camera solve", "structure from motion"],
             inputs=_tracking_inputs(),
-            outputs=[
-                POINT_TRACKS.Output(
-                    "point_tracks",
-                    display_name="point tracks",
-                    tooltip="3D points over time and the camera that saw them.",
-                ),
-                CAMERA_PATH.Output("source_path", display_name="source path", tooltip="The source camera's path."),
-                io.String.Output(
-                    "report", display_name="report", tooltip="What the tracker found, assumed or guessed."
-                ),
-            ],
+            outputs=tracker_outputs("What the tracker found, assumed or guessed."),
         )
 
     @classmethod
@@ -129,9 +121,27 @@ class TrackPoints(io.ComfyNode):
         tracks, _ = kept_between_runs(
             lambda: KltTracker().track(**settings, progress=progress), progress=progress, **settings
         )
-        report = "\n".join(tracks.notes).replace("fov_degrees", "field_of_view")
-        show_text(report)
-        return io.NodeOutput(tracks, tracks.camera, report)
+        return tracker_output(tracks, clip_info)
+
+
+def tracker_outputs(report: str) -> list[io.Output]:
+    """What every tracker node gives; `report` says what its report holds."""
+    return [
+        POINT_TRACKS.Output(
+            "point_tracks", display_name="point tracks", tooltip="3D points over time and the camera that saw them."
+        ),
+        CAMERA_PATH.Output("source_path", display_name="source path", tooltip="The source camera's path."),
+        io.String.Output("report", display_name="report", tooltip=report),
+    ]
+
+
+def tracker_output(tracks, clip_info) -> io.NodeOutput:
+    """Tracks, path and report of a tracker; the clip's rate comes from its info, since frames alone tell none."""
+    if clip_info is not None:
+        tracks = replace(tracks, camera=replace(tracks.camera, fps=float(clip_info.fps)))
+    report = "\n".join(tracks.notes).replace("fov_degrees", "field_of_view")
+    show_text(report)
+    return io.NodeOutput(tracks, tracks.camera, report)
 
 
 def unpadded(image, info):
