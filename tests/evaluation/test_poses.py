@@ -1,3 +1,5 @@
+"""Camera errors: closed forms, laws, and the sums of CamI2V."""
+
 from __future__ import annotations
 
 import math
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from track2view_core.cameras import CameraPath
 from track2view_core.errors import Track2ViewError
-from track2view_core.evaluation import rotation_error, translation_error
+from track2view_core.evaluation import cami2v_errors, rotation_error, translation_error
 from track2view_core.scenes.scene import rotation_from_axis_angle
 
 
@@ -82,6 +84,22 @@ def test_only_measured_frames_take_part_in_the_scale():
     measured[-1] = False
     assert translation_error(estimated, path, measured=measured)[:-1].max() < 1e-9
     assert translation_error(estimated, path)[:-1].max() > 0.1
+
+
+def test_cami2v_sums_are_those_of_a_slow_twin_from_its_definition():
+    own, true = some_path(8), some_path(9)
+    rotations, shifts, together = 0.0, 0.0, 0.0
+    relative = [torch.linalg.inv(path[0]) @ path for path in (own, true)]
+    for path in relative:
+        path[:, :3, 3] /= max(float(pose[:3, 3].norm()) for pose in path) + 1e-9
+    for a, b in zip(*relative, strict=True):
+        rotations += math.acos(max(-1.0, min(1.0, (float((a[:3, :3].T @ b[:3, :3]).trace()) - 1) / 2)))
+        shifts += float((a[:3, 3] - b[:3, 3]).norm())
+        together += float((a[:3] - b[:3]).norm())
+    told = cami2v_errors(own, true)
+    assert (told.rot_err, told.trans_err, told.cam_mc) == pytest.approx((rotations, shifts, together), abs=1e-6)
+    own[:, :3, 3] *= 5
+    assert cami2v_errors(own, true).trans_err == pytest.approx(told.trans_err, abs=1e-6)
 
 
 def test_a_path_that_does_not_move_has_no_translation_error():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -63,6 +64,36 @@ def translation_error(
         factor = (est[used] * ref[used]).sum() / (est[used] * est[used]).sum().clamp(min=_EPS)
         est = est * factor.clamp(min=0)
     return (est - ref).norm(dim=-1) / extent
+
+
+@dataclass(frozen=True)
+class CamI2VErrors:
+    """CamI2V's sums over all frames, under that code's own names, for comparison with papers that quote it."""
+
+    rot_err: float  # radians
+    trans_err: float  # TransErr_rel: both paths divided by their own greatest distance from frame 0
+    cam_mc: float  # CamMC_rel: the same of rotation and translation together, entry by entry
+
+
+def cami2v_errors(estimated: CameraPath | Tensor, reference: CameraPath | Tensor) -> CamI2VErrors:
+    """RotErr, TransErr_rel and CamMC_rel as CamI2V's evaluation code sums them.
+
+    They grow with the number of frames, and a still path keeps its noise: each path is divided by its own greatest
+    distance, so that neither the scale nor, for a still one, the amount of motion is compared.
+    """
+    estimated, reference = _relative_pair(estimated, reference)
+    angle = torch.deg2rad(rotation_error(estimated, reference)).sum()
+    own, true = (_divided_by_its_own_extent(poses) for poses in (estimated, reference))
+    apart = (own - true)[:, :3]
+    return CamI2VErrors(
+        float(angle), float(apart[:, :, 3].norm(dim=-1).sum()), float(apart.flatten(1).norm(dim=1).sum())
+    )
+
+
+def _divided_by_its_own_extent(poses: Tensor) -> Tensor:
+    scaled = poses.clone()
+    scaled[:, :3, 3] /= poses[:, :3, 3].norm(dim=-1).max() + 1e-9
+    return scaled
 
 
 def path_extent(path: CameraPath | Tensor) -> float:
