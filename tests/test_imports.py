@@ -24,9 +24,10 @@ ARROWS = {
     "wan": {"video", "cameras", "tracks", "conditioner"},
     "preview": {"video", "cameras", "tracks"},
     "scenes": {"video", "cameras", "tracks"},
-    "training": {"video", "cameras", "tracks", "conditioner", "wan", "scenes", "preview"},
-    "curation": {"video", "cameras", "tracks", "conditioner", "wan", "scenes", "preview"},
-    "evaluation": {"video", "cameras", "tracks", "conditioner", "wan", "scenes", "preview"},
+    "dataset": {"video", "cameras", "tracks", "conditioner", "wan"},
+    "training": {"video", "cameras", "tracks", "conditioner", "wan", "scenes", "preview", "dataset"},
+    "curation": {"video", "cameras", "tracks", "conditioner", "wan", "scenes", "preview", "dataset"},
+    "evaluation": {"video", "cameras", "tracks", "conditioner", "wan", "scenes", "preview", "dataset"},
     "weights": set(),
 }
 DOORS = {"cli", "commands"}  # the command line may use every room, and no room may use it

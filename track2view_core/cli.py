@@ -56,7 +56,14 @@ def build_parser() -> argparse.ArgumentParser:
     _add_plan(verbs.add_parser("plan", help="what a generation takes: memory by stage, what fits, and the time"))
     _add_path(verbs.add_parser("path", help="convert camera files of other programs, or list their formats"))
     _add_convert(verbs.add_parser("convert", help="write a LoRA of any layout, or a bundle's, in the one used here"))
+    _add_curate(verbs.add_parser("curate", help="make a data set of pairs for training"))
     return parser
+
+
+def _add_curate(parser: argparse.ArgumentParser) -> None:
+    from .commands.curate_options import add_curate
+
+    add_curate(parser, _size)
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:

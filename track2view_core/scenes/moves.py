@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import torch
@@ -99,6 +99,10 @@ class ScenePaths:
     width: int
     height: int
     kinds: tuple[tuple[str, ...], ...]  # [B][C]
+
+    def to(self, device: torch.device | str) -> ScenePaths:
+        moved = {name: getattr(self, name).to(device) for name in ("world_from_camera", "intrinsics", "time")}
+        return replace(self, **moved)
 
 
 def move_poses(kind: str, progress: Tensor, amplitude: Tensor, distance: Tensor) -> Tensor:

@@ -1,0 +1,31 @@
+"""`report.json`: what was kept and what was refused, by reason, summed over the shards that are there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from .json_files import read_json, write_json
+from .shard_reader import ShardReader, shard_files
+
+FILE = "report.json"
+
+
+def write_report(folder: Path) -> dict[str, int]:
+    """Sum the counts that every shard carries, write the report, and return the sums."""
+    total: Counter[str] = Counter()
+    shards = {}
+    for file in shard_files(folder):
+        reader = ShardReader(file)
+        total.update(reader.counts)
+        shards[file.name] = {"clips": reader.clip_count, "pairs": reader.pair_count}
+    counts = dict(sorted(total.items()))
+    write_json({"counts": counts, "shards": shards}, folder / FILE)
+    return counts
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """The report, or an empty one where there is none yet."""
+    file = folder / FILE
+    return read_json(file) if file.is_file() else {"counts": {}, "shards": {}}
