@@ -13,6 +13,11 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import WanResample
 from torch import Tensor, nn
 
 
+def pixels(frames: Tensor) -> Tensor:
+    """Pictures uint8 [..., H, W, 3] as the VAE takes them, [..., 3, H, W] in -1..1."""
+    return frames.movedim(-1, -3).float() / 127.5 - 1
+
+
 def encode(vae: AutoencoderKLWan, clip: Tensor) -> Tensor:
     """[B, T, 3, H, W] -> posterior mean [B, F, z, H/8, W/8] (not yet normalised)."""
     batch, frames = clip.shape[:2]

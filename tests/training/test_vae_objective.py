@@ -6,17 +6,23 @@ import pytest
 import torch
 
 from track2view_core.training import whole_clip_vae
-from track2view_core.training.latents import encode_normalised, fold_normalisation, wan_statistics
 from track2view_core.training.muon import Muon, orthogonalise
-from track2view_core.training.tiny_vae import psnr, reconstruction_loss, tiny_vae
-from track2view_core.training.vae_initialisation import initialise_near_identity
+from track2view_core.training.vae_objective import (
+    ClipSource,
+    VaeSettings,
+    fold_statistics,
+    measured_statistics,
+    new_vae,
+    psnr,
+    reconstruction_loss,
+)
+from track2view_core.wan.vae import decode, encode
 
 
 @pytest.fixture(scope="module")
 def vae():
     torch.manual_seed(0)
-    model = tiny_vae()
-    initialise_near_identity(model)
+    model = new_vae(8)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.03 * torch.randn_like(parameter))
@@ -35,19 +41,35 @@ def test_whole_clip_encode_and_decode_equal_the_chunked_ones(vae, frames):
 
 def test_folding_gives_wan_statistics_and_keeps_the_pictures(vae):
     folded = copy.deepcopy(vae)
-    clip = torch.randint(0, 256, (3, 5, 32, 32, 3), dtype=torch.uint8)
-    raw = whole_clip_vae.encode(vae, clip.permute(0, 1, 4, 2, 3).float() / 127.5 - 1)
-    per_channel = raw.transpose(1, 2).transpose(0, 1).flatten(1)
-    fold_normalisation(folded, per_channel.mean(1), per_channel.std(1))
-    latent = encode_normalised(folded, clip)
-    channels = latent.transpose(0, 1).flatten(1)
+    clips = list(torch.randint(0, 256, (3, 5, 32, 32, 3), dtype=torch.uint8))
+    fold_statistics(folded, *measured_statistics(vae, clips))
+    latents = torch.cat([encode(folded, clip) for clip in clips])
+    channels = latents.transpose(0, 1).flatten(1)
     assert torch.allclose(channels.mean(1), torch.zeros(16), atol=1e-3)
     assert torch.allclose(channels.std(1), torch.ones(16), atol=1e-3)
-    mean, std = wan_statistics(folded)
-    again = whole_clip_vae.decode(
-        folded, (latent * std[:, None, None, None] + mean[:, None, None, None]).transpose(1, 2)
-    )
-    assert torch.allclose(again, whole_clip_vae.decode(vae, raw), atol=1e-3)
+    before = decode(vae, encode(vae, clips[0])).int()
+    assert (decode(folded, latents[:1]).int() - before).abs().max() <= 1
+
+
+class Clips:
+    """Clips whose pixels say where and when they are."""
+
+    clip_count = 3
+
+    def clip_frames(self, index):
+        t, y, x = torch.meshgrid(torch.arange(9) * 20, torch.arange(64) * 3, torch.arange(64) * 3, indexing="ij")
+        return torch.stack([t, y, x], -1).to(torch.uint8)
+
+
+def test_single_frames_come_first_and_then_clips_of_every_shape_in_turn():
+    settings = VaeSettings(frames_until=0.5, image_batch=3, image_crop=32, clip_shapes=((17, 16), (5, 32)))
+    source = ClipSource([Clips()], settings)
+    batches = [source.draw(step, 12, torch.Generator().manual_seed(step)) for step in range(12)]
+    assert [batch.name for batch in batches] == ["frames"] * 6 + ["clips", "frames"] * 3
+    assert [tuple(batch.clip.shape[1:3]) for batch in batches[6::2]] == [(5, 3), (17, 3), (5, 3)]
+    assert batches[0].clip.shape == (3, 1, 3, 32, 32)
+    again = source.draw(6, 12, torch.Generator().manual_seed(6))
+    assert torch.equal(again.clip, batches[6].clip) and batches[6].clip.abs().max() <= 1
 
 
 def test_orthogonalise_moves_singular_values_towards_one():

@@ -1,0 +1,194 @@
+"""The loop: the same run twice, stopped or killed and gone on with, on broken data and on a full disk."""
+
+import errno
+import math
+
+import pytest
+import torch
+
+from track2view_core.errors import Track2ViewError
+from track2view_core.training import Stopped, train
+from track2view_core.training import checkpoints as checkpoints_module
+from track2view_core.training.checkpoints import Checkpoints
+
+from .pair_data import PairsInMemory, curve, events, small_settings, small_source, tiny_pair_objective
+
+
+def run(folder, steps=6, *, data=None, objective=None, validate=None, progress=None, **changes):
+    settings = small_settings(steps, **changes)
+    return train(
+        objective or tiny_pair_objective(),
+        data or small_source(),
+        settings,
+        folder,
+        validate=validate,
+        progress=progress,
+    )
+
+
+def assert_same_weights(found, wanted):
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert torch.allclose(found[name], value, atol=1e-6), name
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run of six steps: its averaged weights and its curve."""
+    folder = tmp_path_factory.mktemp("whole")
+    return run(folder), curve(folder)
+
+
+def test_the_same_seed_gives_the_same_curve_and_reading_ahead_changes_nothing(whole, tmp_path):
+    weights, losses = whole
+    assert [step for step, _ in losses] == [1, 2, 3, 4, 5, 6]
+    assert_same_weights(run(tmp_path, prefetch=3, tensorboard=True), weights)
+    assert curve(tmp_path) == losses
+    assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
+def test_another_seed_gives_another_curve(whole, tmp_path):
+    run(tmp_path, 1, seed=1)
+    assert curve(tmp_path)[0] != whole[1][0]
+
+
+@pytest.mark.parametrize("at", [1, 3])
+def test_an_interrupted_run_is_saved_and_goes_on_to_the_same_end(whole, tmp_path, at):
+    def interrupts(done, total, stage):
+        assert (total, stage) == (6, "training")
+        if done == at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, progress=interrupts)
+    assert Checkpoints(tmp_path, 1).newest_first()[0][0] == at
+    assert_same_weights(run(tmp_path), whole[0])
+    assert curve(tmp_path) == whole[1]
+
+
+def test_a_termination_request_ends_the_run_after_its_step(whole, tmp_path):
+    import os
+    import signal
+
+    class Source:
+        inner = small_source()
+
+        def draw(self, step, steps, generator):
+            if step == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return self.inner.draw(step, steps, generator)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Stopped):
+        run(tmp_path, data=Source())
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert Checkpoints(tmp_path, 1).newest_first()[0][0] == 3
+    assert_same_weights(run(tmp_path), whole[0])
+
+
+def test_only_lora_and_conditioner_learn(tmp_path):
+    objective = tiny_pair_objective()
+    before = {name: value.clone() for name, value in objective.module.state_dict().items()}
+    average = run(tmp_path, 2, objective=objective)
+    moved = {name for name, value in objective.module.state_dict().items() if not torch.equal(value, before[name])}
+    trainable = {name for name, p in objective.module.named_parameters() if p.requires_grad}
+    assert moved <= trainable == average.keys()
+    assert all("lora_" in name or name.startswith("conditioner.") for name in trainable)
+    assert any("lora_B" in name for name in moved) and any(name.startswith("conditioner.output") for name in moved)
+    objective.loss(small_source().draw(0, 1, torch.Generator().manual_seed(0)), torch.Generator()).backward()
+    assert all(p.grad is None for p in objective.module.parameters() if not p.requires_grad)
+
+
+def test_gradients_of_several_batches_add_up_to_one_step(tmp_path):
+    run(tmp_path, 2, accumulation=3)
+    assert [step for step, _ in curve(tmp_path)] == [1, 2]
+
+
+def test_a_broken_sample_costs_itself_and_is_named(tmp_path):
+    sound, damaged = (small_source(PairsInMemory(broken=broken), batch=8) for broken in ((), (1,)))
+    run(tmp_path, 4, data=damaged)
+    told = events(tmp_path, "broken_sample")
+    assert told and all("shard_000000 pair 1" in event["text"] for event in told)
+    generators = [torch.Generator().manual_seed(5) for _ in range(2)]
+    one, other = (source.draw(0, 1, generator) for source, generator in zip((sound, damaged), generators, strict=True))
+    same = [torch.equal(a, b) for a, b in zip(one.source, other.source, strict=True)]
+    assert 0 < same.count(False) < 8 and other.replaced  # its neighbours are what they were
+
+
+def test_a_data_set_of_broken_samples_ends_the_run(tmp_path):
+    with pytest.raises(Track2ViewError, match="in a row are broken"):
+        run(tmp_path, data=small_source(PairsInMemory(broken=range(4))))
+
+
+class NotFinite:
+    """An objective whose loss is NaN at some steps."""
+
+    def __init__(self, at):
+        self.inner, self.at, self.calls = tiny_pair_objective(), at, 0
+        self.module = self.inner.module
+
+    def loss(self, batch, generator):
+        self.calls += 1
+        loss = self.inner.loss(batch, generator)
+        return loss * math.nan if self.calls in self.at else loss
+
+
+def test_a_step_without_a_finite_loss_is_skipped_and_counted(tmp_path):
+    run(tmp_path, 4, objective=NotFinite({2}))
+    assert [step for step, _ in curve(tmp_path)] == [1, 3, 4]
+    (event,) = events(tmp_path, "skipped_step")
+    assert event["step"] == 2
+
+
+def test_many_of_them_end_the_run(tmp_path):
+    with pytest.raises(Track2ViewError, match="3 steps in a row, up to step 4"):
+        run(tmp_path, 9, objective=NotFinite({2, 3, 4}), max_skipped=3)
+
+
+def test_a_full_disk_costs_a_save_and_neither_the_run_nor_the_last_good_checkpoint(whole, tmp_path, monkeypatch):
+    run(tmp_path, 2)
+    real = checkpoints_module.save_file
+
+    def full(tensors, file, metadata):
+        file.write_bytes(b"half a checkpoint")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoints_module, "save_file", full)
+    weights = run(tmp_path, 6)
+    assert_same_weights(weights, run(tmp_path / "other", 6, checkpoint_every=100))
+    told = events(tmp_path, "failed_write")
+    assert [event["step"] for event in told] == [4, 6] and "No space left" in told[0]["text"]
+    assert [file.name for file in (tmp_path / "checkpoints").iterdir()] == ["step_00000002.safetensors"]
+    monkeypatch.setattr(checkpoints_module, "save_file", real)
+    assert Checkpoints(tmp_path, 3).load().step == 2
+
+
+def test_the_last_checkpoints_are_kept_and_an_unreadable_one_is_passed_over(whole, tmp_path):
+    run(tmp_path, 4, checkpoint_every=1, keep_checkpoints=2)
+    files = sorted((tmp_path / "checkpoints").iterdir())
+    assert [file.name for file in files] == ["step_00000003.safetensors", "step_00000004.safetensors"]
+    files[-1].write_bytes(files[-1].read_bytes()[:5000])
+    (tmp_path / "checkpoints" / ".step_00000005.safetensors.1.tmp").write_bytes(b"left by a kill")
+    assert_same_weights(run(tmp_path), whole[0])
+    assert events(tmp_path, "checkpoint_passed_over") and not list((tmp_path / "checkpoints").glob(".*"))
+
+
+def test_a_run_of_other_settings_is_refused_by_name(tmp_path):
+    run(tmp_path, 2)
+    with pytest.raises(Track2ViewError, match=r"begun with seed = 0, and now it is 3"):
+        run(tmp_path, 4, seed=3)
+    with pytest.raises(Track2ViewError, match=r"2 steps, and steps is 1"):
+        run(tmp_path, 1)
+
+
+def test_validation_sees_the_averaged_weights_and_training_goes_on_with_the_last(whole, tmp_path):
+    objective = tiny_pair_objective()
+    seen = []
+
+    def validate(step):
+        seen.append({name: p.clone() for name, p in objective.module.named_parameters() if p.requires_grad})
+        return {"held_out_loss": 0.5, "sheet": torch.zeros(8, 8, 3, dtype=torch.uint8)}
+
+    weights = run(tmp_path, objective=objective, validate=validate, validate_every=3)
+    assert len(seen) == 2 and curve(tmp_path) == whole[1]
+    assert_same_weights(seen[-1], weights)

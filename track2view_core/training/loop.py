@@ -1,0 +1,269 @@
+"""The one training loop: any objective, one process or many, to be stopped and gone on with at any step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from ..errors import Track2ViewError
+from ..progress import Progress
+from .batches import BatchSource
+from .checkpoints import Checkpoints
+from .feeding import Feed
+from .meter import Meter
+from .optimisers import make_optimisers, rate_factor
+from .run_log import RunLog
+from .run_state import RunState, settings_of
+from .seeds import generator_for, seed_for
+from .settings import TrainSettings
+from .stopping import StopRequest
+
+Validate = Callable[[int], Mapping[str, float | Tensor]]
+"""Called with the step while the averaged weights are in the module; returns figures and pictures [H, W, 3] uint8."""
+
+
+class Objective(Protocol):
+    """What is trained: a module, some of whose parameters require gradients, and its loss on a batch."""
+
+    module: nn.Module
+
+    def loss(self, batch: Any, generator: torch.Generator) -> Tensor:
+        """A scalar. `generator` is on the CPU and freshly seeded for this step and process."""
+        ...
+
+
+class Stopped(KeyboardInterrupt):
+    """The run was asked to stop, and has saved where it is."""
+
+
+def train(
+    objective: Objective,
+    data: BatchSource,
+    settings: TrainSettings,
+    folder: Path | str,
+    *,
+    validate: Validate | None = None,
+    progress: Progress | None = None,
+    identity: Mapping[str, Any] | None = None,
+) -> dict[str, Tensor]:
+    """Train, or go on from the newest checkpoint in `folder`; returns the averaged weights that were trained.
+
+    The names are those of `objective.module.named_parameters()`; the module itself holds the last weights. In `folder`:
+    `checkpoints/`, `log.jsonl` and `tensorboard/`.
+
+    identity: more settings that must not change between two parts of one run.
+    progress: called after each step; when it raises, the run is saved first.
+
+    Raises:
+        Track2ViewError: the folder holds a run of other settings, or the loss stays infinite.
+        Stopped: Ctrl-C or a termination request came; everything is saved.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    run = _Run(objective, settings, folder, dict(identity or {}))
+    run.resume()
+    try:
+        run.go(data, validate, progress)
+    finally:
+        run.log.close()
+    return {name: run.state.whole(value) for name, value in run.state.average.items()}
+
+
+class _Step(nn.Module):
+    """The loss as a module's forward, so that whatever accelerate wraps around the module sees it called."""
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__()
+        self.module = objective.module
+        self._objective = (objective,)  # in a tuple: not a submodule, should it be one
+
+    def forward(self, batch: Any, generator: torch.Generator) -> Tensor:
+        return self._objective[0].loss(batch, generator)
+
+
+def make_accelerator(settings: TrainSettings) -> Any:
+    """accelerate's view of the machine; its own config and `accelerate launch` decide all but precision and CPU."""
+    try:
+        from accelerate import Accelerator
+        from accelerate.utils import DistributedDataParallelKwargs
+    except ImportError as error:
+        raise Track2ViewError("Training needs accelerate; pip install 'track2view[train]'.") from error
+    return Accelerator(
+        cpu=settings.device == "cpu",
+        mixed_precision="no" if settings.precision == "fp32" else settings.precision,
+        # A batch without any visible track leaves the transformer over time without gradients.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+
+
+class _Run:
+    def __init__(self, objective: Objective, settings: TrainSettings, folder: Path, identity: dict[str, Any]) -> None:
+        self.settings, self.folder = settings, folder
+        self.accelerator = make_accelerator(settings)
+        trainable = {name: p for name, p in objective.module.named_parameters() if p.requires_grad}
+        if not trainable:
+            raise Track2ViewError("Nothing of the model requires gradients; choose what is to be trained.")
+        optimisers = make_optimisers(trainable, settings.optimiser)
+        self.step, *prepared = self.accelerator.prepare(_Step(objective), *optimisers)
+        self.module = objective.module
+        self.state = RunState(self.module, prepared, settings_of(settings, identity), settings.ema)
+        self.rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in prepared]
+        self.checkpoints = Checkpoints(folder, settings.keep_checkpoints)
+        self.meter = Meter()
+        self.done = 0
+        self.in_a_row = 0
+
+    @property
+    def main(self) -> bool:
+        return bool(self.accelerator.is_main_process)
+
+    def resume(self) -> None:
+        if self.main:
+            self.checkpoints.clear_unfinished()
+        saved = self.checkpoints.load()
+        self.done = 0 if saved is None else saved.step
+        if self.done > self.settings.steps:
+            raise Track2ViewError(
+                f"{self.folder} holds a run of {self.done} steps, and steps is {self.settings.steps}; raise steps, or "
+                "name another folder."
+            )
+        if saved is not None:
+            self.state.restore(saved.tensors, saved.state, self.folder)
+            self.meter = Meter.from_dict(saved.state["meter"])
+        self.log = RunLog(self.folder, self.done, tensorboard=self.settings.tensorboard, write=self.main)
+        for sentence in () if saved is None else saved.passed_over:
+            self.log.event(self.done, "checkpoint_passed_over", sentence)
+
+    def go(self, data: BatchSource, validate: Validate | None, progress: Progress | None) -> None:
+        settings = self.settings
+        feed = Feed(
+            data,
+            start=self.done,
+            steps=settings.steps,
+            accumulation=settings.accumulation,
+            seed=settings.seed,
+            process=self.accelerator.process_index,
+            ahead=settings.prefetch,
+        )
+        with StopRequest() as stop, feed:
+            while self.done < settings.steps:
+                began = time.monotonic()
+                stopping = self._advance(feed, stop)
+                self.meter.seconds += time.monotonic() - began
+                last = self.done == settings.steps
+                if last or self.done % settings.log_every == 0:
+                    self._write_figures()
+                every = settings.validate_every
+                if validate is not None and (last or (every and self.done % every == 0)):
+                    self._validate(validate)
+                if last or stopping or self.done % settings.checkpoint_every == 0:
+                    self.save()
+                if stopping and not last:
+                    raise Stopped
+                self._tell(progress)
+
+    def _tell(self, progress: Progress | None) -> None:
+        if progress is None or not self.main:
+            return
+        try:
+            progress(self.done, self.settings.steps, "training")
+        except BaseException:
+            self.save()
+            raise
+
+    def _advance(self, feed: Feed, stop: StopRequest) -> bool:
+        """One step of the optimiser; returns whether any process was asked to stop."""
+        settings, state = self.settings, self.state
+        factor = rate_factor(self.done, settings.steps, settings.optimiser)
+        torch.manual_seed(seed_for(settings.seed, self.done, self.accelerator.process_index, "global"))
+        finite, stopping = self._gradients(feed, stop)
+        norm = float(self.accelerator.clip_grad_norm_(state.trainable.values(), settings.clip_norm)) if finite else 0.0
+        finite = finite and norm < float("inf")  # False for NaN too
+        if finite:
+            for optimiser, rates in zip(state.optimisers, self.rates, strict=True):
+                for group, rate in zip(optimiser.param_groups, rates, strict=True):
+                    group["lr"] = rate * factor
+                optimiser.step()
+            state.update_average(self.done)
+        for parameter in state.trainable.values():
+            parameter.grad = None
+        self.done += 1
+        self.meter.step(self.rates[0][0] * factor, norm, finite)
+        self._count_skipped(finite)
+        return stopping
+
+    def _gradients(self, feed: Feed, stop: StopRequest) -> tuple[bool, bool]:
+        """Add up the gradients of the step's batches: (all finite, a stop was asked for), agreed by all processes."""
+        parts, stopping = self.settings.accumulation, False
+        for part in range(parts):
+            batch = feed.take()
+            for sentence in batch.replaced:
+                self.meter.broken += 1
+                self.log.event(self.done + 1, "broken_sample", sentence)
+            generator = generator_for(self.settings.seed, self.done, self.accelerator.process_index, part, "noise")
+            last = part == parts - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.step):
+                loss = self.step(batch.to(self.accelerator.device), generator)
+                value = float(loss.detach())
+                good = value - value == 0.0
+                good, stopping = self._agree(good, stop.came)
+                if not good:
+                    return False, stopping
+                self.accelerator.backward(loss / parts)
+            self.meter.loss(batch.name, value, len(batch))
+        return True, stopping
+
+    def _agree(self, good: bool, stop: bool) -> tuple[bool, bool]:
+        """All processes skip a step together, and stop after the same one."""
+        if self.accelerator.num_processes == 1:
+            return good, stop
+        flags = torch.tensor([float(not good), float(stop)], device=self.accelerator.device)
+        bad, stopping = self.accelerator.reduce(flags, "sum").tolist()
+        return bad == 0, stopping > 0
+
+    def _count_skipped(self, finite: bool) -> None:
+        self.in_a_row = 0 if finite else self.in_a_row + 1
+        if finite:
+            return
+        self.log.event(self.done, "skipped_step", f"Step {self.done} had a loss or gradient that is not finite.")
+        if self.in_a_row >= self.settings.max_skipped:
+            raise Track2ViewError(
+                f"The loss or its gradient was not finite for {self.in_a_row} steps in a row, up to step {self.done}; "
+                "lower optimiser.rate, or go on from an earlier checkpoint of the folder by removing the later ones."
+            )
+
+    def _write_figures(self) -> None:
+        processes = self.accelerator.num_processes
+        self.log.figures(self.done, {**self.meter.figures(processes), "failed_writes": self.log.lost})
+        self.meter.start_line()
+
+    def _validate(self, validate: Validate) -> None:
+        with self.state.averaged_weights(), torch.no_grad(), self.accelerator.autocast():
+            try:
+                found = validate(self.done)
+            except OSError as error:
+                self.log.lost += 1
+                self.log.event(self.done, "failed_write", f"The validation could not be written: {error}.")
+                return
+        self.log.figures(self.done, {name: v for name, v in found.items() if not isinstance(v, Tensor)})
+        for name, picture in found.items():
+            if isinstance(picture, Tensor):
+                self.log.picture(self.done, name, picture)
+
+    def save(self) -> None:
+        """A checkpoint; one that cannot be written is counted and named, and the run goes on."""
+        tensors, state = self.state.collected()
+        if not self.main:
+            return
+        try:
+            self.checkpoints.save(self.done, tensors, {**state, "meter": self.meter.to_dict()})
+        except (OSError, SafetensorError) as error:
+            self.log.lost += 1
+            self.log.event(self.done, "failed_write", f"The checkpoint of step {self.done} was not written: {error}.")

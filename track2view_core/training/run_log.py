@@ -1,0 +1,82 @@
+"""What a run says as it goes: `log.jsonl`, and the same for TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..errors import Track2ViewError
+
+
+class RunLog:
+    """One JSON object a line: figures of a step, or an event with a sentence. A full disk never stops the run."""
+
+    def __init__(self, folder: Path, start: int, *, tensorboard: bool = True, write: bool = True) -> None:
+        self.file = folder / "log.jsonl" if write else None
+        self.lost = 0  # writes of any kind that failed
+        if self.file is not None:
+            _keep_up_to(self.file, start)
+        self._events = _tensorboard(folder / "tensorboard", start) if tensorboard and write else None
+
+    def figures(self, step: int, values: dict[str, Any]) -> None:
+        self._write({"step": step, **values})
+        for name, value in values.items():
+            if isinstance(value, int | float):
+                self._tell("add_scalar", name, value, step)
+
+    def event(self, step: int, kind: str, sentence: str) -> None:
+        self._write({"step": step, "event": kind, "text": sentence})
+
+    def picture(self, step: int, name: str, picture: Tensor) -> None:  # [H, W, 3] uint8
+        self._tell("add_image", name, picture.numpy(), step, dataformats="HWC")
+
+    def close(self) -> None:
+        self._tell("close")
+
+    def _write(self, line: dict[str, Any]) -> None:
+        if self.file is None:
+            return
+        try:
+            with self.file.open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps(line) + "\n")
+        except OSError:
+            self.lost += 1
+
+    def _tell(self, method: str, *arguments: Any, **options: Any) -> None:
+        if self._events is None:
+            return
+        try:
+            getattr(self._events, method)(*arguments, **options)
+        except OSError as error:
+            self._events, self.lost = None, self.lost + 1
+            self._write({"event": "tensorboard_ended", "text": f"TensorBoard's events could not be written: {error}."})
+
+
+def _keep_up_to(file: Path, step: int) -> None:
+    """Drop the lines after `step`: a run that goes on from a checkpoint writes them again."""
+    if not file.is_file():
+        return
+    kept = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            if json.loads(line).get("step", 0) <= step:
+                kept.append(line)
+        except ValueError:  # cut off by a kill
+            continue
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    temporary.replace(file)
+
+
+def _tensorboard(folder: Path, start: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise Track2ViewError(
+            "tensorboard is true, and TensorBoard is not installed; pip install 'track2view[train]', or set it false."
+        ) from error
+    return SummaryWriter(str(folder), purge_step=start + 1 if start else None)
