@@ -42,6 +42,14 @@ def profile_of(name: str) -> TrackerProfile:
     return profiles[name]
 
 
+def install_version(install: TrackerProfile, variant: str) -> str:
+    """Changes with the profile, the checkout's code and the weights; refuses an install that is not whole."""
+    from ..track2view_core.tracks import cache
+
+    weights = install.check(variant, os.environ).values()
+    return f"{install!r} {cache.install_version(install.checkout, weights)}"
+
+
 def _inputs() -> list[io.Input]:
     profiles = profile_names()
     return [
@@ -119,9 +127,9 @@ class TrackPointsSpatialTracker(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, profile=None, **_) -> str:
+    def fingerprint_inputs(cls, profile=None, variant="offline", **_) -> str:
         try:
-            return "" if profile is None else repr(profile_of(profile))
+            return "" if profile is None else install_version(profile_of(profile), variant)
         except Track2ViewError as error:
             return str(error)
 
@@ -143,12 +151,11 @@ class TrackPointsSpatialTracker(io.ComfyNode):
         }
 
         def track():
-            install.check(variant, os.environ)
             if install.device != "cpu":
                 give_up_device()
             return SpatialTrackerV2(install).track(**settings, progress=progress_callback())
 
-        tracks, _ = kept_between_runs(track, tracker=repr(install), **settings)
+        tracks, _ = kept_between_runs(track, tracker=install_version(install, variant), **settings)
         return tracker_output(tracks, clip_info)
 
 

@@ -54,7 +54,7 @@ def kept_between_runs(track: Callable[[], Any], progress: Progress | None = None
 
     folder = Path(folder_paths.get_user_directory()) / "__track2view" / "tracks"
     store = cache.TrackCache(folder)
-    key = cache.cache_key(code=_trackers_version(), **inputs)
+    key = cache.cache_key(code=_trackers_version(), libraries=cache.library_versions(), **inputs)
     found = store.get(key)
     if found is not None:
         for done in (0, 1) if progress else ():

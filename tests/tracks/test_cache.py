@@ -14,7 +14,7 @@ import torch
 
 from track2view_core.cameras import CameraPath
 from track2view_core.tracks import PointTracks, save_tracks
-from track2view_core.tracks.cache import TrackCache, cache_key, code_version
+from track2view_core.tracks.cache import TrackCache, cache_key, code_version, install_version, library_versions
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -143,9 +143,59 @@ def test_every_input_changes_the_key(change: dict) -> None:
     assert cache_key(**{**inputs(), **change}) != cache_key(**inputs())
 
 
+def write(file: Path, text: str) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
 def test_other_code_is_another_version(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text("x = 1\n", encoding="utf-8")
+    write(tmp_path / "a.py", "x = 1\n")
     before = code_version(tmp_path)
     assert code_version(tmp_path) == before
-    (tmp_path / "a.py").write_text("x = 2\n", encoding="utf-8")
+    write(tmp_path / "a.py", "x = 2\n")
     assert code_version(tmp_path) != before
+
+
+@pytest.mark.parametrize("library", ["cv2", "numpy"])
+def test_another_version_of_a_library_changes_the_key(monkeypatch: pytest.MonkeyPatch, library: str) -> None:
+    before = cache_key(libraries=library_versions())
+    assert cache_key(libraries=library_versions()) == before
+    monkeypatch.setattr(f"{library}.__version__", "0.0.1")
+    assert cache_key(libraries=library_versions()) != before
+
+
+def an_install(folder: Path) -> tuple[Path, list[Path]]:
+    checkout, weights = folder / "checkout", [folder / "front", folder / "offline"]
+    write(checkout / "models" / "predictor.py", "x = 1\n")
+    write(checkout / "env" / "pyvenv.cfg", "home = /usr/bin\n")
+    write(checkout / "env" / "lib" / "torch.py", "x = 1\n")
+    for part in weights:
+        os.utime(write(part / "model.safetensors", "weights"), (100, 100))
+    return checkout, weights
+
+
+CHANGES = {
+    "an edited file": lambda folder: write(folder / "checkout/models/predictor.py", "x = 2\n"),
+    "a new file": lambda folder: write(folder / "checkout/models/more.py", ""),
+    "a moved file": lambda folder: (folder / "checkout/models").rename(folder / "checkout/moved"),
+    "weights of another size": lambda folder: os.utime(write(folder / "front/model.safetensors", "more"), (100, 100)),
+    "weights of another time": lambda folder: os.utime(folder / "offline/model.safetensors", (200, 200)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_another_checkout_or_other_weights_change_the_key(tmp_path: Path, change: str) -> None:
+    checkout, weights = an_install(tmp_path)
+    before = install_version(checkout, weights)
+    CHANGES[change](tmp_path)
+    assert install_version(checkout, weights) != before
+
+
+def test_what_is_not_the_checkouts_code_leaves_the_key(tmp_path: Path) -> None:
+    checkout, weights = an_install(tmp_path)
+    before = install_version(checkout, weights)
+    write(checkout / "env" / "lib" / "torch.py", "x = 2\n")  # its environment; the profile names it
+    write(checkout / "results" / "log.txt", "of a run")
+    assert install_version(checkout, weights) == before
+    assert install_version(checkout, weights[:1]) != before

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,9 +111,44 @@ def _feed(digest: Any, value: Any) -> None:
         digest.update(f"<{type(value).__name__} {value!r}>".encode())
 
 
+def library_versions() -> dict[str, str]:
+    """Of the libraries whose arithmetic decides what the built-in tracker finds."""
+    import cv2
+
+    return {"opencv": cv2.__version__, "numpy": np.__version__}
+
+
 def code_version(folder: Path) -> str:
-    """The digest of the Python files in `folder`: results of older code are not taken for those of today's."""
+    """The digest of the Python files in `folder`: results of older code are not taken for those of today's.
+
+    Environments within the folder (of venv, conda) are not its code and are left out.
+    """
     digest = hashlib.sha256()
-    for file in sorted(folder.rglob("*.py")):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    for file in sorted(_python_files(folder)):
+        digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
+
+
+def install_version(checkout: Path, weights: Iterable[str | Path]) -> str:
+    """The digest of a checkout's code, edits included, and of the names, sizes and times of its weights' folders.
+
+    Weights are gigabytes, so they are not read.
+    """
+    facts = []
+    for folder in map(Path, weights):
+        for file in sorted(folder.iterdir()):
+            stat = file.stat()
+            facts.append((str(file), stat.st_size, stat.st_mtime_ns))
+    return cache_key(code=code_version(checkout), weights=facts)
+
+
+def _python_files(folder: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not _is_environment(Path(parent, name))]
+        yield from (Path(parent, name) for name in files if name.endswith(".py"))
+
+
+def _is_environment(folder: Path) -> bool:
+    return folder.name in (".git", "__pycache__") or any(
+        (folder / mark).exists() for mark in ("pyvenv.cfg", "conda-meta")
+    )
