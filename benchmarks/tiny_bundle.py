@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import math
 import sys
 import time
@@ -21,10 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.clip_figures import camera_figures, contact_sheet, picture_figures, strip
 from benchmarks.held_out import EVALUATION_SEED, HeldOutClip, held_out_clips
+from benchmarks.result_files import read_json, weights_fingerprint, write_json
 from track2view_core.cameras import CameraPath
 from track2view_core.errors import Track2ViewError
-from track2view_core.evaluation import CameraFitter, counted_errors, gradient_energy, psnr, splat_points
+from track2view_core.evaluation import CameraFitter, splat_points
 from track2view_core.scenes import exact_tracks
 from track2view_core.scenes.scene import Texture
 from track2view_core.tracks import PairedTracks, PointTracks, pair_tracks
@@ -43,7 +44,6 @@ ROWS = {
     "round_trip": "VAE round trip of the truth",
     "still": "tiny model, amount 0 (against the source)",
 }
-_SHEET_FRAMES, _LABEL_WIDTH = 5, 96
 
 
 @dataclass(frozen=True)
@@ -153,32 +153,16 @@ def score(made: Renderings, videos: dict[str, Tensor]) -> dict[str, dict]:
     )
     rows = {}
     for name, video in videos.items():
-        truth = made.source if name == "still" else made.target
-        energy = gradient_energy(video)[1:].mean() / gradient_energy(truth)[1:].mean()
-        rows[name] = {"psnr": float(psnr(video, truth)[1:].mean()), "energy": float(energy)}
+        rows[name] = picture_figures(video, made.source if name == "still" else made.target)
         if name != "still":
-            errors = counted_errors(fitter.fit(video), clip.source, clip.target)
-            rows[name] |= {
-                "rotation": errors.rotation.tolist(),
-                "translation": errors.translation.tolist(),
-                "metric": errors.metric_translation.tolist(),
-                "unmeasurable": errors.unmeasurable.double().tolist(),
-            }
+            rows[name] |= camera_figures(fitter, video, clip.source, clip.target)
     return rows
 
 
-def contact_sheet(made: Renderings, videos: dict[str, Tensor]) -> np.ndarray:
+def sheet_of(made: Renderings, videos: dict[str, Tensor]) -> np.ndarray:
     """A few frames of every row under those of the truth: [h, w, 3] uint8, BGR."""
-    shown = torch.linspace(0, made.settings.frames - 1, _SHEET_FRAMES).round().long()
-    lines = []
-    for name, video in {"source": made.source, "truth": made.target, **videos}.items():
-        strip = torch.cat(list(video[shown]), 1).numpy()[..., ::-1]
-        label = np.full((strip.shape[0], _LABEL_WIDTH, 3), 24, np.uint8)
-        cv2.putText(
-            label, name, (4, strip.shape[0] // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (230, 230, 230), 1, cv2.LINE_AA
-        )
-        lines.append(np.concatenate([label, strip], 1))
-    return np.concatenate(lines)
+    shown = {"source": made.source, "truth": made.target, **videos}
+    return contact_sheet({name: strip(video) for name, video in shown.items()})
 
 
 def table(scenes: list[dict]) -> str:
@@ -217,11 +201,9 @@ def run(models: Models | None, settings: Settings, scenes: int, folder: Path, pa
             videos = made.videos(all_rows=index < settings.all_rows)
             rendered = time.monotonic()
             result = {"moves": clip.moves, "rows": score(made, videos), "klt_failure": made.klt_failure}
-            if not cv2.imwrite(str(file.with_suffix(".png")), contact_sheet(made, videos)):
+            if not cv2.imwrite(str(file.with_suffix(".png")), sheet_of(made, videos)):
                 raise Track2ViewError(f"The contact sheet could not be written into {folder}; change --out.")
-            temporary = file.with_suffix(".tmp")
-            temporary.write_text(json.dumps(result), encoding="utf-8")
-            temporary.replace(file)
+            write_json(result, file)
             done = time.monotonic()
             times = f"{rendered - start:.1f} s to make, {done - rendered:.1f} s to score"
             print(f"{index + 1}/{scenes} {' -> '.join(clip.moves)}: {times}", file=sys.stderr, flush=True)
@@ -240,13 +222,6 @@ def report(results: list[dict], settings: Settings) -> str:
         f"{'given' if settings.give_fov else 'found'}; {len(failures)} clips without a result, counted as the source.",
     ]
     return "\n".join(lines + [f"- {failure}" for failure in sorted(set(failures))])
-
-
-def weights_fingerprint(files: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def main() -> None:
@@ -305,7 +280,7 @@ def main() -> None:
     if missing:
         print(f"{missing} of {options.scenes} scenes are left to the other parts; the last to finish prints the table.")
         return
-    text = report([json.loads(file.read_text(encoding="utf-8")) for file in files], settings)
+    text = report([read_json(file) for file in files], settings)
     print(text)
     (options.out / "table.md").write_text(text + "\n", encoding="utf-8")
 

@@ -1,0 +1,5 @@
+"""python -m benchmarks.claim"""
+
+from benchmarks.claim.command import main
+
+main()

@@ -1,0 +1,168 @@
+"""The other ways of telling a video model its camera, each in the smallest form that keeps its idea."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from diffusers import WanTransformer3DModel
+from torch import Tensor, nn
+
+from benchmarks.claim.arm import Arm
+from track2view_core.conditioner import sample_along_tracks, scatter_to_grid
+from track2view_core.conditioner.latent_warp import warp_latents
+from track2view_core.conditioner.temporal import rotary_table, rotate
+from track2view_core.tracks import TrackBatch
+from track2view_core.training.batches import CameraBatch, PairBatch
+from track2view_core.wan.seams import Deltas
+
+POSE_NUMBERS = 13  # the upper three rows of the pose, and the focal length over the picture's width
+
+
+def width_of(transformer: WanTransformer3DModel) -> int:
+    return transformer.config.num_attention_heads * transformer.config.attention_head_dim
+
+
+def pose_numbers(camera: CameraBatch, first: Tensor, width: int) -> Tensor:
+    """[B, F, 13] of every latent frame, the pose relative to `first` [B, 4, 4]."""
+    relative = torch.linalg.inv(first)[:, None] @ camera.world_from_camera
+    return torch.cat([relative[..., :3, :].flatten(2), camera.intrinsics[..., :1, 0] / width], -1)
+
+
+class PoseEmbedding(Arm):
+    """ReCamMaster's way: each block adds a linear of the frame's extrinsics to its tokens before self-attention.
+
+    More is told than there: the source's tokens get the source's own cameras, and every frame its focal length.
+    """
+
+    def __init__(self, transformer: WanTransformer3DModel, rank: int) -> None:
+        super().__init__(transformer, rank)
+        dim = width_of(transformer)
+        self.encoders = nn.ModuleList(nn.Linear(POSE_NUMBERS, dim) for _ in transformer.blocks)
+        for encoder, block in zip(self.encoders, transformer.blocks, strict=True):
+            nn.init.zeros_(encoder.weight)
+            nn.init.zeros_(encoder.bias)
+            block.attn1.register_forward_pre_hook(partial(self._before_attention, encoder))
+        self._poses: Tensor | None = None  # [B, 2F, 13] target, then source
+
+    @contextmanager
+    def inside_blocks(self, pair: PairBatch) -> Iterator[None]:
+        first, width = pair.source_camera.world_from_camera[:, 0], pair.tracks.image_size[1]
+        views = (pair.target_camera, pair.source_camera)
+        self._poses = torch.cat([pose_numbers(camera, first, width) for camera in views], 1)
+        try:
+            yield
+        finally:
+            self._poses = None
+
+    def _before_attention(self, encoder: nn.Linear, _module: nn.Module, inputs: tuple) -> tuple | None:
+        if self._poses is None:
+            return None
+        tokens, *others = inputs
+        added = encoder(self._poses).repeat_interleave(tokens.shape[1] // self._poses.shape[1], 1)
+        return tokens + added, *others
+
+
+class PointRender(Arm):
+    """TrajectoryCrafter's and GEN3C's way: a render of the points in the target view, and its holes, come beside it.
+
+    The render is one of latents, as the points are too few for pixels. What the input gains in channels goes through
+    a patch embedding of its own, which is what widening the input's own one would be.
+    """
+
+    def __init__(self, transformer: WanTransformer3DModel, rank: int) -> None:
+        super().__init__(transformer, rank)
+        channels = transformer.config.in_channels + 1
+        self.render_patch = nn.Conv3d(channels, width_of(transformer), (1, 2, 2), (1, 2, 2), bias=False)
+        nn.init.zeros_(self.render_patch.weight)
+
+    def deltas(self, pair: PairBatch) -> Deltas:
+        seen = pair.tracks.visible & pair.tracks.source_inside
+        target = self.render_patch(warp_latents(pair.source, pair.tracks, seen, beta=10.0, norm="mean_coverage"))
+        return Deltas(torch.zeros_like(target), target)
+
+
+@dataclass(frozen=True, eq=False)
+class _Routes:
+    """Where the tracks pass in [target, source]: as the sequence runs."""
+
+    xy: Tensor  # [B, 2F, N, 2]
+    depth: Tensor  # [B, 2F, N]
+    reach: Tensor  # [B, 2F, N] bool
+    image_size: tuple[int, int]
+    grid: tuple[int, int]  # of tokens
+
+    @classmethod
+    def of(cls, tracks: TrackBatch, grid: tuple[int, int]) -> _Routes:
+        visible = tracks.visible & tracks.source_inside
+        reach = torch.cat([tracks.target_inside & visible.any(1, keepdim=True), visible], 1)
+        xy = torch.cat([tracks.target_xy, tracks.source_xy], 1)
+        return cls(xy, torch.cat([tracks.target_depth, tracks.source_depth], 1), reach, tracks.image_size, grid)
+
+
+class AlongTracks(nn.Module):
+    """Attention over the tokens that one track meets, in both views and at all times."""
+
+    def __init__(self, dim: int, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(dim)
+        self.input = nn.Linear(dim, width)
+        self.view = nn.Parameter(0.02 * torch.randn(2, 1, 1, width))
+        self.qkv = nn.Linear(width, 3 * width)
+
+    def forward(self, values: Tensor, reach: Tensor) -> Tensor:
+        """values [B, 2F, N, D], reach [B, 2F, N] -> [B, 2F, N, width]; what is not reached is not listened to."""
+        batch, both, tracks, _ = values.shape
+        frames = both // 2
+        x = (self.input(self.norm(values)).unflatten(1, (2, frames)) + self.view).flatten(1, 2)
+        rows = x.transpose(1, 2).reshape(batch * tracks, both, -1)
+        keys = reach.transpose(1, 2).reshape(batch * tracks, both)
+        keys = keys | ~keys.any(1, keepdim=True)  # a track without any is scattered nowhere, but must stay finite
+        q, k, v = self.qkv(rows).unflatten(-1, (3 * self.heads, -1)).split(self.heads, 2)
+        table = rotary_table(frames, q.shape[-1], rows.device).repeat(2, 1, 1)
+        q, k, v = (part.transpose(1, 2) for part in (rotate(q, table), rotate(k, table), v))
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=keys[:, None, None])
+        return mixed.transpose(1, 2).flatten(2).view(batch, tracks, both, -1).transpose(1, 2)
+
+
+class TrajectoryAttention(Arm):
+    """Trajectory Attention's way: each block has a second attention, along the tracks, whose output starts at zero.
+
+    There a track runs through one view; here through both, or the source would not be reached.
+    """
+
+    def __init__(self, transformer: WanTransformer3DModel, rank: int, width: int = 64, heads: int = 2) -> None:
+        super().__init__(transformer, rank)
+        dim = width_of(transformer)
+        self.attention = nn.ModuleDict(
+            {"blocks": nn.ModuleList(AlongTracks(dim, width, heads) for _ in transformer.blocks)}
+        )
+        self.outputs = nn.ModuleList(nn.Linear(width, dim, bias=False) for _ in transformer.blocks)
+        for number, block in enumerate(transformer.blocks):
+            nn.init.zeros_(self.outputs[number].weight)
+            block.register_forward_hook(partial(self._after_block, number))
+        self._routes: _Routes | None = None
+
+    @contextmanager
+    def inside_blocks(self, pair: PairBatch) -> Iterator[None]:
+        rows, columns = pair.source.shape[-2:]
+        self._routes = _Routes.of(pair.tracks, (rows // 2, columns // 2))
+        try:
+            yield
+        finally:
+            self._routes = None
+
+    def _after_block(self, number: int, _module: nn.Module, _inputs: tuple, tokens: Tensor) -> Tensor | None:
+        routes = self._routes
+        if routes is None:
+            return None
+        grid = tokens.transpose(1, 2).unflatten(2, (routes.xy.shape[1], *routes.grid))
+        values = sample_along_tracks(grid, routes.xy, routes.image_size)
+        mixed = self.attention["blocks"][number](values, routes.reach)
+        mean, _ = scatter_to_grid(mixed, routes.xy, routes.depth, routes.reach, routes.grid, routes.image_size)
+        return tokens + self.outputs[number](mean.flatten(2).transpose(1, 2))
