@@ -33,7 +33,7 @@ HINT = "give camera (--camera) as a clip's place from 0 or its video_path"
 
 
 def _read(source: Source, camera: str | None) -> Recording:
-    clip = _chosen(source, _clips(source), camera)
+    clip = _chosen(source, listed_clips(source), camera)
     where = frame_of(source.name)
     extrinsics = _numbers(source, clip, "camera_extrinsics")
     if extrinsics.ndim != 3 or extrinsics.shape[1:] not in ((4, 4), (3, 4)) or len(extrinsics) == 0:
@@ -54,7 +54,8 @@ def _read(source: Source, camera: str | None) -> Recording:
     return Recording(checked_poses(poses, where), normalised_lens(pinhole(*lenses.unbind(-1))))
 
 
-def _clips(source: Source) -> list[dict[str, Any]]:
+def listed_clips(source: Source) -> list[dict[str, Any]]:
+    """All clips of the list as plain data: their texts and arrays, unchecked."""
     try:
         with zipfile.ZipFile(source.file) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
