@@ -33,7 +33,11 @@ HINT = "give camera (--camera) as a clip's place from 0 or its video_path"
 
 
 def _read(source: Source, camera: str | None) -> Recording:
-    clip = _chosen(source, listed_clips(source), camera)
+    return clip_recording(source, _chosen(source, listed_clips(source), camera))
+
+
+def clip_recording(source: Source, clip: dict[str, Any]) -> Recording:
+    """The camera of one clip of the list."""
     where = frame_of(source.name)
     extrinsics = _numbers(source, clip, "camera_extrinsics")
     if extrinsics.ndim != 3 or extrinsics.shape[1:] not in ((4, 4), (3, 4)) or len(extrinsics) == 0:
