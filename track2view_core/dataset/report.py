@@ -1,4 +1,4 @@
-"""`report.json`: what was kept and what was refused, by reason, summed over the shards that are there."""
+"""`report.json`: what was kept, and what was refused by reason and by name, over all shards that are there."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ FILE = "report.json"
 def write_report(folder: Path) -> dict[str, int]:
     """Sum the counts that every shard carries, write the report, and return the sums."""
     total: Counter[str] = Counter()
-    shards = {}
+    shards, refused = {}, {}
     for file in shard_files(folder):
         reader = ShardReader(file)
         total.update(reader.counts)
+        refused.update(reader.refused)
         shards[file.name] = {"clips": reader.clip_count, "pairs": reader.pair_count}
     counts = dict(sorted(total.items()))
-    write_json({"counts": counts, "shards": shards}, folder / FILE)
+    write_json({"counts": counts, "refused": refused, "shards": shards}, folder / FILE)
     return counts
 
 
 def read_report(folder: Path) -> dict[str, Any]:
     """The report, or an empty one where there is none yet."""
     file = folder / FILE
-    return read_json(file) if file.is_file() else {"counts": {}, "shards": {}}
+    return read_json(file) if file.is_file() else {"counts": {}, "refused": {}, "shards": {}}

@@ -43,6 +43,7 @@ class Shard:
     target_positions: Tensor | None = None  # [K, T, N, 3] float32, where a tracker measured the target view
     text: tuple[Tensor | None, ...] = ()  # [M] of [L, 4096] bfloat16, or empty
     counts: Mapping[str, int] = field(default_factory=dict)  # what was kept and refused, by reason
+    refused: Mapping[str, str] = field(default_factory=dict)  # pair -> the sentence that says why
 
     def check(self, info: DatasetInfo) -> None:
         """Refuse a shard that does not hold together, before it costs a reader anything."""
@@ -97,7 +98,13 @@ def write_shard(shard: Shard, folder: Path, number: int, info: DatasetInfo) -> P
         if embedding is not None:
             tensors[f"text.{clip}"] = embedding.cpu().contiguous()
             checksums[f"text.{clip}"] = [checksum(tensors[f"text.{clip}"])]
-    told = {"names": shard.names, "captions": shard.captions, "counts": dict(shard.counts), "checksums": checksums}
+    told = {
+        "names": shard.names,
+        "captions": shard.captions,
+        "counts": dict(shard.counts),
+        "refused": dict(shard.refused),
+        "checksums": checksums,
+    }
     try:
         write_tensors(tensors, file, {name: json.dumps(value) for name, value in told.items()})
     except (OSError, SafetensorError) as error:

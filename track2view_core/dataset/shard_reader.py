@@ -48,7 +48,8 @@ class ShardReader:
     def _told(self) -> dict[str, Any]:
         try:
             metadata = self._handle.metadata() or {}
-            return {name: json.loads(metadata[name]) for name in ("names", "captions", "counts", "checksums")}
+            told = {name: json.loads(metadata[name]) for name in ("names", "captions", "checksums")}
+            return told | {name: json.loads(metadata.get(name, "{}")) for name in ("counts", "refused")}
         except (KeyError, ValueError, RecursionError) as error:
             raise Track2ViewError(f"{self.file.name} has no readable list of its clips ({error}).") from error
 
@@ -59,6 +60,10 @@ class ShardReader:
     @property
     def counts(self) -> dict[str, int]:
         return self._told["counts"]
+
+    @property
+    def refused(self) -> dict[str, str]:
+        return self._told["refused"]
 
     @property
     def clip_count(self) -> int:
@@ -107,7 +112,14 @@ class ShardReader:
         names, captions = (tuple(self._told[name]) for name in ("names", "captions"))
         text = tuple(self.text(clip) for clip in range(len(names)))
         embedded = any(embedding is not None for embedding in text)
-        return Shard(**tensors, names=names, captions=captions, text=text if embedded else (), counts=self.counts)
+        return Shard(
+            **tensors,
+            names=names,
+            captions=captions,
+            text=text if embedded else (),
+            counts=self.counts,
+            refused=self.refused,
+        )
 
     def _all(self, name: str) -> Tensor:
         tensor = self._handle.get_tensor(name)
