@@ -9,7 +9,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..track2view_core.errors import Track2ViewError
-from ..track2view_core.tracks.trackers.spatial_tracker import TrackerProfile, read_profiles
+from ..track2view_core.tracks.trackers.spatial_tracker import TrackerProfile, chosen_profile, read_profiles
 from .comfy_bridge import give_up_device, progress_callback, schema
 from .sockets import CLIP_INFO, frames_from_image
 from .track_files import kept_between_runs
@@ -31,15 +31,7 @@ def profile_names() -> list[str]:
 
 
 def profile_of(name: str) -> TrackerProfile:
-    profiles = read_profiles(profile_file(), os.environ)
-    if not profiles:
-        raise Track2ViewError(
-            f"No install of SpatialTrackerV2 is known; write {profile_file()} as docs/TRACKERS.md shows, or use "
-            "Track 3D Points."
-        )
-    if name not in profiles:
-        raise Track2ViewError(f'profile is "{name}"; choose one of {", ".join(profiles)}, or add it to trackers.json.')
-    return profiles[name]
+    return chosen_profile(profile_file(), os.environ, name, option="profile", instead="use Track 3D Points")
 
 
 def install_version(install: TrackerProfile, variant: str) -> str:

@@ -12,7 +12,8 @@ import torch
 from track2view_core.tracks import load_tracks
 from track2view_core.video import VideoClip, read_clip, write_clip
 
-RESULTS = {"out.mp4", "out_side_by_side.mp4", "out_tracks.png", "out_paths.png"}
+CAMERAS = {"out_source_camera.json", "out_target_camera.json"}
+RESULTS = {"out.mp4", "out_side_by_side.mp4", "out_tracks.png", "out_paths.png", *CAMERAS}
 NTSC = Fraction(30000, 1001)
 
 

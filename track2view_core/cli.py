@@ -50,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     rerender.add_argument("output", type=Path, metavar="OUT", help="the .mp4 to write; pictures are written beside it")
     _add_clip(rerender)
     _add_move(rerender, preset="orbit_left", amount=0.3)
+    _add_camera_file(rerender)
     _add_tracking(rerender)
     _add_model(rerender)
     verbs.add_parser("presets", help="list the preset camera moves and what amount 1.0 means for each")
@@ -57,7 +58,28 @@ def build_parser() -> argparse.ArgumentParser:
     _add_path(verbs.add_parser("path", help="convert camera files of other programs, or list their formats"))
     _add_convert(verbs.add_parser("convert", help="write a LoRA of any layout, or a bundle's, in the one used here"))
     _add_curate(verbs.add_parser("curate", help="make a data set of pairs for training"))
+    _add_train(verbs.add_parser("train", help="train a VAE, a base, or LoRA and conditioner from one config"))
+    _add_evaluate(verbs.add_parser("evaluate", help="score results: a table, with intervals, of one or more methods"))
+    _add_manifest(verbs.add_parser("manifest", help="write the run.json that `evaluate` scores by"))
     return parser
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    from .commands.evaluate_options import add_evaluate
+
+    add_evaluate(parser)
+
+
+def _add_manifest(parser: argparse.ArgumentParser) -> None:
+    from .commands.evaluate_options import add_manifest
+
+    add_manifest(parser, _OneSentenceParser)
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    from .commands.train_options import add_train
+
+    add_train(parser)
 
 
 def _add_curate(parser: argparse.ArgumentParser) -> None:
@@ -122,8 +144,30 @@ def _add_move(parser: argparse.ArgumentParser, *, preset: str, amount: float) ->
     )  # fmt: skip
 
 
+def _add_camera_file(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("camera move of a file, instead of a preset")
+    group.add_argument(
+        "--camera", type=Path, metavar="FILE",
+        help="a camera path of any format of `track2view path formats`: its move from its own first frame is made",
+    )  # fmt: skip
+    group.add_argument(
+        "--camera-distance", type=float, metavar="X",
+        help="the subject's distance in FILE's units (default: FILE is in the units of the tracks)",
+    )  # fmt: skip
+
+
 def _add_tracking(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("tracking")
+    group.add_argument(
+        "--tracker", default="klt", choices=("klt", "spatial_tracker_v2"),
+        help="the built-in one, or your own install of SpatialTrackerV2, see docs/TRACKERS.md (default: %(default)s)",
+    )  # fmt: skip
+    group.add_argument(
+        "--profile", metavar="NAME", help="which install of SpatialTrackerV2 (default: the only one)"
+    )  # fmt: skip
+    group.add_argument(
+        "--variant", choices=("offline", "online"), help="of SpatialTrackerV2 (default: offline)"
+    )  # fmt: skip
     group.add_argument("--points", type=int, default=1024, metavar="N", help="points to track (default: %(default)s)")
     group.add_argument(
         "--motion", default="auto", choices=("auto", "static", "rotation", "general"),

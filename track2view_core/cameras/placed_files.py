@@ -1,12 +1,17 @@
-"""A camera file for a clip: the path at the clip's size, length and rate, and a sentence on what was read."""
+"""Camera files for a clip: the path at the clip's size, length and rate, or only the movement that it makes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
+from ..errors import Track2ViewError
 from .formats import read_path
+from .formats.contents import Source
+from .formats.exchange import recognised
 from .path import CameraPath
+
+ANY_LENS = 60.0  # degrees, for files without a lens where only the movement is wanted
 
 
 def read_for_clip(
@@ -38,3 +43,17 @@ def read_for_clip(
         said += f"; resampled in time to the clip's {len(clip)} frames"
         path = path.resampled(len(clip))
     return replace(path, fps=clip.fps), said
+
+
+def read_move(file: Path, clip: CameraPath) -> CameraPath:
+    """The path of a file of which only the movement counts: size, rate or lens that it does not hold are made up.
+
+    Raises:
+        Track2ViewError: as `read_path`.
+    """
+    if not file.exists():
+        raise Track2ViewError(f"The camera file {file} does not exist; check its name and folder.")
+    told = recognised(Source(file))
+    width, height = (None, None) if told.size else (clip.width, clip.height)
+    fov_degrees = ANY_LENS if told.lens == "none" else None
+    return read_path(file, format=told.name, fps=clip.fps, width=width, height=height, fov_degrees=fov_degrees)

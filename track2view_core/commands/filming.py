@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..cameras import CameraPath, describe_move, preset_path
+from ..cameras.composing import compose
+from ..cameras.formats import write_path
+from ..cameras.placed_files import read_move
+from ..errors import Track2ViewError
 from ..preview import pair_view, path_plot, side_by_side, write_picture
 from ..tracks import PairedTracks, PointTracks, pair_tracks
 from ..tracks.placing import place_in_frame
@@ -20,6 +25,8 @@ from ..wan.sampler import make_scheduler
 from .console import progress_bars, say
 from .hardware import chosen_device, chosen_dtype
 from .staging import Staging
+
+SOURCE_CAMERA, TARGET_CAMERA = "_source_camera.json", "_target_camera.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +41,17 @@ class Filming:
 
 
 def check_move(arguments: argparse.Namespace) -> None:
-    """Refuse a preset, amount or ease that cannot be before any work is done: a trial on a still camera."""
+    """Refuse a move that cannot be before any work is done: a trial on a still camera."""
     still = CameraPath(torch.eye(4)[None], torch.eye(3)[None], width=1, height=1)
     options = {"amount": arguments.amount, "ease": arguments.ease, "relative_to": arguments.relative_to}
     preset_path(arguments.preset, still, scene_scale=1.0, **options)
+    distance = getattr(arguments, "camera_distance", None)
+    if distance is not None and (arguments.camera is None or not 0 < distance < math.inf):
+        raise Track2ViewError(
+            f"--camera-distance is {distance:g}; it must be above 0, and comes with --camera, in whose units it is."
+        )
+    if getattr(arguments, "camera", None) is not None:
+        read_move(arguments.camera, still)
 
 
 def load(arguments: argparse.Namespace) -> Models:
@@ -66,16 +80,24 @@ def working_size(arguments: argparse.Namespace, models: Models) -> tuple[int, in
 
 
 def target_path(arguments: argparse.Namespace, tracks: PointTracks) -> CameraPath:
-    """The target camera along the preset; says what the move came to."""
-    say("move", f"{arguments.preset} {arguments.amount:g}: {describe_move(arguments.preset, arguments.amount)}")
-    say(
-        "",
-        f"one scene scale is {tracks.scene_scale:.4g} units of the tracks, the subject's distance in the first frame",
+    """The target camera along the preset or the camera file; says what the move came to."""
+    scale = tracks.scene_scale
+    file = getattr(arguments, "camera", None)
+    if file is None:
+        say("move", f"{arguments.preset} {arguments.amount:g}: {describe_move(arguments.preset, arguments.amount)}")
+    else:
+        path = read_move(file, tracks.camera)
+        say("move", f"{file.name}: {len(path)} frames" + ("" if len(path) == len(tracks) else ", spread over the clip"))
+    say("", f"one scene scale is {scale:.4g} units of the tracks, the subject's distance in the first frame")
+    if file is None:
+        return preset_path(
+            arguments.preset, tracks.camera, amount=arguments.amount, scene_scale=scale,
+            ease=arguments.ease, relative_to=arguments.relative_to,
+        )  # fmt: skip
+    place = "on_top" if arguments.relative_to == "source" else "instead"
+    return compose(
+        tracks.camera, other=path, scene_scale=scale, place=place, other_scale=arguments.camera_distance or 0.0
     )
-    return preset_path(
-        arguments.preset, tracks.camera, amount=arguments.amount, scene_scale=tracks.scene_scale,
-        ease=arguments.ease, relative_to=arguments.relative_to,
-    )  # fmt: skip
 
 
 def film(filming: Filming, models: Models, arguments: argparse.Namespace, output: Path, staging: Staging) -> None:
@@ -114,7 +136,7 @@ def say_coverage(paired: PairedTracks) -> None:
 
 
 def write_results(filming: Filming, result: VideoClip, coverage: Tensor, output: Path, staging: Staging) -> None:
-    """OUT, OUT_side_by_side.mp4, OUT_tracks.png, OUT_paths.png, all of them staged."""
+    """OUT, its side-by-side video, pictures of tracks and paths, and both cameras, all of them staged."""
     write_clip(result, staging.path(output))
     compared = beside(output, "_side_by_side.mp4")
     frames = side_by_side(filming.clip.frames, result.frames, ("source", "re-filmed"))
@@ -125,10 +147,13 @@ def write_results(filming: Filming, result: VideoClip, coverage: Tensor, output:
     write_picture(view.flatten(0, 1), staging.path(beside(output, "_tracks.png")))
     plot = path_plot(filming.tracks.camera, filming.target, filming.tracks.positions)
     write_picture(plot, staging.path(beside(output, "_paths.png")))
+    for path, ending in ((filming.tracks.camera, SOURCE_CAMERA), (filming.target, TARGET_CAMERA)):
+        timed = replace(path, fps=float(result.fps))
+        write_path(timed, staging.path(beside(output, ending)), format="track2view_camera")
 
 
 def result_files(output: Path) -> tuple[Path, ...]:
-    endings = ("_side_by_side.mp4", "_tracks.png", "_paths.png")
+    endings = ("_side_by_side.mp4", "_tracks.png", "_paths.png", SOURCE_CAMERA, TARGET_CAMERA)
     return (output, *(beside(output, ending) for ending in endings))
 
 

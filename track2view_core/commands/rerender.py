@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 
 from torch import Tensor
 
 from ..errors import Track2ViewError
 from ..tracks import PointTracks, load_tracks, save_tracks
-from ..tracks.trackers import KltTracker
 from ..video import SIZE_STRIDE, ClipInfo, ClipStream, VideoClip, open_stream, prepare_file, read_clip
 from ..video.arithmetic import square_size
 from ..wan.models import Models
 from .console import progress_bars, say
 from .filming import Filming, check_move, film, load, result_files, target_path, working_size
 from .staging import Staging, check_writable
+from .tracking import BUILT_IN, check_tracker, find_tracks
 
 ANALYSIS_SIDE = 832  # px, the long side that tracking gains from
 VIDEO_ENDINGS = (".mp4", ".mov", ".mkv")
@@ -27,7 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
     given = load_tracks(arguments.tracks) if arguments.tracks else None
     models = load(arguments)  # after the small files: a mistyped name is told before gigabytes are read
     clip, prepared, info = read(stream, arguments, models)
-    tracks = find_tracks(clip, arguments) if given is None else given
+    tracks = track(clip, models, arguments) if given is None else given
     say("tracks", f"{tracks.positions.shape[1]} points over {len(tracks)} frames", *tracks.notes)
     target = target_path(arguments, tracks)
     with Staging() as staging:
@@ -47,6 +48,8 @@ def check(arguments: argparse.Namespace) -> None:
         if file.exists() and arguments.input.exists() and file.samefile(arguments.input):
             raise Track2ViewError(f"The run would write over its own input {arguments.input}; give OUT another name.")
     check_move(arguments)
+    if arguments.tracks is None:
+        check_tracker(arguments)
 
 
 def read(stream: ClipStream, arguments: argparse.Namespace, models: Models) -> tuple[VideoClip, Tensor, ClipInfo]:
@@ -63,9 +66,8 @@ def read(stream: ClipStream, arguments: argparse.Namespace, models: Models) -> t
     return clip, prepared, info
 
 
-def find_tracks(clip: VideoClip, arguments: argparse.Namespace) -> PointTracks:
-    """The tracks of the built-in tracker."""
-    with progress_bars() as progress:
-        return KltTracker().track(
-            clip.frames, points=arguments.points, motion=arguments.motion, fov_degrees=arguments.fov, progress=progress
-        )
+def track(clip: VideoClip, models: Models, arguments: argparse.Namespace) -> PointTracks:
+    """The clip's tracks; another program that needs the card gets it to itself meanwhile."""
+    aside = nullcontext() if arguments.tracker == BUILT_IN else models.set_aside()
+    with aside, progress_bars() as progress:
+        return find_tracks(clip, arguments, progress)

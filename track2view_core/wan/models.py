@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +38,20 @@ class Models:
 
     def __post_init__(self) -> None:
         self.bundle.check_fits(self.transformer)
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """Transformer and VAE wait in host memory during the block, and the card they are on is free for others."""
+        places = [(module, module.device) for module in (self.transformer, self.vae) if module.device.type != "cpu"]
+        try:
+            for module, _ in places:
+                module.to("cpu")
+            if places and torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            yield
+        finally:
+            for module, device in places:
+                module.to(device)
 
     def encode_prompts(self, prompts: list[str]) -> list[Tensor]:
         """Each prompt [1, 512, text_dim]; zeros for a bundle that was trained without text."""

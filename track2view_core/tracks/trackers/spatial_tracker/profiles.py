@@ -126,6 +126,31 @@ def read_profiles(file: str | Path | None, environment: Mapping[str, str]) -> di
     return found
 
 
+def chosen_profile(
+    file: str | Path, environment: Mapping[str, str], name: str | None, *, option: str, instead: str
+) -> TrackerProfile:
+    """The profile of that name, or the only one where no name is given.
+
+    Args:
+        option: what the user calls the name, for messages.
+        instead: what works without any profile, for messages.
+
+    Raises:
+        Track2ViewError: as `read_profiles`, or there is no such profile.
+    """
+    profiles = read_profiles(file, environment)
+    if not profiles:
+        raise Track2ViewError(
+            f"No install of SpatialTrackerV2 is known; write {file} as docs/TRACKERS.md shows, or {instead}."
+        )
+    if name is None and len(profiles) == 1:
+        return next(iter(profiles.values()))
+    if name not in profiles:
+        came = "not given" if name is None else f'"{name}"'
+        raise Track2ViewError(f"{option} is {came}; choose one of {', '.join(profiles)}, or add it to {file}.")
+    return profiles[name]
+
+
 def _entries(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8-sig"))
