@@ -5,7 +5,6 @@ import copy
 import pytest
 import torch
 
-from track2view_core.training import whole_clip_vae
 from track2view_core.training.muon import Muon, orthogonalise
 from track2view_core.training.vae_objective import (
     ClipSource,
@@ -16,6 +15,7 @@ from track2view_core.training.vae_objective import (
     psnr,
     reconstruction_loss,
 )
+from track2view_core.wan import whole_clip_vae
 from track2view_core.wan.vae import decode, encode
 
 

@@ -12,8 +12,8 @@ from diffusers import AutoencoderKLWan
 from torch import Tensor
 
 from ..errors import Track2ViewError
+from ..wan import whole_clip_vae
 from ..wan.vae import latent_statistics
-from . import whole_clip_vae
 from .batches import draw_samples
 from .settings_checks import check_at_least, check_shares
 from .vae_initialisation import initialise_near_identity
@@ -63,6 +63,11 @@ def new_vae(base_width: int) -> AutoencoderKLWan:
     )
     initialise_near_identity(vae)
     return vae
+
+
+def pixels(frames: Tensor) -> Tensor:
+    """Pictures uint8 [..., H, W, 3] as the VAE takes them, [..., 3, H, W] in -1..1."""
+    return frames.movedim(-1, -3).float() / 127.5 - 1
 
 
 class Clips(Protocol):
@@ -120,7 +125,7 @@ def _cut(clip: Tensor, frames: int, side: int, generator: torch.Generator) -> Te
             f"{side} px; lower clip_shapes or image_crop."
         )
     start = below(len(clip) - frames + 1)
-    x = whole_clip_vae.pixels(clip[start : start + frames])
+    x = pixels(clip[start : start + frames])
     if below(2) and side <= min(x.shape[-2:]) // 2:
         x = F.avg_pool2d(x, 2)
     top, left = below(x.shape[-2] - side + 1), below(x.shape[-1] - side + 1)
@@ -158,7 +163,7 @@ def psnr(decoded: Tensor, clip: Tensor) -> float:
 def measured_statistics(vae: AutoencoderKLWan, clips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Mean and std [16] of the raw latents of clips uint8 [T, H, W, 3]."""
     device = next(vae.parameters()).device
-    raw = [whole_clip_vae.encode(vae, whole_clip_vae.pixels(clip)[None].to(device))[0] for clip in clips]
+    raw = [whole_clip_vae.encode(vae, pixels(clip)[None].to(device))[0] for clip in clips]
     channels = torch.cat([latent.transpose(0, 1).flatten(1).cpu() for latent in raw], 1)
     return channels.mean(1), channels.std(1)
 

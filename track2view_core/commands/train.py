@@ -1,0 +1,32 @@
+"""`track2view train CONFIG`: a run from one TOML file, and the file that comes out of it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from ..training import Stopped
+from ..training.config import load_config
+from ..training.running import export_run, run_config
+from .console import progress_bars, say
+
+EXIT_INTERRUPTED = 130
+
+
+def run(arguments: argparse.Namespace) -> None:
+    config = load_config(arguments.config, arguments.set)
+    if arguments.export is not None:
+        done = export_run(config, arguments.export)
+    else:
+        speaks = int(os.environ.get("RANK", "0")) == 0  # accelerate launch starts one process a card
+        if speaks:
+            say("training", f"stage {config.stage}, {config.run.steps} steps, into {config.folder}")
+        try:
+            with progress_bars() as progress:
+                done = run_config(config, resume=arguments.resume, progress=progress)
+        except Stopped:
+            if speaks:
+                say("stopped", f"saved in {config.folder}; the same command with --resume goes on")
+            raise SystemExit(EXIT_INTERRUPTED) from None
+    if done.exported is not None:
+        say("wrote", f"{done.exported}, of step {done.steps}")

@@ -1,0 +1,168 @@
+"""Figures and pictures on held-out data, alike at every call: fixed pairs, fixed noise, fixed noise levels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKLWan
+from torch import Tensor
+
+from ..dataset import BrokenSample, ClipPair, PairDataset
+from ..tracks import pair_tracks
+from ..wan import whole_clip_vae
+from ..wan.bundle import Bundle
+from ..wan.condition import TrackCondition
+from ..wan.sampler import sample
+from ..wan.text import TEXT_TOKENS
+from ..wan.vae import decode
+from .batches import TEXT_DIM, BatchDraw, draw_batch
+from .config import ValidationSettings
+from .contact_sheets import write_samples
+from .objectives import PairObjective
+from .seeds import generator_for
+from .vae_objective import pixels, psnr
+
+SEED = 20_000  # of validation alone
+
+
+class _OnePair:
+    """A data set of one pair, to draw a batch of exactly that one."""
+
+    def __init__(self, pair: ClipPair) -> None:
+        self.pair = pair
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> ClipPair:
+        return self.pair
+
+
+class PairValidation:
+    """`held_out_loss`, and it by noise level; with a bundle's settings and a VAE, samples as PNG and mp4."""
+
+    def __init__(
+        self,
+        objective: PairObjective,
+        dataset: PairDataset,
+        settings: ValidationSettings,
+        folder: Path,
+        *,
+        draw: BatchDraw,
+        bundle: Bundle | None = None,  # its conditioner is the one that is trained
+        vae: AutoencoderKLWan | None = None,
+        empty_text: Tensor | None = None,
+        uses_text: bool = False,
+    ) -> None:
+        self.objective, self.settings, self.folder = objective, settings, folder
+        self.bundle, self.vae, self.empty_text, self.uses_text = bundle, vae, empty_text, uses_text
+        self.fps = dataset.info.fps
+        self.pairs = spread(dataset, settings.pairs)
+        self.draw = replace(
+            draw,
+            batch=1,
+            tracks=(settings.tracks, settings.tracks),
+            track_dropout=0.0,
+            identity=0.0,
+            late_window=0.0,
+            text_dropout=0.0 if uses_text else 1.0,
+            errors=None,
+        )
+
+    def __call__(self, step: int) -> Mapping[str, float | Tensor]:
+        found: dict[str, float | Tensor] = dict(self.losses())
+        if self.bundle is not None and self.vae is not None and self.settings.samples:
+            rows = [self._row(pair) for pair in self.pairs[: self.settings.samples]]
+            found["samples"] = write_samples(rows, self.folder, step, self.fps)
+        return found
+
+    def losses(self) -> dict[str, float]:
+        device = next(self.objective.module.parameters()).device
+        by_level: dict[float, list[float]] = {level: [] for level in self.settings.levels}
+        for index, pair in enumerate(self.pairs):
+            batch = draw_batch(_OnePair(pair), self.draw, generator_for(SEED, index), empty_text=self.empty_text).to(
+                device
+            )
+            for level, losses in by_level.items():
+                generator = generator_for(SEED, index, str(level))
+                losses.append(float(self.objective.loss_at(batch, level, generator)))
+        means = {f"held_out_loss/{level:g}": sum(losses) / len(losses) for level, losses in by_level.items()}
+        return {"held_out_loss": sum(means.values()) / len(means), **means}
+
+    def _row(self, pair: ClipPair) -> dict[str, Tensor]:
+        assert self.bundle is not None and self.vae is not None
+        transformer, sampling = self.objective.transformer, self.bundle.config.sampling
+        device = transformer.patch_embedding.weight.device
+        vae = self.vae.to(device)
+        kept = pair.tracks.select(torch.arange(min(self.settings.tracks, pair.tracks.positions.shape[1])))
+        tracks = pair_tracks(kept, pair.target.camera)
+        with self.objective.without_seams():
+            latent = sample(
+                transformer,
+                TrackCondition(self.bundle, tracks, pair.source.latent[None]),
+                positive=self._text(pair.target.text),
+                negative=self._text(self.empty_text) if sampling.uses_text else None,
+                steps=sampling.steps,
+                guidance=sampling.guidance if sampling.uses_text else 1.0,
+                shift=sampling.shift,
+                seed=SEED,
+                scheduler=sampling.scheduler,
+            )
+        latents = {"source": pair.source.latent[None], "target": pair.target.latent[None], "sample": latent}
+        return {name: decode(vae, value) for name, value in latents.items()}
+
+    def _text(self, text: Tensor | None) -> Tensor:
+        padded = torch.zeros(1, TEXT_TOKENS, TEXT_DIM)
+        if self.uses_text and text is not None:
+            padded[0, : len(text)] = text[:TEXT_TOKENS].float()
+        return padded
+
+
+class VaeValidation:
+    """Round-trip PSNR of whole clips, of their last frame (drift shows there) and of single frames, and a sheet."""
+
+    def __init__(self, vae: AutoencoderKLWan, dataset: PairDataset, settings: ValidationSettings, folder: Path) -> None:
+        self.vae, self.settings, self.folder, self.fps = vae, settings, folder, dataset.info.fps
+        count = min(settings.pairs, dataset.clip_count)
+        self.clips = [dataset.clip_frames(index * dataset.clip_count // count) for index in range(count)]
+
+    def __call__(self, step: int) -> Mapping[str, float | Tensor]:
+        device = next(self.vae.parameters()).device
+        scores: dict[str, list[float]] = {"psnr": [], "psnr_last_frame": [], "psnr_single_frame": []}
+        rows = []
+        for clip in self.clips:
+            wanted = pixels(clip)[None].to(device)
+            decoded, single = self._there_and_back(wanted), self._there_and_back(wanted[:, :1])
+            scores["psnr"].append(psnr(decoded, wanted))
+            scores["psnr_last_frame"].append(psnr(decoded[:, -1:], wanted[:, -1:]))
+            scores["psnr_single_frame"].append(psnr(single, wanted[:, :1]))
+            if len(rows) < self.settings.samples:
+                rows.append({"clip": clip, "there and back": _frames(decoded[0])})
+        found: dict[str, float | Tensor] = {name: sum(values) / len(values) for name, values in scores.items()}
+        if rows:
+            found["samples"] = write_samples(rows, self.folder, step, self.fps)
+        return found
+
+    def _there_and_back(self, clip: Tensor) -> Tensor:
+        return whole_clip_vae.decode(self.vae, whole_clip_vae.encode(self.vae, clip))
+
+
+def _frames(decoded: Tensor) -> Tensor:  # [T, 3, H, W] -> uint8 [T, H, W, 3]
+    return ((decoded.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).movedim(1, -1).cpu()
+
+
+def spread(dataset: PairDataset, count: int) -> list[Any]:
+    """`count` pairs spread over the data set; one that is broken gives way to the next."""
+    count, found = min(count, len(dataset)), []
+    for number in range(count):
+        for index in range(number * len(dataset) // count, len(dataset)):
+            try:
+                found.append(dataset[index])
+                break
+            except BrokenSample:
+                continue
+    return found
