@@ -78,11 +78,11 @@ def rows_of(protocol: Protocol, folder: Path) -> list[Row]:
 def header(protocol: Protocol, command: str) -> str:
     p = protocol
     sentences = (
-        f"{p.clips} held-out clips (scenes and kinds of move that no training saw) of {p.size} x {p.size} x {p.frames}, "
-        f"frame 0 left out; {p.tracks} exact tracks a clip, in training too.",
+        f"{p.clips} held-out clips (scenes and kinds of move that no training saw) of {p.size} x {p.size} x "
+        f"{p.frames}, frame 0 left out; {p.tracks} exact tracks a clip, in training too.",
         f"Every arm: the tiny base frozen, LoRA of rank {p.rank}, {p.steps} steps of {p.batch} pairs out of "
-        f"{p.shards * 8} scenes with 4 cameras, the same pairs and noise at the same step, Muon {p.muon_rate} and AdamW "
-        f"{p.rate}, averaged weights; sampled in {p.sample_steps} Euler steps, shift {p.shift}, from the same noise.",
+        f"{p.shards * 8} scenes with 4 cameras, the same pairs and noise at the same step, Muon {p.muon_rate} and "
+        f"AdamW {p.rate}, averaged weights; sampled in {p.sample_steps} Euler steps, shift {p.shift}, from one noise.",
         f"Cameras by photometric fit of every {p.every}th frame; an unmeasurable frame counts as the copied source's "
         "error. Splat: the same tracks, holes filled from coarser averages.",
         "± is the standard deviation over seeds, [ ] the 95 % bootstrap interval over clips.",
