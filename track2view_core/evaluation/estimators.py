@@ -92,7 +92,10 @@ class KltEstimator:
         if lens is not None:
             fov = float(2 * torch.rad2deg(torch.atan(cameras.width / 2 / lens[0, 0, 0])))
         tracks = KltTracker().track(video, points=1024, fov_degrees=fov, progress=progress)
-        return whole_path(tracks.camera.world_from_camera)
+        fit = whole_path(tracks.camera.world_from_camera)
+        # After a cut, or where nothing could be followed on, the tracker's camera begins anew at the origin.
+        fit.measurable[frames_before_a_cut(tracks.visible) :] = False
+        return fit
 
 
 class PhotometricEstimator:
@@ -120,6 +123,14 @@ class PhotometricEstimator:
             height=cameras.height,
         )
         return fitter.fit(video)
+
+
+def frames_before_a_cut(visible: Tensor) -> int:
+    """How many frames of [T, N] are linked to the first by points that are visible on both sides of every step."""
+    before = visible.cummax(0).values[:-1]
+    after = visible.flip(0).cummax(0).values.flip(0)[1:]
+    linked = (before & after).any(1)
+    return 1 + int(linked.int().cumprod(0).sum())
 
 
 def whole_path(poses: Tensor) -> CameraFit:

@@ -47,8 +47,10 @@ class ClipScores:
     notes: list[str] = field(default_factory=list)
 
     def miss(self, names: Iterable[str], reason: str) -> None:
+        """The first reason stands, and a score that is there is not missing."""
         for name in names:
-            self.missing.setdefault(name, reason)
+            if name not in self.values:
+                self.missing.setdefault(name, reason)
 
 
 @dataclass(eq=False)
@@ -154,7 +156,7 @@ def _score_matches(told: ClipScores, video: Tensor, source: Tensor | None, measu
 def _score_pictures(told: ClipScores, video: Tensor, target: Tensor | None, measures: Measures) -> None:
     """Against the true target view, without frame 0, which source and target share."""
     if measures.lpips is None:
-        told.missing["lpips"] = measures.lacking["lpips"]
+        told.miss(["lpips"], measures.lacking["lpips"])
     if target is None:
         return
     if target.shape != video.shape:

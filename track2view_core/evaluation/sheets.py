@@ -64,7 +64,7 @@ def error_curves(report: Report, *, width: int = 1100, height: int = 460) -> Ten
     return torch.from_numpy(picture)
 
 
-def clip_sheet(report: Report, runs: Sequence[Run], count: int = 3) -> Tensor:
+def clip_sheet(report: Report, runs: Sequence[Run], count: int = 2) -> Tensor:
     """The best and the worst clips of the first method: its source, every method's result and the truth. [H, W, 3]."""
     first = report.runs[0]
     ranked, score = _ranked(first)
@@ -78,7 +78,9 @@ def clip_sheet(report: Report, runs: Sequence[Run], count: int = 3) -> Tensor:
         value = next(clip.values[score] for clip in first.clips if clip.name == name)
         where = ranked.index(name) + 1
         told = SCORES[score]
-        title = f"{name}: {told.title} {value:.{told.digits}f} {told.unit}, {where} of {len(ranked)} ({first.method})"
+        kind = "best" if where <= (len(ranked) + 1) // 2 else "worst"
+        title = f"{kind}: {name}, {told.title} {value:.{told.digits}f} {told.unit}, {where} of {len(ranked)}"
+        title += f" ({first.method})"
         blocks.append(_clip_rows(report, runs, name, title))
     width = max(block.shape[1] for block in blocks)
     padded = [np.pad(block, ((0, GAP), (0, width - block.shape[1]), (0, 0))) for block in blocks]
@@ -151,7 +153,8 @@ def _panel(picture: np.ndarray, corner: tuple[int, int], size: tuple[int, int], 
             draw_line(picture, _placed(curve, area, most, high), faint, 1)
     for number, (_, mean) in enumerate(lines):
         if mean is not None:
-            draw_line(picture, _placed(mean, area, most, high), COLORS[number % len(COLORS)], 2)
+            thickness = min(2 + 2 * (len(lines) - 1 - number), 6)  # one below another still shows
+            draw_line(picture, _placed(mean, area, most, high), COLORS[number % len(COLORS)], thickness)
 
 
 Curve = tuple[np.ndarray, np.ndarray]  # frames, values

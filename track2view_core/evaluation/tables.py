@@ -100,8 +100,12 @@ def _counts(report: Report) -> str:
         )  # fmt: skip
     head = ("method", "clips", "broken", "with unmeasurable frames", "unmeasurable frames", "frames in FID", "size")
     text = _table(head, lines)
+    if any(run.fid_missing is None for run in report.runs):
+        text += "\nFID grows as frames get fewer: it compares only between methods of as many frames.\n"
     if report.broken:
-        text += "\nLeft out of every method's means, because one method's clip is broken:\n\n"
+        text += (
+            "\nLeft out of every method's means, because one method's clip is broken (FID has what could be read):\n\n"
+        )
         text += "".join(f"- `{name}` — {why}\n" for name, why in report.broken.items())
     return text
 
@@ -109,10 +113,13 @@ def _counts(report: Report) -> str:
 def _missing(report: Report) -> str:
     lines = []
     for run in report.runs:
+        reasons: dict[tuple[str, str], list[str]] = {}
         if run.fid_missing is not None:
-            lines.append([run.method, FID.title, "all", run.fid_missing])
+            reasons[run.fid_missing, "all"] = [FID.title]
         for (score, reason), clips in report.missing(run).items():
-            lines.append([run.method, SCORES[score].title, str(clips), reason])
+            count = "all" if clips == len(run.clips) else str(clips)
+            reasons.setdefault((reason, count), []).append(f"{SCORES[score].title} {SCORES[score].unit}".strip())
+        lines += [[run.method, ", ".join(titles), count, reason] for (reason, count), titles in reasons.items()]
     return _table(("method", "missing", "clips", "why"), lines) if lines else "Nothing is missing.\n"
 
 
