@@ -89,6 +89,21 @@ def test_the_literal_dict_of_moge() -> None:
     assert found.camera is None
 
 
+@pytest.mark.parametrize("fov", [20.0, 60.0, 110.0])
+def test_depth_and_lens_survive_the_way_through_moge(fov: float) -> None:
+    """Points and depth that a lens and a depth map make say the same again, with and without the depth."""
+    depth = 1 + torch.rand(2, 18, 32, generator=torch.Generator().manual_seed(0))
+    focal = 0.5 / math.tan(math.radians(fov) / 2)  # in widths
+    lens = torch.tensor([[focal, 0, 0.5], [0, focal * 32 / 18, 0.5], [0, 0, 1]]).repeat(2, 1, 1)
+    y, x = torch.meshgrid((torch.arange(18) + 0.5) / 18, (torch.arange(32) + 0.5) / 32, indexing="ij")
+    rays = torch.stack([x, y, torch.ones_like(x)], -1) @ torch.linalg.inv(lens[0]).T
+    told = {"points": depth[..., None] * rays, "depth": depth, "intrinsics": lens, "image": torch.zeros(2, 18, 32, 3)}
+    for given in (told, {name: value for name, value in told.items() if name != "depth"}):
+        found = geometry_from_moge(given, frames=2, width=64, height=36)
+        torch.testing.assert_close(found.depth, depth)
+        assert found.fov_degrees == pytest.approx(fov, abs=1e-4)
+
+
 def test_a_moge_point_map_stands_in_for_its_depth() -> None:
     points = torch.zeros(2, 2, 4, 3)
     points[..., 2] = 5

@@ -60,6 +60,19 @@ def test_cameraposes_are_every_fourth_frame() -> None:
     assert_same(read.with_frames([0, 4, 8, 12]), path.with_frames([0, 4, 8, 12]))
 
 
+def test_the_literal_cameraposes_of_recammaster() -> None:
+    """Unreal's axes (x ahead, y right, z up) in centimetres: the second pose is 1 m ahead, 0.5 right and 0.25 up, and
+    turned 90 degrees to the right, so that what was ahead of it is now on its left."""
+    poses = [
+        [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]],
+        [[0, -1, 0, 100], [1, 0, 0, 50], [0, 0, 1, 25], [0, 0, 0, 1]],
+    ]
+    read = path_from_cameraposes(np.array(poses, dtype=np.float32), fov_degrees=90, **SIZE)
+    assert len(read) == 5 and torch.equal(read.world_from_camera[0], torch.eye(4, dtype=torch.float64))
+    expected = [[0, 0, 1, 0.5], [0, 1, 0, -0.25], [-1, 0, 0, 1], [0, 0, 0, 1]]
+    torch.testing.assert_close(read.world_from_camera[4], torch.tensor(expected, dtype=torch.float64))
+
+
 def test_load3d_comes_back() -> None:
     path = wandering()
     for frame in range(9):
