@@ -20,6 +20,59 @@ def add_curate(parser: argparse.ArgumentParser, size: Size) -> None:
     _add_out(encode)
     encode.add_argument("--size", type=size, metavar="WxH", help="of the clips (default: as they are)")
     _add_encoder(encode)
+    many = kinds.add_parser("multicamvideo", help="MultiCamVideo's scenes of ten synced cameras")
+    _add_in(many, "the data set's folder, or one in it")
+    _add_out(many)
+    many.add_argument("--fov", type=float, metavar="DEGREES", help="instead of the lens that the folder's name states")
+    _add_pairs(many, size)
+    _add_encoder(many)
+    synced = kinds.add_parser("synced", help="a folder a scene: synced clips that share frame 0, with their cameras")
+    _add_in(synced, "the folder of scenes: SCENE/cam01.mp4 beside cam01.json or cameras.json")
+    _add_out(synced)
+    synced.add_argument(
+        "--cameras", metavar="FORMAT", help="see `track2view path formats` (default: told from the file)"
+    )
+    synced.add_argument("--fov", type=float, metavar="DEGREES", help="horizontal, where the cameras hold no lens")
+    _add_pairs(synced, size)
+    _add_encoder(synced)
+    single = kinds.add_parser("realcamvid", help="RealCam-Vid's single clips: identity pairs, for validation alone")
+    _add_in(single, "the .npz list")
+    _add_out(single)
+    single.add_argument(
+        "--videos", type=Path, metavar="DIR", help="what the list's paths start at (default: its folder)"
+    )
+    _add_pairs(single, size)
+    _add_encoder(single)
+
+
+def _add_pairs(parser: argparse.ArgumentParser, size: Size) -> None:
+    group = parser.add_argument_group("pairs")
+    number = {"type": int, "metavar": "N"}
+    group.add_argument(
+        "--size", type=size, default=(832, 480), metavar="WxH", help="cut from the middle (default: 832x480)"
+    )
+    group.add_argument("--frames", default=81, **number, help="4n + 1 (default: %(default)s)")
+    group.add_argument("--every", default=1, **number, help="take every Nth frame (default: %(default)s)")
+    group.add_argument("--points", default=1024, **number, help="tracks a pair, at most (default: %(default)s)")
+    group.add_argument("--pairs-per-scene", **number, help="drawn by --seed (default: all ordered pairs)")
+    group.add_argument("--scenes-per-shard", default=4, **number, help="default: %(default)s")
+    group.add_argument("--seed", default=0, **number, help="of the draw (default: %(default)s)")
+    group.add_argument(
+        "--captions",
+        type=Path,
+        metavar="FILE",
+        help="captions by clip or scene: a JSON object, or lines of name, tab, text",
+    )
+    group.add_argument(
+        "--tracker", default="klt", choices=("klt", "spatial_tracker_v2"),
+        help="the built-in one, or your own install of SpatialTrackerV2, see docs/TRACKERS.md (default: %(default)s)",
+    )  # fmt: skip
+    group.add_argument("--profile", metavar="NAME", help="which install of SpatialTrackerV2 (default: the only one)")
+    group.add_argument(
+        "--ray",
+        action="store_true",
+        help="spread the shards over GPUs and machines; pip install 'track2view[curation]'",
+    )
 
 
 def _add_in(parser: argparse.ArgumentParser, what: str) -> None:

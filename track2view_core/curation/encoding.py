@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers import AutoencoderKLWan
 from torch import Tensor
 
 from ..dataset import VaeIdentity
@@ -57,13 +58,19 @@ class ClipEncoder:
             self._loaded["identity"] = VaeIdentity(self.vae.name, digest.hexdigest())
         return self._loaded["identity"]
 
+    def model(self) -> AutoencoderKLWan:
+        """The VAE, on the device."""
+        if self.vae is None:
+            raise Track2ViewError(f"No VAE came; {WANTED}.")
+        if "vae" not in self._loaded:
+            self._loaded["vae"] = load_vae(self.vae, torch.float32, self.device)
+        return self._loaded["vae"]
+
     @torch.no_grad()
     def latents(self, clips: Sequence[Tensor], progress: Progress | None = None) -> Tensor | None:
         """uint8 [T, H, W, 3] each -> [M, 16, F, h, w] float16 on the CPU, normalised as WAN's."""
         if self.vae is None:
             return None
-        if "vae" not in self._loaded:
-            self._loaded["vae"] = load_vae(self.vae, torch.float32, self.device)
         latents = []
         for done, clip in enumerate(clips):
             if progress is not None:
@@ -72,7 +79,7 @@ class ClipEncoder:
         return torch.stack(latents) if latents else None
 
     def _latent(self, frames: Tensor) -> Tensor:
-        vae = self._loaded["vae"]
+        vae = self.model()
         if frames.shape[0] * frames.shape[1] * frames.shape[2] * vae.config.base_dim > WHOLE_CLIP_ELEMENTS:
             return encode(vae, frames)[0]
         pixels = frames[None].to(vae.device).permute(0, 1, 4, 2, 3).float() / 127.5 - 1

@@ -29,6 +29,7 @@ class DatasetClip:
     caption: str
     text: Tensor | None  # [L, 4096] bfloat16, up to the last token
     name: str
+    number: int = 0  # in the data set, as clip_frames takes it
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,16 +89,17 @@ class PairDataset:
             raise Track2ViewError(
                 f"The data set {self.folder} holds frames and no latents; encode it with a VAE first."
             )
+        return self.pair(index)
+
+    def pair(self, index: int) -> ClipPair:
+        """Pair `index`, with empty latents where the data set holds frames alone."""
         number, pair = _located(index, self._pair_ends, "pair")
-        shard = self._shards[number]
-        name = f"{shard.file.stem} pair {pair}"
+        name = f"{self._shards[number].file.stem} pair {pair}"
         try:
             self._check_whole(number)
-            return self._pair(shard, pair, name)
+            return self._pair(number, pair, name)
         except (Track2ViewError, OSError, IndexError, ValueError) as error:
-            raise BrokenSample(
-                f"The sample {name} is broken ({str(error).rstrip('.')}); make its shard again."
-            ) from error
+            raise _broken(name, error) from error
 
     def clip_frames(self, index: int) -> Tensor:
         """The pictures uint8 [T, H, W, 3] of clip `index`, where they were kept."""
@@ -108,19 +110,17 @@ class PairDataset:
             if shard.has("frames"):
                 return shard.row("frames", clip)
         except (Track2ViewError, OSError) as error:
-            said = str(error).rstrip(".")
-            raise BrokenSample(
-                f"The sample {shard.file.stem} clip {clip} is broken ({said}); make its shard again."
-            ) from error
+            raise _broken(f"{shard.file.stem} clip {clip}", error) from error
         raise Track2ViewError(f"The data set {self.folder} was made without frames; make it again with --keep-frames.")
 
     def _check_whole(self, number: int) -> None:
         if number in self._broken:
             raise Track2ViewError(self._broken[number])
 
-    def _pair(self, shard: ShardReader, pair: int, name: str) -> ClipPair:
+    def _pair(self, number: int, pair: int, name: str) -> ClipPair:
+        shard = self._shards[number]
         source_clip, target_clip, tracked = shard.row("pairs", pair).tolist()
-        source, target = (self._clip(shard, clip) for clip in (source_clip, target_clip))
+        source, target = (self._clip(number, clip) for clip in (source_clip, target_clip))
         count = int(shard.row("track_counts", tracked))
         visible = shard.row("visible", tracked)[:, :count]
         confidence = torch.ones(visible.shape)
@@ -137,7 +137,9 @@ class PairDataset:
             name=f"{name}: {source.name} -> {target.name}",
         )
 
-    def _clip(self, shard: ShardReader, clip: int) -> DatasetClip:
+    def _clip(self, number: int, clip: int) -> DatasetClip:
+        shard = self._shards[number]
+        before = self._clip_ends[number - 1] if number else 0
         camera = CameraPath(
             shard.row("world_from_camera", clip),
             shard.row("intrinsics", clip),
@@ -145,8 +147,12 @@ class PairDataset:
             self.info.height,
             self.info.fps,
         )
-        latent = shard.row("latents", clip).float()
-        return DatasetClip(latent, camera, shard.caption(clip), shard.text(clip), shard.name(clip))
+        latent = torch.zeros(0) if self.info.vae is None else shard.row("latents", clip).float()
+        return DatasetClip(latent, camera, shard.caption(clip), shard.text(clip), shard.name(clip), before + clip)
+
+
+def _broken(name: str, error: Exception) -> BrokenSample:
+    return BrokenSample(f"The sample {name} is broken ({str(error).rstrip('.')}); make its shard again.")
 
 
 def _located(index: int, ends: list[int], what: str) -> tuple[int, int]:
