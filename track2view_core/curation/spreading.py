@@ -57,7 +57,7 @@ def curate_with_ray(
         made = rows.map(
             _ShardWorker,
             fn_constructor_args=(maker, str(folder.resolve())),
-            concurrency=at_once,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=at_once),
             **({"num_gpus": 1} if kind == "GPU" else {"num_cpus": 1}),
         )
         try:
