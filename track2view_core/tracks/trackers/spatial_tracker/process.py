@@ -110,7 +110,16 @@ class _Family:
                 member.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(END_SECONDS)
-        psutil.wait_procs(self._members, timeout=END_SECONDS)
+        deadline = time.monotonic() + END_SECONDS
+        while any(map(_lives, self._members)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
+def _lives(process: psutil.Process) -> bool:
+    """A zombie does not: nobody may ever collect a grandchild."""
+    with contextlib.suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def _reader(stream: IO[bytes] | None, take: Callable[[bytes], None]) -> threading.Thread:
