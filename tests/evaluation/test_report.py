@@ -106,6 +106,10 @@ def test_only_one_protocol_may_be_joined():
     alone = [Report(told.protocol, (scored,)) for scored in told.runs]
     joined = join_reports(alone)
     assert markdown(joined) == markdown(told)
+    before = joined.difference(*joined.runs, "psnr")
+    joined.runs[1].clips.reverse()
+    assert joined.difference(*joined.runs, "psnr") == before
+    joined.runs[1].clips.reverse()
     for name, text in (("frames", "81"), ("pose estimator", "COLMAP"), ("new", "field")):
         other = replace(alone[1], protocol={**told.protocol, name: text})
         with pytest.raises(Track2ViewError, match=f"'{name}' differs.*never share a table"):

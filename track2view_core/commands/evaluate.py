@@ -26,7 +26,7 @@ from .console import progress_bars, say
 from .hardware import chosen_device
 from .staging import Staging
 
-FILES = ("scores.md", "scores.csv", "scores.json", "errors.png", "clips.png")
+FILES: tuple[str, ...] = ("scores.md", "scores.csv", "scores.json", "errors.png", "clips.png")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -94,7 +94,7 @@ def write(report: Report, runs: list[Run] | tuple[()], folder: Path) -> None:
             ("scores.json", document),
         ):
             staging.path(folder / name).write_text(text + "\n" if name.endswith("json") else text, encoding="utf-8")
-        written = list(FILES[:3])
+        written = [*FILES[:3]]
         if any("rot_err" in clip.curves for run in report.runs for clip in run.clips):
             write_picture(error_curves(report), staging.path(folder / "errors.png"))
             written.append("errors.png")

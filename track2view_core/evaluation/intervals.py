@@ -91,9 +91,8 @@ def paired_interval(
 
 
 def _numbers(values: Tensor | Sequence[float]) -> np.ndarray:
-    if isinstance(values, Tensor):
-        values = values.detach().double().flatten().tolist()
-    return np.asarray(list(values), dtype=np.float64)
+    listed = values.detach().double().flatten().tolist() if isinstance(values, Tensor) else list(values)
+    return np.asarray(listed, dtype=np.float64)
 
 
 def _known(values: Tensor | Sequence[float]) -> np.ndarray:

@@ -24,7 +24,10 @@ _GRAY = (0.2989, 0.5870, 0.1140)
 
 
 class Matcher(Protocol):
-    name: str  # with its threshold and picture size, as the report prints it
+    @property
+    def name(self) -> str:
+        """With its threshold and picture size, as the report prints it."""
+        ...
 
     def count(self, source: Tensor, generated: Tensor) -> int:
         """Matches between two frames [H, W, 3] uint8."""

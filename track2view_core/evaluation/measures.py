@@ -103,12 +103,14 @@ def load_measures(
         measures.inception = load_inception(inception).to(device)
         measures.names["fid"] = _named(inception)
     if lpips is not None:
-        measures.lpips = load_lpips(lpips).to(device)
-        measures.names["lpips"] = f"{measures.lpips.backbone}, {_named(lpips)}"
+        metric = load_lpips(lpips).to(device)
+        measures.lpips = metric
+        measures.names["lpips"] = f"{metric.backbone}, {_named(lpips)}"
     if str(matcher) != "none":
-        measures.matcher = load_matcher(matcher, threshold, device)
+        chosen = load_matcher(matcher, threshold, device)
         learned = "" if str(matcher) == "sift" else f" ({fingerprint(Path(matcher))})"
-        measures.names["mat_pix"] = measures.matcher.name + learned
+        measures.matcher = chosen
+        measures.names["mat_pix"] = chosen.name + learned
     for score, option in (("clip", "--clip"), ("fid", "--inception"), ("lpips", "--lpips"), ("mat_pix", "--matcher")):
         if score not in measures.names:
             measures.lacking[score] = f"no weights were named ({option})"

@@ -28,8 +28,8 @@ def rotation_error(estimated: CameraPath | Tensor, reference: CameraPath | Tenso
     Returns:
         [T] float64 degrees; frame 0 is 0 by definition, so means are over frames 1..T-1.
     """
-    estimated, reference = _relative_pair(estimated, reference)
-    chord = (estimated[:, :3, :3] - reference[:, :3, :3]).norm(dim=(-2, -1))
+    own, true = _relative_pair(estimated, reference)
+    chord = (own[:, :3, :3] - true[:, :3, :3]).norm(dim=(-2, -1))
     return torch.rad2deg(2 * torch.asin((chord / (2 * math.sqrt(2))).clamp(max=1)))
 
 
@@ -54,9 +54,9 @@ def translation_error(
     """
     if scale not in ("fit", "none"):
         raise Track2ViewError(f"scale is {scale!r}; it must be 'fit' or 'none'.")
-    estimated, reference = _relative_pair(estimated, reference)
-    est, ref = estimated[:, :3, 3], reference[:, :3, 3]
-    extent = path_extent(reference)
+    own, true = _relative_pair(estimated, reference)
+    est, ref = own[:, :3, 3], true[:, :3, 3]
+    extent = path_extent(true)
     if extent < STILL_EXTENT:
         return torch.full_like(est[:, 0], math.nan)
     if scale == "fit":

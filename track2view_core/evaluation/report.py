@@ -56,8 +56,10 @@ class Report:
 
     def difference(self, run: RunScores, other: RunScores, score: str) -> Interval:
         """Mean of run - other over the same clips."""
-        pair = (known_values(self.counted(told), score) for told in (run, other))
-        return paired_interval(*pair, self.interval, seed=self.seed)
+        own, theirs = ({clip.name: clip for clip in self.counted(told)} for told in (run, other))
+        first = known_values(own.values(), score)
+        second = known_values((theirs[name] for name in own), score)  # joined reports may list clips in other orders
+        return paired_interval(first, second, self.interval, seed=self.seed)
 
     def missing(self, run: RunScores) -> dict[tuple[str, str], int]:
         """(score, reason) -> number of clips."""
