@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from track2view_core import scenes
 from track2view_core.evaluation.tracker_scores import (
     RenderedClip,
     path_scores,
@@ -131,9 +132,12 @@ class Rows:
     def __init__(self, file: Path | None) -> None:
         self.file, self.known = file, {}
         if file is not None and file.exists():
-            # The last line may be cut off where a run was stopped.
-            for text in file.read_text(encoding="utf-8").split("\n")[:-1]:
-                row = json.loads(text)
+            text = file.read_text(encoding="utf-8")
+            whole = text[: text.rfind("\n") + 1]
+            if whole != text:  # a run was stopped while it wrote
+                file.write_text(whole, encoding="utf-8")
+            for line in whole.splitlines():
+                row = json.loads(line)
                 self.known[row["key"]] = row
 
     def get(self, facts: Row, make: Callable[[], Row]) -> Row:
@@ -171,7 +175,7 @@ class Case:
         return {
             "move": self.move, "frames": self.frames, "seed": self.seed,
             **{name: getattr(self.options, name) for name in shared},
-            "code": code_version(Path(trackers.__file__).parent), "libraries": library_versions(),
+            "code": [code_version(Path(room.__file__).parent) for room in (trackers, scenes)], "libraries": library_versions(),
         }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 import requests
 
-from ..tracks.trackers.spatial_checkout import write_checkout
+from ..tracks.trackers.spatial_checkout import calls, write_checkout
 
 NODE = "Track2View_TrackPointsSpatialTracker"
 
@@ -42,6 +42,8 @@ def profiles(server, tmp_path):
         }
         file.write_text(json.dumps({"spatial_tracker_v2": {"mine": entry}}), encoding="utf-8")
 
+        return profile
+
     yield write
     file.unlink(missing_ok=True)
 
@@ -74,6 +76,17 @@ def test_a_profile_runs_and_its_tracks_are_saved(server, profiles):
     tracks = load_tracks(server.base / "output" / saved)
     assert (len(tracks), tracks.camera.width, tracks.positions.shape[1]) == (4, 96, 40)
     assert "the camera taken as fixed" in tracks.notes[0]
+
+
+def test_an_edit_of_the_checkout_tracks_again_and_nothing_else_does(server, profiles):
+    profile = profiles()
+    for _ in range(2):
+        assert server.run(graph(points=30)).error is None
+    assert len(calls(profile)) == 1
+    scene = profile.checkout / "models/scene.py"
+    scene.write_text(scene.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
+    assert server.run(graph(points=30)).error is None
+    assert len(calls(profile)) == 2
 
 
 def test_an_unknown_name_and_a_broken_file_are_refused_by_name(server, profiles):
