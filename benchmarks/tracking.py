@@ -175,7 +175,8 @@ class Case:
         return {
             "move": self.move, "frames": self.frames, "seed": self.seed,
             **{name: getattr(self.options, name) for name in shared},
-            "code": [code_version(Path(room.__file__).parent) for room in (trackers, scenes)], "libraries": library_versions(),
+            "code": [code_version(Path(str(room.__file__)).parent) for room in (trackers, scenes)],
+            "libraries": library_versions(),
         }  # fmt: skip
 
 
