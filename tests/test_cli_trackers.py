@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from track2view_core.cameras.formats import read_path, write_path
 from track2view_core.commands.tracking import FILE_VARIABLE
 from track2view_core.tracks import PointTracks, load_tracks, save_tracks
 from track2view_core.video import VideoClip, read_clip, write_clip
+from track2view_core.wan.models import Models
 
 from .tracks.trackers.spatial_checkout import calls, worker_in_this_process, write_checkout
 from .tracks.trackers.spatial_checkout import clip as coloured_clip
@@ -93,6 +95,26 @@ def test_an_install_that_is_not_whole_is_named(rerender, tmp_path: Path, checkou
 @pytest.mark.parametrize("option", [("--profile", "mine"), ("--variant", "online")])
 def test_options_of_the_other_tracker_are_refused(rerender, tmp_path: Path, option: tuple[str, str]):
     assert option[0] in rerender(tmp_path / "no_clip.mp4", *option).sentence
+
+
+class Placed:
+    """Stands for a model on a device that this machine need not have."""
+
+    def __init__(self, device: str) -> None:
+        self.device = torch.device(device)
+        self.moves: list[str] = []
+
+    def to(self, device: torch.device | str) -> None:
+        self.device = torch.device(device)
+        self.moves.append(str(device))
+
+
+def test_models_leave_the_card_to_another_tracker_and_come_back() -> None:
+    transformer, vae = Placed("cuda:1"), Placed("cpu")
+    with pytest.raises(KeyboardInterrupt), Models.set_aside(SimpleNamespace(transformer=transformer, vae=vae)):
+        assert transformer.device.type == "cpu"
+        raise KeyboardInterrupt
+    assert transformer.moves == ["cpu", "cuda:1"] and not vae.moves
 
 
 def test_no_program_can_be_named_on_the_command_line(rerender, tmp_path: Path, checkout):

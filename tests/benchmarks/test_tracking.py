@@ -1,6 +1,7 @@
 """The trackers' table marks what misses its gate and goes on from its rows; both solvers get the points that stand."""
 
 import importlib
+import importlib.machinery
 import importlib.util
 import json
 import sys
