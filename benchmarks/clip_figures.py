@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from track2view_core.evaluation import CameraFitter, counted_errors, gradient_energy, psnr
+from track2view_core.evaluation import CameraFitter, counted_errors, gradient_energy, psnr, rotation_error
 
 SHEET_FRAMES, _LABEL_WIDTH, _LABEL_SCALE = 5, 96, 0.45
 
@@ -21,9 +21,14 @@ def picture_figures(video: Tensor, truth: Tensor) -> dict[str, float]:
 
 
 def camera_figures(fitter: CameraFitter, video: Tensor, source: Tensor, target: Tensor) -> dict[str, list[float]]:
-    """Errors of the fitted frames against the prescribed cameras `target` [T, 4, 4], JSON all through."""
-    errors = counted_errors(fitter.fit(video), source, target)
+    """Errors of the fitted frames against the prescribed cameras `target` [T, 4, 4], JSON all through.
+
+    `bare_rotation` is without the rule for unmeasurable frames: it tells soft pictures apart, but a ghost may pass.
+    """
+    fit = fitter.fit(video)
+    errors = counted_errors(fit, source, target)
     return {
+        "bare_rotation": rotation_error(fit.world_from_camera, target[fit.frames])[1:].tolist(),
         "rotation": errors.rotation.tolist(),
         "translation": errors.translation.tolist(),
         "metric": errors.metric_translation.tolist(),

@@ -33,6 +33,7 @@ MEASURES = (
     Measure("psnr", "PSNR, dB", 2, _plain("psnr")),
     Measure("disoccluded_psnr", "disoccluded, dB", 2, _plain("disoccluded_psnr")),
     Measure("rotation", "RotErr, deg", 2, _mean("rotation")),
+    Measure("bare_rotation", "of the bare fit, deg", 2, _mean("bare_rotation")),
     Measure("translation", "TransErr", 3, _mean("translation")),
     Measure("unmeasurable", "unmeasurable, %", 0, lambda figures: 100 * _mean("unmeasurable")(figures), False),
     Measure("energy", "gradient energy", 2, _plain("energy"), False),
