@@ -34,7 +34,10 @@ def folders(arguments: argparse.Namespace) -> None:
         arguments.run, method=arguments.method, frames=arguments.frames, generated=arguments.generated, others=others,
         protocol=protocol,
     )  # fmt: skip
-    say("wrote", f"{write_run(run)}: {len(run.clips)} clips of {run.frames} frames")
+    say(
+        "wrote",
+        f"{write_run(run)}: {len(run.clips)} {'clip' if len(run.clips) == 1 else 'clips'} of {run.frames} frames",
+    )
     first = run.clips[0]
     lacking = [role for role in ROLES if getattr(first, role) is None]
     if lacking:

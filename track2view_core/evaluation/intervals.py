@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
@@ -91,8 +92,7 @@ def paired_interval(
 
 
 def _numbers(values: Tensor | Sequence[float]) -> np.ndarray:
-    listed = values.detach().double().flatten().tolist() if isinstance(values, Tensor) else list(values)
-    return np.asarray(listed, dtype=np.float64)
+    return torch.as_tensor(values, dtype=torch.float64).detach().flatten().cpu().numpy()
 
 
 def _known(values: Tensor | Sequence[float]) -> np.ndarray:

@@ -13,7 +13,7 @@ from ..errors import Track2ViewError
 from ..scenes import Scene, follow_points, random_scenes, render, source_camera, visible_points
 from ..scenes.moves import move_poses
 from ..scenes.rendering import cast
-from ..scenes.scene import rotation_from_axis_angle
+from ..scenes.scene import Texture, rotation_from_axis_angle
 from ..tracks import PointTracks
 from .poses import STILL_EXTENT, rotation_error
 
@@ -70,7 +70,7 @@ def rendered_clip(
     height: int,
     seed: int,
     amplitude: float = 0.8,
-    texture: str = "detailed",
+    texture: Texture = "detailed",
     dynamic: float = 1.0,
     fov_degrees: float = 62.0,
     supersample: int = 1,
@@ -187,21 +187,21 @@ def point_scores(
     scored: Tensor | None = None,  # [T, N] bool: the places that count
 ) -> PointScores:
     """Scores of predictions brought to the truth's size by the ratio of the median norms where both are visible."""
-    scored = torch.ones_like(visible) if scored is None else scored
+    counted = torch.ones_like(visible) if scored is None else scored
     both = visible & truly_visible
-    if not both.any() or not scored.any():
+    if not both.any() or not counted.any():
         return PointScores(math.nan, math.nan, math.nan)
     scale = truth[both].norm(dim=-1).median() / predicted[both].norm(dim=-1).median().clamp_min(1e-12)
     off = (scale * predicted - truth).norm(dim=-1)
-    there = truly_visible & scored
+    there = truly_visible & counted
     found, agreed = [], []
     for pixels in WITHIN_PIXELS:
         right = off < pixels * truth[..., 2] / focal
         hit = right & visible & there
-        claimed = visible & scored & ~(right & truly_visible)
+        claimed = visible & counted & ~(right & truly_visible)
         found.append(float((right & there).sum() / there.sum()) if there.any() else math.nan)
         agreed.append(float(hit.sum() / (there.sum() + claimed.sum()).clamp_min(1)))
-    told = (visible == truly_visible)[scored].double().mean()
+    told = (visible == truly_visible)[counted].double().mean()
     return PointScores(sum(found) / len(found), sum(agreed) / len(agreed), float(told))
 
 
