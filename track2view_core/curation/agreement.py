@@ -17,6 +17,8 @@ SEAM_DIFFERENCE = 8.0
 SEAM_SHIFT = 0.002
 CAMERA_LIMIT = 0.002
 """Shares of the longer side: how far points may lie apart in the two first frames, and from where cameras put them."""
+LEAST_PIXELS = 0.5
+"""Followed points err by less, also in clips so small that the shares above would ask for more."""
 LONG_SIDE = 480
 DENSITY = 300
 FEWEST_POINTS, FEWEST_IN_A_FRAME = 24, 12
@@ -47,7 +49,7 @@ def check_seam(source: Half, target: Half) -> None:
     if seen[1].sum() < FEWEST_IN_A_FRAME:
         return  # too plain a picture to measure a shift in; the colours agree
     shift = float(np.median(np.linalg.norm(xy[1] - xy[0], axis=1)[seen[1]])) / scale
-    if shift > SEAM_SHIFT * max(pictures.shape[1:3]):
+    if shift > max(LEAST_PIXELS, SEAM_SHIFT * max(pictures.shape[1:3])):
         raise PairRefused("first frames differ", f"{both}: the second is shifted by {shift:.1f} px.")
 
 
@@ -93,7 +95,7 @@ def check_cameras(halves: Sequence[Half]) -> None:
         np.concatenate(lenses),
         np.concatenate(poses),
     )
-    limit = CAMERA_LIMIT * max(seam.shape[1:3])
+    limit = max(LEAST_PIXELS, CAMERA_LIMIT * max(seam.shape[1:3]))
     frame = 0
     for half in halves:
         for t in range(len(half.frames)):

@@ -21,9 +21,10 @@ from .agreement import Half, check_cameras, check_seam
 from .clips import Cut, FilmedClip, LoadedClip, load_clip
 from .encoding import ClipEncoder
 from .filters import check_worth, chosen, consistent, padded
+from .parallax import with_parallax
 from .refusal import PairRefused
 from .reversal import SplitTracks, joined_camera, joined_frames
-from .tracking import track_known
+from .tracking import takes_camera, track_known
 
 SPARE_POINTS = 1.5
 """Tracks asked for each one wanted: some fall to the filters."""
@@ -170,6 +171,10 @@ def curate_pair(
     tracks = track_known(tracker, frames, camera, points=round(SPARE_POINTS * points), name=name, progress=progress)
     split = SplitTracks.unsplit(tracks) if single else SplitTracks.of(tracks)
     counts["tracks found"] += split.source.shape[1]
+    if takes_camera(tracker) and not single:
+        split, unknown = with_parallax(split, source.camera, target.camera)
+        counts["tracks dropped: seen from one side only"] += int(unknown.sum())
+        split = split.select((~unknown).nonzero()[:, 0])
     split = chosen(consistent(split, source.camera, counts), points)
     check_worth(split, source.camera, target.camera, name)
     counts["tracks kept"] += split.source.shape[1]

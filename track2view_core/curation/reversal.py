@@ -22,11 +22,10 @@ def joined_frames(source: Tensor, target: Tensor) -> Tensor:
 
 def joined_camera(source: CameraPath, target: CameraPath) -> CameraPath:
     """The path of the joined clip; both paths share their world."""
-    back, on = source.with_frames(list(reversed(range(len(source))))), target.with_frames(list(range(1, len(target))))
     return replace(
-        back,
-        world_from_camera=torch.cat([back.world_from_camera, on.world_from_camera]),
-        intrinsics=torch.cat([back.intrinsics, on.intrinsics]),
+        source,
+        world_from_camera=torch.cat([source.world_from_camera.flip(0), target.world_from_camera[1:]]),
+        intrinsics=torch.cat([source.intrinsics.flip(0), target.intrinsics[1:]]),
     )
 
 

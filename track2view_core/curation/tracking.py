@@ -25,6 +25,11 @@ LEAST_EXTENT = 1e-3
 """Of the points' distance: a path shorter than this tells no scale."""
 
 
+def takes_camera(tracker: PointTracker) -> bool:
+    """Whether the tracker can be told the camera; its depths are then those that the known cameras give."""
+    return "camera" in inspect.signature(tracker.track).parameters
+
+
 def track_known(
     tracker: PointTracker,
     frames: Tensor,  # [2T - 1, H, W, 3] uint8
@@ -46,15 +51,13 @@ def track_known(
     options: dict[str, Any] = {}
     if "start_frames" in takes:
         options["start_frames"] = START_FRAMES
-    if "camera" in takes:
+    if takes_camera(tracker):
         options["camera"] = known
     try:
         tracks = tracker.track(frames, points=points, progress=progress, **options)
     except Track2ViewError as error:
         raise PairRefused("not tracked", f"{name} was not tracked: {error}") from error
-    if "camera" not in takes:
-        return aligned(tracks, known, name)
-    return moved(tracks, known)
+    return moved(tracks, known) if takes_camera(tracker) else aligned(tracks, known, name)
 
 
 def moved(tracks: PointTracks, known: CameraPath) -> PointTracks:
