@@ -85,6 +85,7 @@ def write_durably(tensors: Mapping[str, Tensor], file: Path, metadata: Mapping[s
         save_file(dict(_apart(tensors)), temporary, dict(metadata))
         with temporary.open("rb+") as handle:
             os.fsync(handle.fileno())
+        temporary.chmod(0o644)
         temporary.replace(file)
         _flush_folder(file.parent)
     finally:
