@@ -14,7 +14,9 @@ import pytest
 import scipy.linalg
 import torch
 import torch.nn.functional as F
+from torchmetrics.functional import pairwise_cosine_similarity
 from torchmetrics.functional.image import lpips as their_lpips
+from torchmetrics.functional.multimodal.clip_score import _clip_score_update
 from torchmetrics.image.fid import _compute_fid
 
 from track2view_core.errors import Track2ViewError
@@ -153,6 +155,37 @@ def test_clip_scores_of_given_features():
     assert clip_v(turning, torch.stack([north, east, -east])) == pytest.approx(0)
     with pytest.raises(Track2ViewError, match="one length"):
         clip_v(turning, turning[:2])
+
+
+class GivenFeatures:
+    """A model and processor in one, for torchmetrics' CLIP score: image i has feature i, and every text the same."""
+
+    def __init__(self, images: torch.Tensor, text: torch.Tensor) -> None:
+        self.images, self.text, self.config = images, text, types.SimpleNamespace(max_position_embeddings=77)
+        self.config.text_config = self.config
+
+    def to(self, device: object) -> GivenFeatures:
+        return self
+
+    def __call__(self, images: object = None, text: list[str] | None = None, **_: object) -> dict[str, torch.Tensor]:
+        ids = torch.zeros(len(text or []), 4, dtype=torch.long)
+        return {"pixel_values": self.images, "input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+    def get_image_features(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.images
+
+    def get_text_features(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return self.text.expand(len(ids), -1)
+
+
+def test_clip_t_and_clip_v_are_torchmetrics_scores_of_the_same_features():
+    generator = torch.Generator().manual_seed(5)
+    images, text = torch.randn(4, 8, generator=generator), torch.randn(8, generator=generator)
+    given = GivenFeatures(images, text)
+    score, _ = _clip_score_update([torch.zeros(3, 8, 8)] * 4, ["any"] * 4, given, given)
+    assert clip_t(images, text) == pytest.approx(float(score.mean()), rel=1e-5)
+    pairs = pairwise_cosine_similarity(images, images.flip(0)).diagonal()
+    assert clip_v(images, images.flip(0)) == pytest.approx(100 * float(pairs.mean()), rel=1e-5)
 
 
 def test_clip_reads_frames_and_prompts_as_its_own_processor_does(clip: Path):
