@@ -155,10 +155,10 @@ def rendered_shard(
     frames: Tensor | None,  # [S * C, T, H, W, 3]
 ) -> Shard:
     """Every ordered pair of cameras of a scene; of held-out scenes only those that end in a held-out move."""
-    poses = paths.world_from_camera.double().cpu()
+    poses = paths.world_from_camera.cpu().double()
     scenes, cameras, length = poses.shape[:3]
     camera_from_scene = torch.linalg.inv(poses[:, :1, :1])  # all cameras share frame 0, which becomes the world
-    moved = positions.double().cpu() @ camera_from_scene[..., :3, :3].mT + camera_from_scene[..., None, :3, 3]
+    moved = positions.cpu().double() @ camera_from_scene[..., :3, :3].mT + camera_from_scene[..., None, :3, 3]
     targets = range(how.moves == "held_out", cameras)
     pairs = [
         [scene * cameras + source, scene * cameras + target, scene * cameras + source]
@@ -172,7 +172,7 @@ def rendered_shard(
     names = tuple(f"scene{seed:06d}_{s}/cam{c}" for s in range(scenes) for c in range(cameras))
     return Shard(
         world_from_camera=relative.flatten(0, 1),
-        intrinsics=paths.intrinsics.double().cpu()[:, None, None].expand(-1, cameras, length, 3, 3).flatten(0, 1),
+        intrinsics=paths.intrinsics.cpu().double()[:, None, None].expand(-1, cameras, length, 3, 3).flatten(0, 1),
         positions=moved.float().flatten(0, 1),
         visible=visible.cpu().flatten(0, 1),
         track_counts=torch.full((scenes * cameras,), positions.shape[3]),
