@@ -28,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error))
     except OSError as error:
         return _fail(_said_by_the_system(error))
-    except KeyboardInterrupt:
-        return _fail("Interrupted; nothing was written.", EXIT_INTERRUPTED)
+    except KeyboardInterrupt as stop:  # a verb that leaves something behind says what
+        return _fail(str(stop) or "Interrupted; nothing was written.", EXIT_INTERRUPTED)
     except Exception as error:
         if not _is_out_of_memory(error):
             raise

@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
         try:
             counts = made(maker, arguments, progress)
         except KeyboardInterrupt as stop:
-            raise Track2ViewError(
+            raise KeyboardInterrupt(
                 f"Interrupted; the finished shards stay in {arguments.output}, and the same command goes on from there."
             ) from stop
     tell(maker, counts, arguments)

@@ -183,6 +183,8 @@ def curate_pair(
 
 def check_alike(source: LoadedClip, target: LoadedClip, fps: float, name: str) -> None:
     """Refuse clips of different size, rate or first camera."""
+    if source.clip == target.clip:
+        return
     (*size, rate), (*other_size, other_rate) = source.filmed, target.filmed
     if size != other_size:
         raise PairRefused("sizes differ", f"{name}: one clip is {size[0]} x {size[1]}, the other {other_size}.")
