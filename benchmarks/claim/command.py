@@ -16,7 +16,7 @@ from benchmarks.claim import arms, pictures
 from benchmarks.claim.data import ScoredClip, scored_clips, training_pairs
 from benchmarks.claim.protocol import Protocol
 from benchmarks.claim.results import Row, csv_lines, difference_table, json_rows, main_table
-from benchmarks.claim.running import COST, WITHOUT_MODEL, results_of, score_arm, score_without_model, trained
+from benchmarks.claim.running import COST, WEIGHTS, WITHOUT_MODEL, results_of, score_arm, score_without_model, trained
 from benchmarks.result_files import read_json, weights_fingerprint, write_json
 from track2view_core.wan.models import TINY_TRANSFORMER, TINY_VAE
 from track2view_core.wan.vae import load_vae
@@ -67,12 +67,16 @@ def rows_of(protocol: Protocol, folder: Path) -> list[Row]:
         seeds, costs = {}, []
         for seed_folder in sorted((folder / name).glob("seed_*")):
             if (clips := results_of(seed_folder, protocol.clips)) is not None:
-                seeds[int(seed_folder.name.removeprefix("seed_"))] = clips
+                seeds[seed_of(seed_folder)] = clips
                 costs.append(read_json(seed_folder / COST))
         if seeds:
             step = min(cost["seconds_a_step"] for cost in costs)
             rows.append(Row(name, kind.label, seeds, costs[0]["parameters"], step))
     return rows
+
+
+def seed_of(folder: Path) -> int:
+    return int(folder.name.removeprefix("seed_"))
 
 
 def header(protocol: Protocol, command: str) -> str:
@@ -122,10 +126,14 @@ def write_report(protocol: Protocol, folder: Path, out: Path, command: str) -> s
 
 
 def _draw(protocol: Protocol, folder: Path, out: Path) -> None:
-    logs = {kind.label: sorted((folder / name).glob("seed_*/log.jsonl")) for name, kind in arms.MAIN.items()}
-    finished = {label: [pictures.losses(log) for log in files] for label, files in logs.items() if files}
-    if finished:
-        cv2.imwrite(str(out / "curves.png"), pictures.curves(finished, arms.MAIN["none"].label))
+    finished = {
+        kind.label: {seed_of(file.parent): pictures.losses(file.parent / "log.jsonl") for file in files}
+        for name, kind in arms.MAIN.items()
+        if (files := sorted((folder / name).glob(f"seed_*/{WEIGHTS}")))
+    }
+    drawn = pictures.curves(finished, arms.MAIN["none"].label)
+    if drawn is not None:
+        cv2.imwrite(str(out / "curves.png"), drawn)
     (out / "sheets").mkdir(exist_ok=True)
     for number in range(min(SHEETS, protocol.clips)):
         name = f"clip_{number:03d}.png"

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.clip_figures import contact_sheet
 
 _COLOURS = ((31, 119, 180), (23, 190, 207), (214, 39, 40), (255, 127, 14), (148, 103, 189), (60, 60, 60))  # RGB
-_PANEL = (900, 620)  # pixels
+_PANEL, _LEGEND = (760, 560), 300  # pixels
 _LEFT, _TOP, _BOTTOM, _RIGHT = 90, 60, 60, 20
 _FONT, _LABEL_WIDTH = cv2.FONT_HERSHEY_SIMPLEX, 200
 _SMOOTH = 0.95  # of the running mean
@@ -33,22 +33,33 @@ def smoothed(values: np.ndarray) -> np.ndarray:
     return out
 
 
-def curves(runs: Mapping[str, Sequence[np.ndarray]], baseline: str) -> np.ndarray:
+def curves(runs: Mapping[str, Mapping[int, np.ndarray]], baseline: str) -> np.ndarray | None:
     """[h, w, 3] uint8, BGR: each arm's loss, and beside it the loss less the baseline's on the same pairs and noise.
 
-    runs: for every arm the losses [steps] of its seeds.
+    runs: for every arm the losses [steps] of its finished seeds; means are over the seeds that all of them have.
     """
-    means = {name: np.mean([run[: min(map(len, of))] for run in of], 0) for name, of in runs.items()}
+    shared = set.intersection(*(set(seeds) for seeds in runs.values())) if runs else set()
+    if not shared:
+        return None
+    means = {name: np.mean([seeds[seed] for seed in sorted(shared)], 0) for name, seeds in runs.items()}
     panels = [_panel({name: smoothed(values) for name, values in means.items()}, "training loss")]
-    if baseline in means:
-        less = {
-            name: smoothed(values[: len(means[baseline])] - means[baseline][: len(values)])
-            for name, values in means.items()
-            if name != baseline
-        }
-        if less:
-            panels.append(_panel(less, f"training loss less that of: {baseline}", list(means)))
-    return np.concatenate(panels, 1)
+    if baseline in means and len(means) > 1:
+        less = {name: smoothed(values - means[baseline]) for name, values in means.items() if name != baseline}
+        panels.append(_panel(less, f"the same less that of: {baseline}", list(means)))
+    return np.concatenate([*panels, _legend(list(means))], 1)
+
+
+def _legend(names: Sequence[str]) -> np.ndarray:
+    picture = np.full((_PANEL[1], _LEGEND, 3), 255, np.uint8)
+    for row, name in enumerate(names):
+        y = _TOP + 20 + 30 * row
+        cv2.line(picture, (10, y - 5), (40, y - 5), _colour(name, names), 3, cv2.LINE_AA)
+        cv2.putText(picture, name, (50, y), _FONT, 0.55, (30, 30, 30), 1, cv2.LINE_AA)
+    return picture
+
+
+def _colour(name: str, names: Sequence[str]) -> tuple[int, ...]:
+    return _COLOURS[names.index(name) % len(_COLOURS)][::-1]
 
 
 def _panel(lines: Mapping[str, np.ndarray], title: str, order: Sequence[str] | None = None) -> np.ndarray:
@@ -73,11 +84,9 @@ def _panel(lines: Mapping[str, np.ndarray], title: str, order: Sequence[str] | N
             picture, f"{share * steps:.0f}", (mark[0] - 15, mark[1] + 25), _FONT, 0.5, (60, 60, 60), 1, cv2.LINE_AA
         )
     names = list(order or lines)
-    for row, (name, values) in enumerate(lines.items()):
-        colour = _COLOURS[names.index(name) % len(_COLOURS)][::-1]
+    for name, values in lines.items():
         points = np.array([place(step, value) for step, value in enumerate(values) if step >= skipped], np.int32)
-        cv2.polylines(picture, [points], False, colour, 2, cv2.LINE_AA)
-        cv2.putText(picture, name, (width - 320, _TOP + 20 + 24 * row), _FONT, 0.55, colour, 1, cv2.LINE_AA)
+        cv2.polylines(picture, [points], False, _colour(name, names), 2, cv2.LINE_AA)
     cv2.putText(picture, title, (_LEFT, 35), _FONT, 0.7, (30, 30, 30), 1, cv2.LINE_AA)
     return picture
 
