@@ -55,8 +55,7 @@ def realcam_vid(arguments: argparse.Namespace) -> None:
             frames=arguments.frames, static=arguments.static, dynamic=arguments.dynamic, seed=arguments.seed,
             trajectory=arguments.trajectory, method=arguments.method, progress=progress,
         )  # fmt: skip
-    for name, told in split.run.protocol.items():
-        say(name[:8], told)
+    say("protocol", *split.run.protocol.values())
     say("wrote", f"{arguments.run / MANIFEST}: {len(split.run.clips)} clips; cameras/ has both paths of each")
     if split.passed_over:
         say("", f"{len(split.passed_over)} drawn clips could not be used and others took their place, such as:")
