@@ -20,9 +20,9 @@ EXIT_INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code: 0 done, 2 something the user can mend, 130 interrupted."""
     arguments = build_parser().parse_args(argv)
-    # Verbs are imported on use: --help and a mistyped option answer without loading torch.
-    verb = importlib.import_module(f".commands.{arguments.verb}", package=__package__)
     try:
+        # Verbs are imported on use: --help and a mistyped option answer without loading torch.
+        verb = importlib.import_module(f".commands.{arguments.verb}", package=__package__)
         verb.run(arguments)
     except Track2ViewError as error:
         return _fail(str(error))
