@@ -1,5 +1,6 @@
 """The stages by `track2view train`: each from a config and a data set on disk to the file that the package opens."""
 
+import hashlib
 import json
 import random
 import subprocess
@@ -27,12 +28,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """A data set of three pairs with pictures."""
+def data(tmp_path_factory, random_weights):
+    """A data set of three pairs with pictures, its latents said to be of the random VAE."""
     folder = tmp_path_factory.mktemp("data")
+    vae = VaeIdentity("random", hashlib.sha256(random_weights.vae.read_bytes()).hexdigest())
     pairs = [made_pair(seed, FRAMES, SIZE) for seed in range(3)]
     clips = [clip for pair in pairs for clip in (pair.source, pair.target)]
-    info = DatasetInfo(SIZE, SIZE, FRAMES, 16.0, "made up", "exact", VaeIdentity("none", "0" * 64), has_frames=True)
+    info = DatasetInfo(SIZE, SIZE, FRAMES, 16.0, "made up", "exact", vae, has_frames=True)
     start_dataset(folder, info)
     generator = torch.Generator().manual_seed(0)
     shard = Shard(
@@ -170,6 +172,7 @@ def test_a_second_run_in_one_folder_needs_resume_and_exports_without_training(da
         ({"conditioner": {"dim": 64, "width": 16, "heads": 1}}, "conditioner.dim is 64"),
         ({"model": {"transformer": ""}}, "model.transformer is empty"),
         ({"export": {"file": "bundle.ckpt"}}, "must end in .safetensors"),
+        ({"validation": {"folder": "", "vae": __file__}}, "belong to different VAEs"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_the_first_step(data, random_weights, tmp_path, changes, said):

@@ -204,16 +204,13 @@ def _collated(samples: Sequence[_Sample], draw: BatchDraw, empty_text: Tensor | 
             raise Track2ViewError(
                 f"The latents of one data set have the shapes {sorted(shapes)}; curate it with one size and length."
             )
-    cameras = {
-        name: _cameras([getattr(sample.tracks, name) for sample in samples])
-        for name in ("source_camera", "target_camera")
-    }
     return PairBatch(
         source=torch.stack([sample.source for sample in samples]).float(),
         target=torch.stack([sample.target for sample in samples]).float(),
         tracks=collate_tracks([sample.tracks for sample in samples], anchor=draw.frame_anchor),
         text=_texts([sample.text for sample in samples], empty_text),
-        **cameras,
+        source_camera=_cameras([sample.tracks.source_camera for sample in samples]),
+        target_camera=_cameras([sample.tracks.target_camera for sample in samples]),
     )
 
 

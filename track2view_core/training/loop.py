@@ -95,12 +95,19 @@ def make_accelerator(settings: TrainSettings) -> Any:
         from accelerate.utils import DistributedDataParallelKwargs
     except ImportError as error:
         raise Track2ViewError("Training needs accelerate; pip install 'track2view[train]'.") from error
-    return Accelerator(
+    accelerator = Accelerator(
         cpu=settings.device == "cpu",
         mixed_precision="no" if settings.precision == "fp32" else settings.precision,
         # A batch without any visible track leaves the transformer over time without gradients.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
+    kind = str(accelerator.distributed_type.value)
+    if kind in ("DEEPSPEED", "MEGATRON_LM") or (kind == "FSDP" and not accelerator.is_fsdp2):
+        raise Track2ViewError(
+            f"accelerate is set to {kind}, which would cast or cut the frozen base beside the float32 weights that are "
+            "trained; run `accelerate config` again and choose several GPUs, or FSDP with fsdp_version 2."
+        )
+    return accelerator
 
 
 class _Run:

@@ -59,7 +59,7 @@ def _value(hint: Any, value: Any, name: str) -> Any:
         if not isinstance(value, dict):
             raise Track2ViewError(f"{name} is {value!r}; it must be a table.")
         return {key: _value(inner[1], entry, f"{name}.{key}") for key, entry in value.items()}
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         return read_settings(hint, value, name)
     return _plain(hint, value, name)
 

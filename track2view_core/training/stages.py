@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -155,7 +157,7 @@ def lora_of(average: Mapping[str, Tensor], alpha: float) -> dict[str, Tensor]:
         for part in ("lora_A", "lora_B"):
             ending = f".{part}.{ADAPTER}.weight"
             if name.startswith("transformer.") and name.endswith(ending):
-                key = PREFIX + dit_name_to_original(name[len("transformer.") : -len(ending)])
+                key = f"{PREFIX}{dit_name_to_original(name[len('transformer.') : -len(ending)])}"
                 lora[f"{key}.{part}.weight"] = value.cpu()
                 lora[f"{key}.alpha"] = torch.tensor(float(alpha))
     return lora
@@ -165,14 +167,30 @@ def opened(config: TrainConfig) -> list[PairDataset]:
     return [PairDataset(share.folder) for share in config.data]
 
 
+def check_one_vae(config: TrainConfig) -> None:
+    """Latents of two VAEs mean different things; the decoder of validation pictures must be theirs, too."""
+    found: dict[str, str] = {}
+    for folder in [*(share.folder for share in config.data), config.validation.folder]:
+        if folder and (vae := PairDataset(folder).info.vae) is not None:
+            found.setdefault(vae.sha256, folder)
+    decoder = Path(config.validation.vae)
+    if config.validation.vae and decoder.is_file():
+        found.setdefault(hashlib.sha256(decoder.read_bytes()).hexdigest(), str(decoder))
+    if len(found) > 1:
+        first, second, *_ = found.values()
+        raise Track2ViewError(
+            f"The latents of {first} and {second} belong to different VAEs; encode all data of a run with one, and "
+            "name that in validation.vae."
+        )
+
+
 def pair_source(config: TrainConfig) -> PairSource:
+    check_one_vae(config)
     empty = empty_prompt(config)
     return PairSource([_share(config, share) for share in config.data], empty)
 
 
 def _share(config: TrainConfig, share: DataShare) -> PairShare:
-    from dataclasses import replace
-
     dataset = PairDataset(share.folder)
     if config.model.uses_text and not dataset.info.has_text:
         raise Track2ViewError(

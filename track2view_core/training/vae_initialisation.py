@@ -33,7 +33,7 @@ def initialise_near_identity(vae: AutoencoderKLWan, seed: int = 0) -> None:
             _zero(module.conv2)
             if not isinstance(module.conv_shortcut, nn.Identity):
                 weight = module.conv_shortcut.weight
-                weight[:, :, 0, 0, 0] = _partial_identity(*weight.shape[:2], generator)
+                weight[:, :, 0, 0, 0] = _partial_identity(weight.shape[0], weight.shape[1], generator)
                 module.conv_shortcut.bias.zero_()
         elif isinstance(module, WanAttentionBlock):
             _zero(module.proj)
