@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def made(maker: ShardMaker, arguments: argparse.Namespace, progress: Progress) -> dict[str, int]:
-    if not getattr(arguments, "ray", False):
+    if not arguments.ray:
         return curate(maker, arguments.output, progress=progress)
     from ..curation.spreading import curate_with_ray
 

@@ -68,11 +68,6 @@ def _add_pairs(parser: argparse.ArgumentParser, size: Size) -> None:
         help="the built-in one, or your own install of SpatialTrackerV2, see docs/TRACKERS.md (default: %(default)s)",
     )  # fmt: skip
     group.add_argument("--profile", metavar="NAME", help="which install of SpatialTrackerV2 (default: the only one)")
-    group.add_argument(
-        "--ray",
-        action="store_true",
-        help="spread the shards over GPUs and machines; pip install 'track2view[curation]'",
-    )
 
 
 def _add_in(parser: argparse.ArgumentParser, what: str) -> None:
@@ -123,4 +118,9 @@ def _add_encoder(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--ray",
+        action="store_true",
+        help="spread the shards over GPUs and machines; pip install 'track2view[curation]'",
     )

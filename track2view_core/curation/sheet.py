@@ -55,8 +55,8 @@ def _frames(data: PairDataset, pair: ClipPair, side: str, vae: Any) -> Tensor:
 def _row(pair: ClipPair, clips: list[Tensor]) -> np.ndarray:
     tracks = pair.tracks
     there = tracks.positions if pair.target_positions is None else pair.target_positions
-    views = [project(pair.source.camera, tracks.positions), project(pair.target.camera, there)]
-    paired = PairedTracks(*views, tracks.visible, pair.source.camera, pair.target.camera)
+    here, there = project(pair.source.camera, tracks.positions), project(pair.target.camera, there)
+    paired = PairedTracks(here, there, tracks.visible, pair.source.camera, pair.target.camera)
     colors = track_colors(paired)
     shown = torch.linspace(0, tracks.positions.shape[1] - 1, min(MOST_TRACKS, tracks.positions.shape[1])).long()
     camera = pair.source.camera
@@ -64,7 +64,7 @@ def _row(pair: ClipPair, clips: list[Tensor]) -> np.ndarray:
     width, height = MOST_WIDTH, round(MOST_WIDTH * height / width)
     panes = []
     for t in sorted({0, len(tracks) // 2, len(tracks) - 1}):
-        for side, view, clip in zip(("source", "target"), views, clips, strict=True):
+        for side, view, clip in zip(("source", "target"), (here, there), clips, strict=True):
             picture = pane(clip[t], (width, height))
             scale = np.array([width / camera.width, height / camera.height])
             for n in shown.tolist():
