@@ -79,17 +79,22 @@ def train(
 class _Step(nn.Module):
     """The loss as a module's forward, so that whatever accelerate wraps around the module sees it called."""
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: Objective, half: bool) -> None:
         super().__init__()
-        self.module = objective.module
+        self.module, self.half = objective.module, half
         self._objective = (objective,)  # in a tuple: not a submodule, should it be one
 
     def forward(self, batch: Any, generator: torch.Generator) -> Tensor:
-        return self._objective[0].loss(batch, generator)
+        with self.autocast():
+            return self._objective[0].loss(batch, generator)
+
+    def autocast(self) -> torch.autocast:
+        device = next(self.module.parameters()).device.type
+        return torch.autocast(device, torch.bfloat16, enabled=self.half)
 
 
 def make_accelerator(settings: TrainSettings) -> Any:
-    """accelerate's view of the machine; its own config and `accelerate launch` decide all but precision and CPU."""
+    """accelerate's view of the machine, which its own config and `accelerate launch` decide."""
     try:
         from accelerate import Accelerator
         from accelerate.utils import DistributedDataParallelKwargs
@@ -97,7 +102,7 @@ def make_accelerator(settings: TrainSettings) -> Any:
         raise Track2ViewError("Training needs accelerate; pip install 'track2view[train]'.") from error
     accelerator = Accelerator(
         cpu=settings.device == "cpu",
-        mixed_precision="no" if settings.precision == "fp32" else settings.precision,
+        mixed_precision="no",  # the step's own autocast: accelerate would fix one precision for the whole process
         # A batch without any visible track leaves the transformer over time without gradients.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
@@ -118,7 +123,9 @@ class _Run:
         if not trainable:
             raise Track2ViewError("Nothing of the model requires gradients; choose what is to be trained.")
         optimisers = make_optimisers(trainable, settings.optimiser)
-        self.step, *prepared = self.accelerator.prepare(_Step(objective), *optimisers)
+        inner = _Step(objective, settings.precision == "bf16")
+        self.autocast = inner.autocast
+        self.step, *prepared = self.accelerator.prepare(inner, *optimisers)
         self.module = objective.module
         self.state = RunState(self.module, prepared, settings_of(settings, identity), settings.ema)
         self.rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in prepared]
@@ -252,7 +259,7 @@ class _Run:
         self.meter.start_line()
 
     def _validate(self, validate: Validate) -> None:
-        with self.state.averaged_weights(), torch.no_grad(), self.accelerator.autocast():
+        with self.state.averaged_weights(), torch.no_grad(), self.autocast():
             try:
                 found = validate(self.done)
             except OSError as error:
