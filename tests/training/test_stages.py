@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from track2view_core.cli import main
 from track2view_core.dataset import DatasetInfo, Shard, VaeIdentity, start_dataset, write_shard
@@ -21,7 +23,7 @@ from track2view_core.wan.bundle import load_bundle
 from track2view_core.wan.checkpoints import load_transformer
 from track2view_core.wan.vae import encode, load_vae
 
-from .pair_data import curve, made_pair
+from .pair_data import curve, events, made_pair
 
 FRAMES, SIZE = 9, 32
 ROOT = Path(__file__).resolve().parents[2]
@@ -186,3 +188,24 @@ def test_text_is_asked_for_where_the_config_uses_it(data, random_weights, tmp_pa
     table["model"]["uses_text"] = True
     with pytest.raises(Track2ViewError, match="holds no text encoder"):
         run_config(config_from(table))
+
+
+def test_a_corrupt_shard_costs_its_samples_and_not_the_run(data, random_weights, tmp_path):
+    damaged = tmp_path / "damaged"
+    shutil.copytree(data, damaged)
+    shard = damaged / "shard_000000.safetensors"
+    second = damaged / "shard_000001.safetensors"
+    shutil.copy(shard, second)
+    second.write_bytes(second.read_bytes()[:-4000])  # cut off
+    with safe_open(shard, "pt") as handle:
+        tensors, metadata = {name: handle.get_tensor(name) for name in handle.keys()}, handle.metadata()
+    tensors["latents"][1] = float("nan")
+    save_file(tensors, shard, metadata)
+    table = conditioner_document(damaged, tmp_path, random_weights.dit, run={"steps": 4})
+    table["validation"] = {"folder": str(damaged), "pairs": 2, "levels": [0.5]}
+    run_config(config_from(table))
+    texts = {event["text"] for event in events(tmp_path / "conditioner", "broken_sample")}
+    assert any("shard_000000 pair 0" in text for text in texts) and any("shard_000001" in text for text in texts)
+    assert len(curve(tmp_path / "conditioner")) == 4
+    last = json.loads((tmp_path / "conditioner/log.jsonl").read_text().splitlines()[-2])
+    assert last["broken_samples"] >= len(texts)

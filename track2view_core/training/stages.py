@@ -35,7 +35,7 @@ from .objectives import (
 )
 from .seeds import seed_for
 from .vae_objective import ClipSource, VaeObjective, fold_statistics, measured_statistics, new_vae
-from .validation import PairValidation, VaeValidation
+from .validation import PairValidation, VaeValidation, spread
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 STATISTICS_CLIPS = 96  # whose latents give the mean and std that are folded into a finished VAE
@@ -77,8 +77,7 @@ class VaeStage:
     def export(self, average: Mapping[str, Tensor], file: Path, facts: Mapping[str, str]) -> None:
         self.vae.load_state_dict(average)
         data = self.datasets[0]
-        count = min(STATISTICS_CLIPS, data.clip_count)
-        clips = [data.clip_frames(index * data.clip_count // count) for index in range(count)]
+        clips = spread(data.clip_count, STATISTICS_CLIPS, data.clip_frames)
         fold_statistics(self.vae, *measured_statistics(self.vae, clips))
         save_vae(self.vae, file, DTYPES[self.config.export.dtype])
 

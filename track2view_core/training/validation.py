@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor
 
 from ..dataset import BrokenSample, ClipPair, PairDataset
+from ..errors import Track2ViewError
 from ..tracks import pair_tracks
 from ..wan import whole_clip_vae
 from ..wan.bundle import Bundle
@@ -27,6 +28,7 @@ from .seeds import generator_for
 from .vae_objective import pixels, psnr
 
 SEED = 20_000  # of validation alone
+Sample = TypeVar("Sample")
 
 
 class _OnePair:
@@ -61,7 +63,7 @@ class PairValidation:
         self.objective, self.settings, self.folder = objective, settings, folder
         self.bundle, self.vae, self.empty_text, self.uses_text = bundle, vae, empty_text, uses_text
         self.fps = dataset.info.fps
-        self.pairs = spread(dataset, settings.pairs)
+        self.pairs = spread(len(dataset), settings.pairs, dataset.__getitem__)
         self.draw = replace(
             draw,
             batch=1,
@@ -127,8 +129,7 @@ class VaeValidation:
 
     def __init__(self, vae: AutoencoderKLWan, dataset: PairDataset, settings: ValidationSettings, folder: Path) -> None:
         self.vae, self.settings, self.folder, self.fps = vae, settings, folder, dataset.info.fps
-        count = min(settings.pairs, dataset.clip_count)
-        self.clips = [dataset.clip_frames(index * dataset.clip_count // count) for index in range(count)]
+        self.clips = spread(dataset.clip_count, settings.pairs, dataset.clip_frames)
 
     def __call__(self, step: int) -> Mapping[str, float | Tensor]:
         device = next(self.vae.parameters()).device
@@ -155,14 +156,16 @@ def _frames(decoded: Tensor) -> Tensor:  # [T, 3, H, W] -> uint8 [T, H, W, 3]
     return ((decoded.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).movedim(1, -1).cpu()
 
 
-def spread(dataset: PairDataset, count: int) -> list[Any]:
-    """`count` pairs spread over the data set; one that is broken gives way to the next."""
-    count, found = min(count, len(dataset)), []
+def spread(total: int, count: int, read: Callable[[int], Sample]) -> list[Sample]:
+    """`count` of `total` samples, evenly spread; one that is broken gives way to the next."""
+    count, found = min(count, total), []
     for number in range(count):
-        for index in range(number * len(dataset) // count, len(dataset)):
+        for index in range(number * total // count, total):
             try:
-                found.append(dataset[index])
+                found.append(read(index))
                 break
             except BrokenSample:
                 continue
+    if not found:
+        raise Track2ViewError("Every sample of a data set is broken; make it again.")
     return found
