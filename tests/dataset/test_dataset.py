@@ -119,6 +119,15 @@ def test_report_sums_the_shards(folder: Path):
     assert report["shards"]["shard_000002.safetensors"] == {"clips": 3, "pairs": 2}
 
 
+def test_a_damaged_shard_is_named_in_the_report(folder: Path):
+    file = shard_file(folder, 1)
+    file.write_bytes(file.read_bytes()[:-10])
+    assert write_report(folder) == {"clips": 6, "pairs kept": 4, "shards damaged": 1}
+    report = read_report(folder)
+    assert "delete it and run the same command again" in report["refused"][file.name]
+    assert report["shards"][file.name] == {"clips": 3, "pairs": 2}
+
+
 def damage(file: Path, name: str, row: int) -> None:
     """Flip one bit in the middle of one row of one tensor."""
     data = bytearray(file.read_bytes())

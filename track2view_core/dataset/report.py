@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from ..errors import Track2ViewError
 from .json_files import read_json, write_json
 from .shard_reader import ShardReader, shard_files
 
@@ -13,14 +14,23 @@ FILE = "report.json"
 
 
 def write_report(folder: Path) -> dict[str, int]:
-    """Sum the counts that every shard carries, write the report, and return the sums."""
+    """Sum the counts that every shard carries, write the report, and return the sums.
+
+    A damaged shard is named, and keeps the numbers that the report gave it before.
+    """
     total: Counter[str] = Counter()
     shards, refused = {}, {}
+    known = read_report(folder)["shards"]
     for file in shard_files(folder):
         reader = ShardReader(file)
-        total.update(reader.counts)
-        refused.update(reader.refused)
-        shards[file.name] = {"clips": reader.clip_count, "pairs": reader.pair_count}
+        try:
+            total.update(reader.counts)
+            refused.update(reader.refused)
+            shards[file.name] = {"clips": reader.clip_count, "pairs": reader.pair_count}
+        except Track2ViewError as error:
+            total["shards damaged"] += 1
+            refused[file.name] = f"{str(error).rstrip('.')}; delete it and run the same command again."
+            shards[file.name] = known.get(file.name, {"clips": 1, "pairs": 1})
     counts = dict(sorted(total.items()))
     write_json({"counts": counts, "refused": refused, "shards": shards}, folder / FILE)
     return counts
