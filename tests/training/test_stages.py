@@ -133,10 +133,10 @@ def _toml(value):
 
 
 def test_a_killed_run_goes_on_to_the_curve_of_an_unbroken_one(data, random_weights, tmp_path, capsys):
-    table = conditioner_document(data, tmp_path, random_weights.dit, run={"steps": 14, "checkpoint_every": 3})
+    table = conditioner_document(data, tmp_path, random_weights.dit, run={"steps": 10, "checkpoint_every": 3})
     config = written(table, tmp_path / "run.toml")
     process = subprocess.Popen([sys.executable, "-m", "track2view_core.cli", "train", str(config)], cwd=ROOT)
-    kill_from, log = random.Random().randint(1, 11), tmp_path / "conditioner" / "log.jsonl"
+    kill_from, log = random.Random().randint(1, 8), tmp_path / "conditioner" / "log.jsonl"
     while process.poll() is None and not (log.is_file() and len(log.read_bytes().splitlines()) >= kill_from):
         time.sleep(0.001)
     process.kill()
@@ -150,7 +150,7 @@ def test_a_killed_run_goes_on_to_the_curve_of_an_unbroken_one(data, random_weigh
     run_config(config_from(whole))
     assert before >= kill_from, checkpoints
     resumed, unbroken = curve(tmp_path / "conditioner"), curve(tmp_path / "whole")
-    assert [step for step, _ in resumed] == [step for step, _ in unbroken] == list(range(1, 15))
+    assert [step for step, _ in resumed] == [step for step, _ in unbroken] == list(range(1, 11))
     assert [loss for _, loss in resumed] == pytest.approx([loss for _, loss in unbroken], abs=1e-6)
 
 
