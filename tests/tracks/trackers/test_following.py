@@ -67,6 +67,18 @@ def test_a_cut_is_found_and_a_flat_clip_has_no_points():
     assert follow_points(lambda t: flat, 3, density=300).xy.shape == (3, 0, 2)
 
 
+def test_a_mover_that_sweeps_over_half_the_picture_is_no_cut():
+    back, front = texture(3)[:200, :300].astype(np.uint8), 255 - texture(4)[:200, :300].astype(np.uint8)
+    frames = []
+    for t in range(8):
+        frame = back.copy()
+        if t >= 4:
+            frame[:, 90:] = front[:, 90:]
+        frames.append(frame)
+    flow = follow_points(lambda t: frames[t], 8, density=300)
+    assert flow.cuts == () and flow.seen.all(0).sum() > 20
+
+
 @pytest.mark.parametrize("motion", ["static", "rotation", "general"])
 def test_the_motion_class_is_read_off_the_points(motion: str):
     random = np.random.default_rng(0)

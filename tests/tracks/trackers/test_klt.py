@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ from track2view_core.tracks import PointTracks
 from track2view_core.tracks.trackers import KltTracker, PointTracker
 
 SEED = 1
-CLASSES = {"static": "static", "pan": "rotation", "arc": "general", "handheld": "general", "dolly": "general"}
+CLASSES = {"static": "static", "pan": "rotation", "arc": "general"}
+FRAMES = {"static": 13, "pan": 13, "arc": 25}
 
 
 def motion_class(tracks: PointTracks) -> str:
@@ -22,10 +25,10 @@ def motion_class(tracks: PointTracks) -> str:
 
 @pytest.fixture(scope="module")
 def tracked() -> dict[str, tuple[RenderedClip, PointTracks]]:
-    """Every move once, with depth maps that err by 5 %."""
+    """With depth maps that err by 5 %."""
     found = {}
     for move in CLASSES:
-        clip = rendered_clip(move, frames=25, width=384, height=224, seed=SEED)
+        clip = rendered_clip(move, frames=FRAMES[move], width=384, height=224, seed=SEED)
         noise = torch.randn(clip.depth.shape, generator=torch.Generator().manual_seed(0))
         found[move] = clip, KltTracker().track(clip.frames, points=500, depth=clip.depth * (1 + 0.05 * noise))
     return found
@@ -50,7 +53,7 @@ def test_an_arc_is_recovered(tracked):
 
 def test_a_standing_camera_is_exactly_the_identity(tracked):
     clip, tracks = tracked["static"]
-    assert torch.equal(tracks.camera.world_from_camera, torch.eye(4, dtype=torch.float64).expand(25, 4, 4))
+    assert torch.equal(tracks.camera.world_from_camera, torch.eye(4, dtype=torch.float64).expand(13, 4, 4))
     assert score_tracks(tracks, clip).moving < 0.06
 
 
@@ -90,9 +93,9 @@ def test_short_clips(frames: int, small):
     check(KltTracker().track(small[:frames], points=100), small[:frames], 100)
 
 
-def test_two_hundred_frames(small):
+def test_a_hundred_frames(small):
     there_and_back = torch.cat([small, small.flip(0)[1:-1]])
-    video = there_and_back.repeat(13, 1, 1, 1)[:200, ::2, ::2]
+    video = there_and_back.repeat(7, 1, 1, 1)[:100, ::2, ::2]
     check(KltTracker().track(video, points=100, motion="static"), video, 100)
 
 
@@ -163,6 +166,20 @@ def test_a_given_camera_is_kept():
     tracks = KltTracker().track(clip.frames, points=200, camera=clip.camera)
     assert torch.equal(tracks.camera.world_from_camera, clip.camera.world_from_camera)
     assert score_tracks(tracks, clip).standing < 0.03
+
+
+def test_depth_maps_are_read_where_an_off_centre_lens_puts_the_points():
+    clip = rendered_clip("static", frames=3, width=192, height=128, seed=SEED, dynamic=0.0)
+    lens = clip.camera.intrinsics.clone()
+    lens[:, 0, 2] -= 48
+    cut = replace(
+        clip,
+        frames=clip.frames[:, :, 48:].contiguous(),
+        depth=clip.depth[:, :, 48:].contiguous(),
+        camera=replace(clip.camera, intrinsics=lens, width=144),
+    )
+    tracks = KltTracker().track(cut.frames, points=200, camera=cut.camera, depth=cut.depth)
+    assert score_tracks(tracks, cut).standing < 0.01
 
 
 def test_the_field_of_view_is_kept_when_given(small):

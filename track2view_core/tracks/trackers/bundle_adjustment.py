@@ -1,7 +1,7 @@
 """Cameras and points that best explain what was seen: Levenberg-Marquardt with the points eliminated (Schur).
 
-Model: xy = focal * (R X + t)[:2] / (R X + t)[2] + center. A camera has 7 numbers (rotation, translation, own log
-focal), and all share one log focal; which of them are free is the caller's choice.
+Model: xy = focal * (R X + t)[:2] / (R X + t)[2] + center. A camera has 8 numbers (rotation, translation, own log
+focal, log scale of its depth map), and all share one log focal; which of them are free is the caller's choice.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import numpy as np
 
 Focal = Literal["fixed", "shared", "each"]
 NEAREST = 1e-6
+OWN = 8
+"""Numbers of one camera."""
 CORRELATED, LEAST_NOISE = 4.0, 0.03
 """Errors of one track are alike from frame to frame, so many observations tell less than their number says."""
 
@@ -63,6 +65,15 @@ class Observations:
         """All that is `seen` [C, N] of `xy` [C, N, 2]."""
         camera, point = np.nonzero(seen)
         return Observations(camera, point, xy[camera, point])
+
+
+@dataclass(frozen=True, eq=False)
+class DepthRows:
+    """What depth maps say of the observations, up to one factor a camera; weight 0 where they say nothing."""
+
+    log_depth: np.ndarray  # [M]
+    weight: np.ndarray  # [M] pixels that an error of 1 in log depth counts
+    limit: np.ndarray  # [M] pixels from which on such an error is an outlier
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,15 +140,18 @@ def bundle_adjust(
     huber: float = 0.5,
     iterations: int = 20,
     tolerance: float = 2e-6,
+    depth: DepthRows | None = None,
 ) -> Adjusted:
     """Refines cameras and points; camera `held` keeps its pose, the overall scale is left to the damping.
+
+    `depth` joins the pixels with the maps' shape, every map at a scale of its own.
 
     `focal` is "fixed", "shared" (one for all, found) or "each" (that of `held` stays, the others are found).
 
     `expected_focal` pulls the focal weakly (a quarter in log), so that it stays put where the motion does not show it.
     """
-    problem = _Problem(cameras, seen, len(points), focal, translation, held, expected_focal, huber)
-    state = _State(cameras, points)
+    problem = _Problem(cameras, seen, len(points), focal, translation, held, expected_focal, huber, depth)
+    state = problem.begun(cameras, points)
     cost, damping = problem.cost(state), 1e-3
     for _ in range(iterations):
         system = problem.linearise(state)
@@ -160,26 +174,46 @@ def bundle_adjust(
 class _State:
     cameras: Cameras
     points: np.ndarray
+    log_scale: np.ndarray  # [C] of the depth maps
 
 
 class _Problem:
-    def __init__(self, cameras, seen, count, focal, translation, held, expected_focal, huber) -> None:
-        self.seen, self.count, self.huber = seen, count, huber
-        free = np.zeros((len(cameras), 7), bool)
+    def __init__(self, cameras, seen, count, focal, translation, held, expected_focal, huber, depth) -> None:
+        self.seen, self.count, self.huber, self.depth = seen, count, huber, depth
+        free = np.zeros((len(cameras), OWN), bool)
         free[:, :3] = True
         free[:, 3:6] = translation
         free[:, 6] = focal == "each"
         free[held] = False
+        free[:, 7] = depth is not None
         self.free = np.append(free.ravel(), focal == "shared")
         self.expected_log_focal = None if expected_focal is None else np.log(expected_focal)
         self.prior = 0.0 if expected_focal is None or focal != "shared" else 4.0
         self.held = held
         self.by_point = np.argsort(seen.point, kind="stable")
 
+    def begun(self, cameras: Cameras, points: np.ndarray) -> _State:
+        """The first state, every map at the scale that its median asks for."""
+        log_scale = np.zeros(len(cameras))
+        if self.depth is not None:
+            _, local = residuals(cameras, points, self.seen)
+            off = np.log(np.maximum(local[:, 2], NEAREST)) - self.depth.log_depth
+            for camera in range(len(cameras)):
+                told = (self.seen.camera == camera) & (self.depth.weight > 0)
+                log_scale[camera] = np.median(off[told]) if told.any() else 0.0
+        return _State(cameras, points, log_scale)
+
     def cost(self, state: _State) -> float:
-        error, _ = residuals(state.cameras, state.points, self.seen)
+        error, local = residuals(state.cameras, state.points, self.seen)
         pixels = huber_cost(np.linalg.norm(error, axis=1), self.huber).sum()
+        if self.depth is not None:
+            pixels += huber_cost(np.abs(self._depth_error(state, local)), self.depth.limit).sum()
         return float(pixels + 0.5 * self.prior * self._pull(state) ** 2)
+
+    def _depth_error(self, state: _State, local: np.ndarray) -> np.ndarray:
+        """How far the points [M] are from where the maps see them, in pixels of weight."""
+        off = np.log(np.maximum(local[:, 2], NEAREST)) - self.depth.log_depth - state.log_scale[self.seen.camera]
+        return self.depth.weight * off
 
     def _pull(self, state: _State) -> float:
         return 0.0 if not self.prior else float(np.log(state.cameras.focal[self.held]) - self.expected_log_focal)
@@ -189,40 +223,63 @@ class _Problem:
         error, local = residuals(state.cameras, state.points, seen)
         weight = huber_weight(np.linalg.norm(error, axis=1), self.huber) * (local[:, 2] > 1e-3)
         by_camera, by_point = jacobians(state.cameras, local, seen.camera)
-        camera_t = (by_camera * weight[:, None, None]).transpose(0, 2, 1)
-        point_t = (by_point * weight[:, None, None]).transpose(0, 2, 1)
-        by_focal = by_camera[:, :, 6:]
-        size = 7 * cameras + 1
+        by_camera = np.concatenate([by_camera, np.zeros((len(by_camera), 2, 1))], 2)
+        rows = np.repeat(weight[:, None], 2, 1)
+        if self.depth is not None:
+            error, by_camera, by_point, rows = self._with_depth(state, local, error, by_camera, by_point, rows)
+        camera_t = (by_camera * rows[:, :, None]).transpose(0, 2, 1)
+        point_t = (by_point * rows[:, :, None]).transpose(0, 2, 1)
+        by_focal = by_camera[:, :, 6:7]
+        size = OWN * cameras + 1
         hessian = np.zeros((size, size))
         gradient = np.zeros(size)
         camera_block = _summed(camera_t @ by_camera, seen.camera, cameras)
         for c in range(cameras):
-            hessian[7 * c : 7 * c + 7, 7 * c : 7 * c + 7] = camera_block[c]
+            hessian[OWN * c : OWN * c + OWN, OWN * c : OWN * c + OWN] = camera_block[c]
         gradient[:-1] = _summed((camera_t @ error[:, :, None])[:, :, 0], seen.camera, cameras).ravel()
         hessian[:-1, -1] = hessian[-1, :-1] = _summed((camera_t @ by_focal)[:, :, 0], seen.camera, cameras).ravel()
         hessian[-1, -1] = camera_block[:, 6, 6].sum() + self.prior
-        gradient[-1] = gradient[:-1].reshape(-1, 7)[:, 6].sum() + self.prior * self._pull(state)
+        gradient[-1] = gradient[:-1].reshape(-1, OWN)[:, 6].sum() + self.prior * self._pull(state)
         order = self.by_point
         point_block = _summed((point_t @ by_point)[order], seen.point[order], self.count)
         point_gradient = _summed((point_t @ error[:, :, None])[order, :, 0], seen.point[order], self.count)
         mixed = np.zeros((self.count, size, 3))
         cross = camera_t @ by_point
-        mixed[:, :-1].reshape(self.count, cameras, 7, 3)[seen.point, seen.camera] = cross
+        mixed[:, :-1].reshape(self.count, cameras, OWN, 3)[seen.point, seen.camera] = cross
         mixed[:, -1] = _summed(cross[order, 6], seen.point[order], self.count)
         free = self.free
         return _System(hessian[free][:, free], gradient[free], mixed[:, free], point_block, point_gradient)
 
+    def _with_depth(self, state, local, error, by_camera, by_point, rows):
+        """The pixels' equations with a third row, that of the depth."""
+        seen, depth = self.seen, np.maximum(local[:, 2], NEAREST)
+        off = self._depth_error(state, local)
+        share = self.depth.weight / depth
+        ahead = np.zeros((len(local), 1, 3))
+        ahead[:, 0, 2] = share
+        turned = local - state.cameras.translation[seen.camera]
+        own = np.zeros((len(local), 1, OWN))
+        own[:, :, :3], own[:, :, 3:6] = -ahead @ cross_matrix(turned), ahead
+        own[:, 0, 7] = -self.depth.weight
+        third = huber_weight(np.abs(off), np.maximum(self.depth.limit, 1e-12)) * (local[:, 2] > 1e-3)
+        return (
+            np.concatenate([error, off[:, None]], 1),
+            np.concatenate([by_camera, own], 1),
+            np.concatenate([by_point, ahead @ state.cameras.rotation[seen.camera]], 1),
+            np.concatenate([rows, third[:, None]], 1),
+        )
+
     def stepped(self, state: _State, camera_step: np.ndarray, point_step: np.ndarray) -> _State:
         step = np.zeros(len(self.free))
         step[self.free] = camera_step
-        own, old = step[:-1].reshape(-1, 7), state.cameras
+        own, old = step[:-1].reshape(-1, OWN), state.cameras
         cameras = replace(
             old,
             rotation=rotation_from_vector(own[:, :3]) @ old.rotation,
             translation=old.translation + own[:, 3:6],
             focal=old.focal * np.exp(np.clip(own[:, 6] + step[-1], -1, 1)),
         )
-        return _State(cameras, state.points + point_step)
+        return _State(cameras, state.points + point_step, state.log_scale + own[:, 7])
 
     def finished(self, state: _State, system: _System) -> Adjusted:
         error, _ = residuals(state.cameras, state.points, self.seen)

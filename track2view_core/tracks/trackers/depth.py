@@ -12,6 +12,8 @@ AGREES = 0.1
 FEWEST_ANCHORS = 8
 FLAT_SPREAD = 0.15
 """With anchors in so narrow a range of inverse depth (relative) only the scale is fitted."""
+NEAR_THE_WHOLE, HOLDS = 0.25, 0.6
+"""One fit for the clip holds where this share of its anchors lies within the first of it."""
 NEAREST_OF_FARTHEST = 0.02
 HORIZON, FAR_INVERSE = 0.4, 0.25
 """The ground ramp: inverse depth is FAR_INVERSE above this share of the height and grows to 1 at the bottom."""
@@ -96,10 +98,24 @@ def align_to_points(measured: np.ndarray, expected: np.ndarray, *, one_for_all: 
     if one_for_all or not (known.sum(1) >= FEWEST_ANCHORS).any():
         fit = fit_inverse_depth(measured[known], expected[known]) if known.any() else (1.0, 0.0)
         return DepthAlignment(np.full(frames, fit[0]), np.full(frames, fit[1]))
+    known = _of_one_scene(measured, expected, known)
     solid = np.flatnonzero(known.sum(1) >= FEWEST_ANCHORS)
     fits = np.array([fit_inverse_depth(measured[t, known[t]], expected[t, known[t]]) for t in solid])
     each = np.arange(frames)
     return DepthAlignment(np.interp(each, solid, fits[:, 0]), np.interp(each, solid, fits[:, 1]))
+
+
+def _of_one_scene(measured: np.ndarray, expected: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """The anchors without those that a fit to the whole clip denies, where such a fit holds.
+
+    A thing that moves rigidly may bring most anchors of some frames; it cannot bring those of all.
+    """
+    scale, shift = fit_inverse_depth(measured[known], expected[known])
+    told = np.where(known, scale * measured + shift, 1.0)
+    off = np.where(known, np.abs(told / np.where(known, expected, 1.0) - 1), np.inf)
+    agrees = off < NEAR_THE_WHOLE
+    holds = agrees.sum() > HOLDS * known.sum() and (agrees.sum(1) >= FEWEST_ANCHORS).any()
+    return agrees if holds else known
 
 
 def align_to_each_other(

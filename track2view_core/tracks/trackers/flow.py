@@ -28,6 +28,8 @@ CUT_SHARE = 0.6
 CUT_ALIKE = 0.8
 """Correlation of two thumbnails from which on they may still be one shot, moved fast."""
 CUT_MINIMUM = 20
+CUT_PARTS, CUT_PARTS_SHARE = 4, 0.8
+"""Most points die in so many of the 4 x 4 parts of the picture, when it is a cut."""
 WEAKEST_CORNER = 4e-6
 """Smallest accepted eigenvalue of the gradient matrix: below it a corner is sensor or compression noise."""
 LEAST_QUALITY = 0.002
@@ -76,7 +78,9 @@ def follow_points(
         if len(alive):
             position, followed = _step(previous, current, board.position[alive])
             inside = (position > BORDER).all(1) & (position < [width - BORDER, height - BORDER]).all(1)
-            if len(alive) >= CUT_MINIMUM and followed.mean() < 1 - CUT_SHARE and not _alike(previous, current):
+            dead = ~followed
+            everywhere = len(alive) >= CUT_MINIMUM and _all_over(board.position[alive], dead, width, height)
+            if everywhere and dead.mean() > CUT_SHARE and not _alike(previous, current):
                 cuts.append(t)
                 followed[:] = False
             followed &= inside
@@ -140,6 +144,16 @@ class _Board:
             xy[frame, index] = position
             seen[frame, index] = True
         return PixelTracks(xy, seen, cuts)
+
+
+def _all_over(position: np.ndarray, dead: np.ndarray, width: int, height: int) -> bool:
+    """Whether points die in nearly every part of the picture that has some; a large mover kills those in its way."""
+    column, row = (position * CUT_PARTS / [width, height]).astype(int).clip(0, CUT_PARTS - 1).T
+    part = row * CUT_PARTS + column
+    points = np.bincount(part, minlength=CUT_PARTS**2)
+    died = np.bincount(part, dead, minlength=CUT_PARTS**2)
+    peopled = points >= 3
+    return bool((died[peopled] > 0.5 * points[peopled]).mean() >= CUT_PARTS_SHARE) if peopled.any() else True
 
 
 def _alike(previous: np.ndarray, current: np.ndarray) -> bool:

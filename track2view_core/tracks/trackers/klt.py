@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ from .bundle_adjustment import Cameras
 from .checks import check_options, checked_depth, checked_video
 from .flow import PixelTracks, follow_points
 from .grid import with_grid
-from .proposed_camera import with_proposed
+from .proposed_camera import in_pixels
 from .shots import Setup, solve_shot
 
 SMALLEST_SIDE, ENLARGED_SIDE, LARGEST_SIDE = 192, 256, 640
@@ -75,11 +75,11 @@ class KltTracker:
             part = flow.frames(start, stop)
             setup = _setup(size, scale, motion, fov_degrees, depth, camera, slice(start, stop), fov_guess)
             if proposed is not None and camera is None:
-                setup, told = with_proposed(part, setup, proposed.with_frames(slice(start, stop)))
-                notes += told
+                path = in_pixels(proposed.with_frames(slice(start, stop)), setup.width, setup.height)
+                setup = replace(setup, proposed=path)
             step = _stage(progress, start, stop, len(frames))
             part_ideal = part if camera is None else _ideal(part, camera, scale, slice(start, stop), setup)
-            shot = solve_shot(part_ideal, setup, step)
+            shot = solve_shot(part_ideal, setup, step, part)
             shot, part = with_grid(shot, part, setup, points)
             shots.append((slice(start, stop), part, shot))
             notes += [note if len(starts) == 1 else f"shot at frame {start}: {note}" for note in shot.notes]
@@ -101,7 +101,8 @@ def _setup(size, scale, motion, fov_degrees, depth, camera, span, fov_guess) -> 
         focal_each = 0.5 * (lens[:, 0, 0] + lens[:, 1, 1])
         given = Cameras(pose[:, :3, :3].copy(), pose[:, :3, 3].copy(), focal_each, np.array([width / 2, height / 2]))
     part = None if depth is None else depth[span]
-    return Setup(width, height, float(focal), fov_degrees is not None, motion, part, given)
+    known, of_model = fov_degrees is not None, fov_degrees is None and fov_guess is not None
+    return Setup(width, height, float(focal), known, motion, part, given, lens_of_model=of_model)
 
 
 def _ideal(part: PixelTracks, camera: CameraPath, scale: float, span: slice, setup: Setup) -> PixelTracks:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from .bundle_adjustment import Cameras, Observations
+from .bundle_adjustment import CORRELATED, LEAST_NOISE, Cameras, Observations
 from .depth import (
     align_to_each_other,
     align_to_points,
@@ -25,6 +25,9 @@ DEPTH_KNOWN = 0.12
 FAR, FARTHEST = 3.0, 20.0
 """In median depths: from where on an uncertain depth does no harm, and the largest depth that is handed out."""
 MAP_DISAGREES = 0.4
+SURELY_OTHER = (0.15, 0.4)
+"""Maps that agree well with the standing points deny others from the first difference (log depth) on, poor ones from
+the second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +37,17 @@ class Lifted:
     error: np.ndarray  # [N] pixels; of moving points, which nothing contradicts, what a good one may err
     kept: np.ndarray  # [N] bool
     guessed: np.ndarray  # [N] bool: the depth is the ground ramp's
+    standing_error: float = np.nan  # expected of a depth by parallax, share
+    map_error: float = np.nan  # share by which a map's depth differs, from parallax or from the other frames
 
     def select(self, chosen: np.ndarray) -> Lifted:
-        return Lifted(
-            self.positions[:, chosen],
-            self.moving[chosen],
-            self.error[chosen],
-            self.kept[chosen],
-            self.guessed[chosen],
+        return replace(
+            self,
+            positions=self.positions[:, chosen],
+            moving=self.moving[chosen],
+            error=self.error[chosen],
+            kept=self.kept[chosen],
+            guessed=self.guessed[chosen],
         )
 
 
@@ -61,7 +67,7 @@ def lift_turning(
     placed = cameras.focal[:, None, None] * local[..., :2] / np.maximum(local[..., 2:], 1e-6) + cameras.center
     error = _root_mean_square(np.linalg.norm(placed - flow.xy, axis=2), flow.seen)
     standing = error < STANDS * limit
-    guessed = np.zeros(count, bool)
+    guessed, map_error = np.zeros(count, bool), np.nan
     if measured is None:
         elevation = local[..., 1] / np.maximum(np.hypot(local[..., 0], local[..., 2]), 1e-6)
         first = bearing[:, 1] / np.maximum(np.hypot(bearing[:, 0], bearing[:, 2]), 1e-6)
@@ -74,12 +80,14 @@ def lift_turning(
     else:
         alignment, inverse_distance = align_to_each_other(measured, stretch, standing)
         inverse = alignment.inverse(measured)
+        map_error = _spread(np.where(standing, inverse / stretch, np.nan), inverse_distance)
         unknown = ~np.isfinite(inverse_distance)
         inverse_distance[unknown] = 0.5 * np.nanmin(inverse_distance) if (~unknown).any() else 1.0
     positions = np.broadcast_to(bearing / inverse_distance[:, None], (frames, count, 3)).copy()
     moving = ~standing & (flow.seen.sum(0) >= min(SHORTEST_MOVER, frames))
     _place_movers(positions, moving, flow, cameras, rays, inverse)
-    return Lifted(positions, moving, np.where(moving, limit, error), standing | moving, guessed)
+    error = np.where(moving, limit, error)
+    return Lifted(positions, moving, error, standing | moving, guessed, map_error=map_error)
 
 
 def lift_travelling(
@@ -105,7 +113,7 @@ def lift_travelling(
     far = good & ~certain & (depth[first, np.arange(count)] > FAR * typical)
     moving = (found.middle > MOVES * limit) & (found.views >= min(SHORTEST_MOVER, frames))
     expected = np.where(usable & certain & (depth > 0), 1 / np.maximum(depth, 1e-9), np.nan)
-    guessed = np.zeros(count, bool)
+    guessed, map_error = np.zeros(count, bool), np.nan
     points = found.points.copy()
     if measured is None:
         ramp = ramp_inverse_depth(flow.xy[..., 1], height)
@@ -116,13 +124,18 @@ def lift_travelling(
         alignment = align_to_points(measured, expected)
         inverse = alignment.inverse(measured)
         moving |= _contradicted(inverse, expected, certain) & (found.views >= min(SHORTEST_MOVER, frames))
+        map_error = _spread(np.where(certain & ~moving, inverse, np.nan), expected)
         by_map = good & ~certain & ~moving & np.isfinite(inverse).any(0)
         points[by_map] = _along_rays(inverse, rays, cameras, flow.seen)[by_map]
         kept = certain | far | moving | by_map
     points = _clamped(points, cameras, first, FARTHEST * typical)
     positions = np.broadcast_to(points, (frames, count, 3)).copy()
     _place_movers(positions, moving, flow, cameras, rays, inverse)
-    return Lifted(positions, moving, np.where(moving, limit, found.middle), kept, guessed)
+    surely = certain & ~moving
+    noise = CORRELATED * max(float(np.median(found.middle[surely])), LEAST_NOISE) if surely.any() else np.nan
+    standing_error = noise * float(np.median(found.depth_deviation[surely])) if surely.any() else np.nan
+    error = np.where(moving, limit, found.middle)
+    return Lifted(positions, moving, error, kept, guessed, standing_error, map_error)
 
 
 def _bearings(flow: PixelTracks, cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
@@ -193,7 +206,7 @@ def _contradicted(inverse: np.ndarray, expected: np.ndarray, certain: np.ndarray
     known = np.isfinite(off) & certain
     if known.sum() < 20 or np.median(off[known]) > 0.4 * MAP_DISAGREES:
         return np.zeros(len(certain), bool)
-    return known & (off > MAP_DISAGREES)
+    return known & (off > np.clip(6 * np.median(off[known]), *SURELY_OTHER))
 
 
 def _along_rays(inverse: np.ndarray, rays: np.ndarray, cameras: Cameras, seen: np.ndarray) -> np.ndarray:
@@ -210,6 +223,13 @@ def _clamped(points: np.ndarray, cameras: Cameras, first: np.ndarray, farthest: 
     offset = np.where(np.isfinite(points), points, 0) - origin
     length = np.linalg.norm(offset, axis=1, keepdims=True)
     return origin + offset * np.minimum(1, farthest / np.maximum(length, 1e-12))
+
+
+def _spread(values: np.ndarray, expected: np.ndarray) -> float:
+    """Standard deviation of inverse depths about what is expected, as a share, read off the median deviation."""
+    ratio = values / expected
+    off = np.abs(ratio[np.isfinite(ratio) & (ratio > 0)] - 1)
+    return 1.4826 * float(np.median(off)) if len(off) else np.nan
 
 
 def _root_mean_square(error: np.ndarray, seen: np.ndarray) -> np.ndarray:

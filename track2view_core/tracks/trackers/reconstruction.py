@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from .bundle_adjustment import Cameras, Observations, bundle_adjust
+from .depth_anchor import denied, depth_rows, drifts, map_misfit, map_spread, without_shift
 from .flow import PixelTracks
 from .motion_class import spanned
 from .rotation_solver import robust_rotation
@@ -26,6 +28,20 @@ FEW_EXPLAINED = 0.4
 """With a smaller share of the points in agreement, moving things may bend the solution; the focal is not trusted."""
 UNSEEN_FOCAL = 0.06
 """With a focal less certain than this (log) the motion does not show it, and the first guess is the better one."""
+HELPED = 0.5
+"""Depth maps have shown the focal where they bring its uncertainty, beyond CLEARLY_SEEN, below this share."""
+CLEARLY_SEEN = 0.01
+PIXELS_ALLOW = 1.3
+"""Depth maps may move the solution where the pixels hardly mind: up to this factor in their median error."""
+STILL_EXPLAINED = 0.75
+"""The maps may take points away from the solution, which move along with the camera, but not many."""
+MAPS_AGREE = 0.15
+"""Maps that differ more than this (median, share) from the scene they helped to solve are not believed."""
+MAPS_CONFIRM = 0.5
+"""A travel leaves at most this share of the maps' own spread unexplained; a zoom, which flattens the scene, all."""
+LEAST_DRIFT = 0.01
+TAKEN = (6.0, 4.0, 2.5)
+"""In limits: how far a point may err to take part while a proposed path is brought nearer to the pixels."""
 KNOWN_DEPTH = 0.2
 """A point joins the solve when half a pixel of noise leaves its depth known to this share."""
 
@@ -39,6 +55,10 @@ class Travelled:
     focal_deviation: float
     focal_seen: bool  # False: the motion does not show the focal, which is the guess
     explained: float  # share of the followed points that stand by this solution
+    from_proposed: bool = False  # the proposed path was the better beginning
+    maps_helped: bool = False  # the focal is known through the depth maps
+    maps_agree: bool = False  # the maps show the depths that this travel asks for
+    maps_denied: bool = False  # no rigid scene fits both the pixels and the maps
 
 
 def reconstruct(
@@ -49,6 +69,8 @@ def reconstruct(
     focal_known: bool,
     limit: float,
     step: Callable[[], None] = lambda: None,
+    inverse_depth: np.ndarray | None = None,  # [T, N] of depth maps, each at a scale of its own
+    proposed: Cameras | None = None,  # a path that may hold
 ) -> Travelled | None:
     """Solves the clip; None where no pair of frames shows enough parallax. `limit`: pixels a good point may err."""
     frames = len(flow.xy)
@@ -70,9 +92,16 @@ def reconstruct(
                     work, best = trial, support
                 if best > CONVINCING:
                     break
+    if proposed is not None:
+        trial = fresh()
+        trial.take(proposed.select(keyframes), focal_known)
+        if trial.support() > best:
+            work = trial
     if work is None:
         return None
     work.settle(focal_known, step)
+    if inverse_depth is not None:
+        work = work.anchored(inverse_depth[np.ix_(keyframes, enough)], focal_known, step)
     return _all_frames(flow, keyframes, np.flatnonzero(enough), work)
 
 
@@ -103,6 +132,8 @@ class _Reconstruction:
         self.focal_deviation = 0.0
         self.focal_seen = True
         self.explained = 0.0
+        self.inverse: np.ndarray | None = None
+        self.from_proposed = self.maps_helped = self.maps_denied = self.maps_agree = False
 
     def starts(self, without: np.ndarray) -> list[_Start]:
         """Pairs of frames with much parallax over many points: the best for every first frame, then the others.
@@ -136,6 +167,17 @@ class _Reconstruction:
             return False
         self._adjust("fixed", 8, 1e-4)
         return True
+
+    def take(self, proposed: Cameras, focal_known: bool) -> None:
+        """All cameras from elsewhere, brought nearer to the pixels."""
+        lens = self.guess if focal_known else float(np.median(proposed.focal))
+        self.cameras = Cameras(
+            proposed.rotation.copy(), proposed.translation.copy(), np.full(len(proposed), lens), proposed.center
+        )
+        self.known[:], self.from_proposed = True, True
+        for reach in TAKEN:
+            self._triangulate(None, reach * self.limit)
+            self._adjust("fixed" if focal_known else "shared", 10, 1e-4)
 
     def support(self) -> float:
         """The share of points that stand by this solution, times the share of the picture they span.
@@ -198,7 +240,8 @@ class _Reconstruction:
             self._triangulate(None, reach * self.limit)
             self._adjust(focal, 8, 1e-5)
             step()
-        if not focal_known and (self.focal_deviation > UNSEEN_FOCAL or self.explained < FEW_EXPLAINED):
+        doubtful = self.explained < FEW_EXPLAINED and self.inverse is None
+        if not focal_known and (self.focal_deviation > UNSEEN_FOCAL or doubtful):
             focal, self.focal_seen = "fixed", False
             self.cameras.focal[:] = self.guess
             self._adjust(focal, 30, 1e-6)
@@ -208,6 +251,36 @@ class _Reconstruction:
             self._adjust(focal, 60, 1e-8, huber=0.3)
             step()
         self._triangulate(None, self.limit)
+
+    def anchored(self, inverse: np.ndarray, focal_known: bool, step: Callable[[], None]) -> _Reconstruction:
+        """Solved once more with the depth maps; as it was where pixels and maps fit no common scene."""
+        if self.good.sum() < FEWEST_POINTS:
+            return self
+        frames = np.flatnonzero(self.known)
+        other = copy.deepcopy(self)
+        other.inverse = inverse.copy()
+        scene = self.cameras.select(frames), self.points[self.good], *self._observed(frames, self.good, inverse)
+        other.inverse[frames] = without_shift(*scene).inverse(inverse[frames])
+        other.focal_seen = True
+        other.settle(focal_known, step)
+        scene = other.cameras.select(frames), other.points[other.good]
+        seen, maps = other._observed(frames, other.good, other.inverse)
+        misfit = map_misfit(*scene, seen, maps)
+        alike = other.residual < PIXELS_ALLOW * self.residual + 0.01 * self.limit
+        if misfit > MAPS_AGREE or not alike or other.explained < STILL_EXPLAINED * self.explained:
+            self.maps_denied = True
+            return self
+        before = self.focal_deviation if self.focal_seen else np.inf
+        travelling, resting = drifts(*scene, seen, maps)
+        comes_nearer = resting > LEAST_DRIFT and travelling < MAPS_CONFIRM * resting
+        other.maps_agree = comes_nearer or misfit < MAPS_CONFIRM * map_spread(seen, maps)
+        other.maps_helped = other.focal_seen and before > CLEARLY_SEEN and other.focal_deviation < HELPED * before
+        return other
+
+    def _observed(self, frames: np.ndarray, which: np.ndarray, maps: np.ndarray) -> tuple[Observations, np.ndarray]:
+        """What `frames` saw of the points `which`, and what the maps [K, N] say of them there."""
+        seen = Observations.of(self.xy[frames][:, which], self.seen[frames][:, which])
+        return seen, maps[frames][:, which]
 
     def _triangulate(self, which: np.ndarray | None, reach: float) -> None:
         frames = np.flatnonzero(self.known)
@@ -220,7 +293,10 @@ class _Reconstruction:
         self.points[which] = found.points
         self.explained = float((found.middle < self.limit).mean()) if len(which) else 0.0
         known = 0.5 * self.limit * found.depth_deviation < KNOWN_DEPTH
-        self.good[which] = (found.worst < reach) & known & (found.views >= 2)
+        stands = (found.worst < reach) & known & (found.views >= 2)
+        if self.inverse is not None and stands.any():
+            stands &= ~denied(cameras, found.points, seen, self.inverse[np.ix_(frames, which)], stands)
+        self.good[which] = stands
 
     def _adjust(self, focal: str, iterations: int, tolerance: float, huber: float = 0.5) -> None:
         frames, chosen = np.flatnonzero(self.known), np.flatnonzero(self.good)
@@ -231,9 +307,12 @@ class _Reconstruction:
             spread = np.random.default_rng(0).permutation(longest[: 2 * MOST_POINTS])[:MOST_POINTS]
             chosen = chosen[np.sort(spread)]
         seen = Observations.of(self.xy[np.ix_(frames, chosen)], self.seen[np.ix_(frames, chosen)])
+        cameras, points, depth = self.cameras.select(frames), self.points[chosen], None
+        if self.inverse is not None:
+            depth = depth_rows(cameras, points, seen, self.inverse[np.ix_(frames, chosen)], self.residual)
         adjusted = bundle_adjust(
-            self.cameras.select(frames),
-            self.points[chosen],
+            cameras,
+            points,
             seen,
             focal=focal,
             held=int(np.searchsorted(frames, self.held)),
@@ -241,6 +320,7 @@ class _Reconstruction:
             huber=huber * self.limit,
             iterations=iterations,
             tolerance=tolerance,
+            depth=depth,
         )
         self.cameras = self.cameras.with_poses(frames, adjusted.cameras)
         self.cameras.focal[:] = adjusted.cameras.focal[0]
@@ -284,5 +364,15 @@ def _all_frames(flow: PixelTracks, keyframes: np.ndarray, columns: np.ndarray, w
             seen = Observations.of(flow.xy[np.ix_(rest, good)], flow.seen[np.ix_(rest, good)])
             cameras = cameras.with_poses(rest, refine_poses(cameras.select(rest), points, seen, huber=0.3 * work.limit))
     return Travelled(
-        cameras, registered, work.residual, len(good), work.focal_deviation, work.focal_seen, work.explained
+        cameras,
+        registered,
+        work.residual,
+        len(good),
+        work.focal_deviation,
+        work.focal_seen,
+        work.explained,
+        work.from_proposed,
+        work.maps_helped,
+        work.maps_agree,
+        work.maps_denied,
     )

@@ -73,15 +73,15 @@ def solve_rotation(
     if len(flow.xy) < 2 or (flow.seen.sum(0) > 1).sum() < 3:
         return still
     each = np.ones(len(flow.xy))
-    best = _turned(flow, center, each * focal, "fixed", limit)
+    best, first = _turned(flow, center, each * focal, "fixed", limit), focal
     if not focal_known:
         scanned = _scan(flow, center, focal, limit)
         free = _turned(flow, center, each * scanned, "shared", limit)
         if free.focal_deviation < UNSEEN_FOCAL and free.explained >= best.explained - 0.02:
-            best, focal = replace(free, focal_seen=True), float(free.cameras.focal[0])
+            best = replace(free, focal_seen=True)
     ratios = zoom_ratios(flow)
     if np.ptp(np.log(ratios)) > ZOOM_SUSPECTED:
-        zooming = _turned(flow, center, focal * ratios, "each", limit)
+        zooming = _turned(flow, center, first * ratios, "each", limit)
         if zooming.inliers > best.inliers + 0.1 or zooming.residual < 0.5 * best.residual:
             best = zooming
     return best

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from .depth import sample_inverse_depth
 from .flow import PixelTracks
 from .lifting import Lifted, lift_travelling, lift_turning
 from .motion_class import Motion, classify, still_limit
+from .proposed_camera import proposed_notes
 from .reconstruction import FEW_EXPLAINED, Travelled, reconstruct
 from .rotation_solver import Turned, solve_rotation
 
@@ -21,6 +22,7 @@ FEWEST_TRACKS = 24
 SPARSE_TRACKS = 80
 TURN_CONVINCES, ZOOM_DOUBTED = 0.8, 1.05
 """A turn that explains this share of the points, without a zoom (which a travel forward resembles), needs no rival."""
+SHARPER_THAN_ZOOM = 0.8
 TURN_EXPLAINS = 0.25
 """Where no travel was found, a turn that brings this share of the points to their places is better than none: large
 movers may hold more than half of them."""
@@ -39,6 +41,8 @@ class Setup:
     motion: str  # "auto" or a Motion
     depth: np.ndarray | None  # [T, h, w] of this shot
     given: Cameras | None  # a camera path that the user gave
+    proposed: Cameras | None = None  # a path that may hold
+    lens_of_model: bool = False  # the focal to fall back on is a depth model's
 
     @property
     def center(self) -> np.ndarray:
@@ -58,21 +62,28 @@ class Shot:
     notes: tuple[str, ...]
 
 
-def solve_shot(flow: PixelTracks, setup: Setup, step: Callable[[], None]) -> Shot:
-    """Motion class, camera, points; Track2ViewError only where motion is "auto" and there is too little to see."""
+def solve_shot(flow: PixelTracks, setup: Setup, step: Callable[[], None], pixels: PixelTracks | None = None) -> Shot:
+    """Motion class, camera, points; Track2ViewError only where motion is "auto" and there is too little to see.
+
+    `pixels` are the points' places in the picture where `flow` holds those of an ideal lens; depth maps are read there.
+    """
     notes: list[str] = []
+    measured = None
+    if setup.depth is not None:
+        measured = sample_inverse_depth(setup.depth, (pixels or flow).xy, flow.seen, setup.width, setup.height)
+        if flow.seen.any() and not np.isfinite(measured).any():
+            measured = None
+            notes.append("WARNING: the depth maps hold no positive finite depth at any tracked point and were not used")
     if setup.given is not None:
         cameras, registered, motion = setup.given, np.ones(len(flow.xy), bool), _motion_of(setup.given)
         notes.append(f"camera path given, motion {motion}")
     else:
-        motion, cameras, registered = _solve_camera(flow, setup, notes, step)
+        motion, cameras, registered = _solve_camera(flow, setup, measured, notes, step)
     cameras = _from_first(cameras)
-    measured = None
-    if setup.depth is not None:
-        measured = sample_inverse_depth(setup.depth, flow.xy, flow.seen, setup.width, setup.height)
-        if flow.seen.any() and not np.isfinite(measured).any():
-            measured = None
-            notes.append("WARNING: the depth maps hold no positive finite depth at any tracked point and were not used")
+    if setup.proposed is not None and motion != "general":
+        notes += proposed_notes(flow, setup.proposed, setup.limit, used=False, travels=False)
+    if setup.focal_known and setup.given is None:
+        notes.append(f"field of view {_degrees(cameras, setup):.1f} degrees given")
     known = {"limit": setup.limit, "height": setup.height}
     if motion == "general":
         lifted = lift_travelling(flow, cameras, registered, measured, **known)
@@ -80,11 +91,11 @@ def solve_shot(flow: PixelTracks, setup: Setup, step: Callable[[], None]) -> Sho
             cameras, lifted = _in_units(cameras, lifted, flow, measured)
     else:
         lifted = lift_turning(flow, cameras, measured, **known)
-    return Shot(motion, cameras, lifted, tuple(notes))
+    return Shot(motion, cameras, lifted, (*notes, *_expected_error(lifted, motion)))
 
 
 def _solve_camera(
-    flow: PixelTracks, setup: Setup, notes: list[str], step: Callable[[], None]
+    flow: PixelTracks, setup: Setup, measured: np.ndarray | None, notes: list[str], step: Callable[[], None]
 ) -> tuple[Motion, Cameras, np.ndarray]:
     frames = len(flow.xy)
     everywhere = np.ones(frames, bool)
@@ -98,12 +109,13 @@ def _solve_camera(
         doubtful = turned is None or turned.explained < TURN_CONVINCES or turned.zoom > ZOOM_DOUBTED
         if motion == "general" or (setup.motion == "auto" and doubtful):
             travelled = reconstruct(
-                flow, setup.center, focal=setup.focal, focal_known=setup.focal_known, limit=setup.limit, step=step
-            )
+                flow, setup.center, focal=setup.focal, focal_known=setup.focal_known, limit=setup.limit, step=step,
+                inverse_depth=measured, proposed=setup.proposed,
+            )  # fmt: skip
             turned = turned or (_turn(flow, setup) if travelled is None or setup.motion == "auto" else None)
             if _travels(travelled, turned, setup):
                 notes.append(f"motion general ({chosen})")
-                _describe_travel(travelled, setup, notes)
+                _describe_travel(flow, travelled, setup, notes)
                 return "general", travelled.cameras, travelled.registered
             if motion == "general":
                 notes.append(
@@ -119,6 +131,7 @@ def _solve_camera(
     identity = Cameras(
         np.tile(np.eye(3), (frames, 1, 1)), np.zeros((frames, 3)), np.full(frames, setup.focal), setup.center
     )
+    _describe_focal(identity, 0.0, "", setup, notes)
     return "static", identity, everywhere
 
 
@@ -128,6 +141,10 @@ def _travels(travelled: Travelled | None, turned: Turned | None, setup: Setup) -
         return False
     if setup.motion == "general" or turned is None:
         return True
+    if travelled.maps_agree and travelled.explained > 0.9 * turned.explained:
+        return True
+    if turned.zoom > ZOOM_DOUBTED and travelled.explained > turned.explained:  # a travel is the likelier of two equals
+        return travelled.residual < SHARPER_THAN_ZOOM * turned.residual
     sharper = travelled.residual < 0.5 * turned.residual and travelled.explained > 0.9 * turned.explained
     return sharper or travelled.explained > 1.1 * turned.explained + 0.05
 
@@ -166,7 +183,7 @@ def _motion_of(cameras: Cameras) -> Motion:
     return "static" if np.abs(cameras.rotation - cameras.rotation[0]).max() < 1e-9 else "rotation"
 
 
-def _describe_travel(travelled: Travelled, setup: Setup, notes: list[str]) -> None:
+def _describe_travel(flow: PixelTracks, travelled: Travelled, setup: Setup, notes: list[str]) -> None:
     notes.append(f"camera solved from {travelled.points} points, median error {travelled.residual:.2f} px")
     if travelled.explained < FEW_EXPLAINED:
         notes.append(
@@ -176,7 +193,12 @@ def _describe_travel(travelled: Travelled, setup: Setup, notes: list[str]) -> No
     lost = int((~travelled.registered).sum())
     if lost:
         notes.append(f"WARNING: {lost} frames could not be placed and hold the nearest solved pose")
-    _describe_focal(travelled.cameras, travelled.focal_deviation, travelled.focal_seen, setup, notes)
+    if travelled.maps_denied:
+        notes.append("WARNING: no still scene fits both parallax and the depth maps, so the camera is parallax's alone")
+    if setup.proposed is not None:
+        notes += proposed_notes(flow, setup.proposed, setup.limit, used=travelled.from_proposed, travels=True)
+    source = "by parallax and the depth maps" if travelled.maps_helped else "by parallax"
+    _describe_focal(travelled.cameras, travelled.focal_deviation, source if travelled.focal_seen else "", setup, notes)
 
 
 def _describe_turn(turned: Turned, setup: Setup, notes: list[str]) -> None:
@@ -184,20 +206,41 @@ def _describe_turn(turned: Turned, setup: Setup, notes: list[str]) -> None:
     if turned.zoom > 1.02:
         notes.append(f"the lens zooms: the focal length changes by a factor of {turned.zoom:.2f}")
     else:
-        _describe_focal(turned.cameras, turned.focal_deviation, turned.focal_seen, setup, notes)
+        source = "by the turn" if turned.focal_seen else ""
+        _describe_focal(turned.cameras, turned.focal_deviation, source, setup, notes)
 
 
-def _describe_focal(cameras: Cameras, deviation: float, shown: bool, setup: Setup, notes: list[str]) -> None:
+def _describe_focal(cameras: Cameras, deviation: float, source: str, setup: Setup, notes: list[str]) -> None:
+    """`source` says what showed the focal; empty where nothing did."""
     if setup.focal_known:
         return
-    degrees = np.degrees(2 * np.arctan(0.5 * setup.width / cameras.focal[0]))
-    if shown:
-        notes.append(f"field of view {degrees:.1f} degrees found (+-{100 * deviation:.1f} % of the focal length)")
+    degrees = _degrees(cameras, setup)
+    if source:
+        notes.append(
+            f"field of view {degrees:.1f} degrees found {source} (+-{100 * deviation:.1f} % of the focal length)"
+        )
+    elif setup.lens_of_model:
+        notes.append(f"this motion does not show the field of view; {degrees:.1f} degrees are the depth model's")
     else:
         notes.append(
             f"WARNING: this motion does not show the field of view, so {degrees:.0f} degrees were assumed; give "
             "fov_degrees if you know it"
         )
+
+
+def _degrees(cameras: Cameras, setup: Setup) -> float:
+    return float(np.degrees(2 * np.arctan(0.5 * setup.width / cameras.focal[0])))
+
+
+def _expected_error(lifted: Lifted, motion: Motion) -> list[str]:
+    """What the points' depth may err by; of the ground ramp the closing notes tell."""
+    told = []
+    if motion == "general" and np.isfinite(lifted.standing_error) and (lifted.kept & ~lifted.moving).any():
+        told.append(f"{100 * lifted.standing_error:.1f} % of standing points, by parallax")
+    if not lifted.guessed.any() and np.isfinite(lifted.map_error):
+        which = "moving" if motion == "general" else "all"
+        told.append(f"{100 * lifted.map_error:.1f} % of {which} points in one frame, as far as the depth maps differ")
+    return [f"expected error of the depth: {'; '.join(told)}"] if told else []
 
 
 def _from_first(cameras: Cameras) -> Cameras:
@@ -224,4 +267,4 @@ def _in_units(
         first = int(seen.any(1).argmax())
         scale = 1 / float(np.median(depth[first, seen[first]]))
     cameras = Cameras(cameras.rotation, cameras.translation * scale, cameras.focal, cameras.center)
-    return cameras, Lifted(lifted.positions * scale, lifted.moving, lifted.error, lifted.kept, lifted.guessed)
+    return cameras, replace(lifted, positions=lifted.positions * scale)
