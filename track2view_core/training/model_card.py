@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
@@ -32,7 +33,7 @@ def model_card(config: TrainConfig, datasets: Sequence[PairDataset]) -> dict[str
     )  # fmt: skip
     return {
         "data": data,
-        "base": f"{config.model.transformer}, frozen",
+        "base": f"{Path(config.model.transformer).name}, frozen",
         "training": trained,
         "hardware": _hardware(),
     }
