@@ -64,10 +64,17 @@ def assembled(
 def _chosen(
     shots: list[tuple[slice, PixelTracks, Shot]], points: int, frames: int, size: tuple[float, float]
 ) -> list[_Column]:
-    """The best spread tracks of every shot, which gets its share of the points by its length."""
+    """The best spread tracks of every shot: half of the points go to the shots alike, half by their length.
+
+    In the frames of a short shot only its own tracks are seen, so it needs nearly as many as a long one.
+    """
     columns, left = [], points
     for number, (span, part, shot) in enumerate(shots):
-        share = left if number == len(shots) - 1 else round(points * (span.stop - span.start) / frames)
+        share = (
+            left
+            if number == len(shots) - 1
+            else round(points * (0.5 / len(shots) + 0.5 * (span.stop - span.start) / frames))
+        )
         kept = np.flatnonzero(shot.lifted.kept)
         quality = np.exp(-shot.lifted.error[kept])
         best = kept[spread_over_picture(part.xy[:, kept], part.seen[:, kept], quality, min(share, left), *size)]
