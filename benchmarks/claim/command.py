@@ -18,6 +18,7 @@ from benchmarks.claim.protocol import Protocol
 from benchmarks.claim.results import Row, csv_lines, difference_table, json_rows, main_table
 from benchmarks.claim.running import COST, WEIGHTS, WITHOUT_MODEL, results_of, score_arm, score_without_model, trained
 from benchmarks.result_files import read_json, weights_fingerprint, write_json
+from track2view_core.training import Stopped
 from track2view_core.wan.models import TINY_TRANSFORMER, TINY_VAE
 from track2view_core.wan.vae import load_vae
 
@@ -79,8 +80,9 @@ def seed_of(folder: Path) -> int:
     return int(folder.name.removeprefix("seed_"))
 
 
-def header(protocol: Protocol, command: str) -> str:
+def header(protocol: Protocol, command: str, rows: Sequence[Row]) -> str:
     p = protocol
+    hours = sum(len(row.seeds) * p.steps * (row.seconds_a_step or 0) for row in rows) / 3600
     sentences = (
         f"{p.clips} held-out clips (scenes and kinds of move that no training saw) of {p.size} x {p.size} x "
         f"{p.frames}, frame 0 left out; {p.tracks} exact tracks a clip, in training too.",
@@ -90,7 +92,8 @@ def header(protocol: Protocol, command: str) -> str:
         f"Cameras by photometric fit of every {p.every}th frame; an unmeasurable frame counts as the copied source's "
         "error. Splat: the same tracks, holes filled from coarser averages.",
         "± is the standard deviation over seeds, [ ] the 95 % bootstrap interval over clips.",
-        f"Weights {p.weights}; one core of {processor()}, torch {torch.__version__}; seconds of processor time.",
+        f"Weights {p.weights}; one core of {processor()}, torch {torch.__version__}; training "
+        f"took {hours:.1f} hours of processor time, rendering, encoding and scoring not counted.",
     )
     return f"    {command}\n\n" + "\n".join(sentences)
 
@@ -106,7 +109,7 @@ def write_report(protocol: Protocol, folder: Path, out: Path, command: str) -> s
     rows = rows_of(protocol, folder)
     if not rows:
         return ""
-    text = [header(protocol, command)]
+    text = [header(protocol, command, rows)]
     ablations = [row for row in rows if row.name in arms.ABLATIONS]
     main = [row for row in rows if row not in ablations]
     reference = next((row for row in rows if row.name == arms.REFERENCE), None)
@@ -182,7 +185,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     command = " ".join(["python -m benchmarks.claim --out FOLDER", *shown])
     folder.mkdir(parents=True, exist_ok=True)
     write_json(asdict(protocol), folder / "protocol.json")
-    measure(options, protocol, folder, lambda: write_report(protocol, folder, options.out, command))
+    try:
+        measure(options, protocol, folder, lambda: write_report(protocol, folder, options.out, command))
+    except Stopped:
+        sys.exit("Stopped; the same command goes on from here.")
     print(write_report(protocol, folder, options.out, command))
 
 
