@@ -95,6 +95,32 @@ def test_the_conditioner_stage_ends_in_a_bundle_for_its_base(data, random_weight
     assert {file.suffix for file in (tmp_path / "conditioner/samples").iterdir()} == {".png", ".mp4"}
 
 
+def test_training_goes_on_from_a_bundle_s_own_weights(data, random_weights, tmp_path):
+    begun = run_config(config_from(conditioner_document(data, tmp_path / "begun", random_weights.dit))).exported
+    table = conditioner_document(data, tmp_path, random_weights.dit)
+    table["model"]["bundle"] = str(begun)
+    table["run"] |= {"steps": 1, "ema": 0.0, "optimiser": {"name": "adamw", "rate": 1e-12, "warmup": 0}}
+    first, second = load_bundle(begun), load_bundle(run_config(config_from(table)).exported)
+    for before, after in (
+        (first.lora, second.lora),
+        (first.conditioner.state_dict(), second.conditioner.state_dict()),
+    ):
+        assert before.keys() == after.keys()
+        for name, value in before.items():
+            torch.testing.assert_close(after[name], value, rtol=0, atol=1e-9)
+    assert any(value.any() for name, value in first.lora.items() if "lora_B" in name)
+    assert second.config.card["start"] == begun.name
+
+    table = conditioner_document(data, tmp_path / "other", random_weights.dit)
+    table["model"]["bundle"] = str(begun)
+    for section, field, said in (
+        ("lora", {"rank": 3}, "rank 2 and alpha 4; set lora.rank to 2"),
+        ("conditioner", {"scatter_norm": "max1"}, "conditioner.scatter_norm is 'max1'"),
+    ):
+        with pytest.raises(Track2ViewError, match=said):
+            run_config(config_from({**table, section: {**table[section], **field}}))
+
+
 def test_the_base_stage_ends_in_a_transformer(data, tmp_path):
     table = document(
         "base", data, tmp_path, model={"uses_text": False}, base={"width": 128, "layers": 1, "ffn": 64},
@@ -174,6 +200,7 @@ def test_a_second_run_in_one_folder_needs_resume_and_exports_without_training(da
         ({"conditioner": {"dim": 64, "width": 16, "heads": 1}}, "conditioner.dim is 64"),
         ({"model": {"transformer": ""}}, "model.transformer is empty"),
         ({"export": {"file": "bundle.ckpt"}}, "must end in .safetensors"),
+        ({"stage": "base", "model": {"bundle": "b.safetensors"}}, "unknown|model.bundle is what stage conditioner"),
         ({"validation": {"folder": "", "vae": __file__}}, "belong to different VAEs"),
     ],
 )

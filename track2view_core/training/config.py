@@ -48,6 +48,9 @@ class ModelSettings:
 
     transformer: str = ""
     """A diffusers folder or one .safetensors file. Stage `base` starts a new one when it is empty."""
+    bundle: str = ""
+    """A bundle whose LoRA and conditioner the training starts from, to go on with other data or settings; empty starts new
+    ones. Stage `conditioner` only."""
     dtype: WeightType = "fp32"
     """Of the frozen weights; what WAN keeps in float32 stays so, and what is trained is always float32."""
     gradient_checkpointing: bool = False
@@ -220,6 +223,8 @@ def config_from(table: Mapping[str, Any]) -> TrainConfig:
     if "frame_anchor" in table.get("draw", {}):
         raise Track2ViewError("draw.frame_anchor is unknown; set conditioner.frame_anchor, which the bundle carries.")
     config = read_settings(TrainConfig, table, "")
+    if config.model.bundle and stage != "conditioner":
+        raise Track2ViewError("model.bundle is what stage conditioner starts from; leave it out of the others.")
     if not config.data:
         raise Track2ViewError("data is empty; give at least one [[data]] with the folder of a data set.")
     return replace(config, draw=replace(config.draw, frame_anchor=config.conditioner.frame_anchor))

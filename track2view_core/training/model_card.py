@@ -31,7 +31,9 @@ def model_card(config: TrainConfig, datasets: Sequence[PairDataset]) -> dict[str
             else f"{draw.identity:.0%} identity pairs, an all-zero prompt",
         ]
     )  # fmt: skip
+    start = {"start": Path(config.model.bundle).name} if config.model.bundle else {}
     return {
+        **start,
         "data": data,
         "base": f"{Path(config.model.transformer).name}, frozen",
         "training": trained,

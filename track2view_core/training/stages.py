@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,9 +15,9 @@ from torch import Tensor
 from ..conditioner import TrackConditioner
 from ..dataset import PairDataset
 from ..errors import Track2ViewError
-from ..wan.bundle import BaseConfig, Bundle, BundleConfig, SamplingConfig, save_bundle
+from ..wan.bundle import BaseConfig, Bundle, BundleConfig, SamplingConfig, load_bundle, save_bundle
 from ..wan.checkpoints import load_transformer, save_transformer
-from ..wan.lora import ADAPTER, PREFIX, add_lora
+from ..wan.lora import ADAPTER, PREFIX, add_lora, fill_lora
 from ..wan.original_layout import dit_name_to_original
 from ..wan.vae import load_vae, save_vae
 from .batches import BatchSource, PairShare, PairSource
@@ -117,10 +117,24 @@ class ConditionerStage:
         self.bundle_config = self._bundle_config({})
         add_lora(self.transformer, config.lora.rank, config.lora.alpha)
         conditioner = TrackConditioner(config.conditioner)
+        if model.bundle:
+            self._start_from(load_bundle(model.bundle), conditioner)
         self.objective: PairObjective = ConditionerObjective(self.transformer, conditioner, config.flow)
         bundle = Bundle(conditioner, {}, self.bundle_config)
         self.validate = pair_validation(config, self.objective, bundle)
         _prepare(config, self.transformer, conditioner)
+
+    def _start_from(self, bundle: Bundle, conditioner: TrackConditioner) -> None:
+        wanted = self.config.conditioner
+        for name, value in asdict(bundle.config.conditioner).items():
+            if value != getattr(wanted, name):
+                raise Track2ViewError(
+                    f"conditioner.{name} is {getattr(wanted, name)!r}, and in {self.config.model.bundle} it is {value!r}; "
+                    "set it to that, or leave model.bundle empty to train a new conditioner."
+                )
+        bundle.check_base(self.base)
+        fill_lora(self.transformer, bundle.lora)
+        conditioner.load_state_dict(bundle.conditioner.state_dict())
 
     def _bundle_config(self, card: Mapping[str, str]) -> BundleConfig:
         config, info = self.config, opened(self.config)[-1].info

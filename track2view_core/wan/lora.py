@@ -105,6 +105,29 @@ def load_lora(transformer: WanTransformer3DModel, state: Mapping[str, Tensor], s
         layer.scaling[ADAPTER] = alphas[name] / ranks[name] * strength
 
 
+def fill_lora(transformer: WanTransformer3DModel, state: Mapping[str, Tensor]) -> None:
+    """Give the LoRA that `add_lora` put on this transformer the weights of `state`, in ComfyUI's keys, to train on."""
+    groups = {dit_name_from_original(original): parts for original, parts in _grouped(state).items()}
+    layers = _layers(transformer)
+    if groups.keys() != layers.keys():
+        raise Track2ViewError(
+            f"The LoRA to start from changes {len(groups)} linears, and the one to train {len(layers)} (self-attention "
+            "and feed-forward of every block); give a bundle that was trained here."
+        )
+    for name, layer in layers.items():
+        rank, alpha = layer.r[ADAPTER], float(layer.lora_alpha[ADAPTER])
+        found = groups[name]["lora_A.weight"].shape[0]
+        found_alpha = float(groups[name].get("alpha", found))
+        if (found, found_alpha) != (rank, alpha):
+            raise Track2ViewError(
+                f"The LoRA to start from has rank {found} and alpha {found_alpha:g}; set lora.rank to {found} and "
+                f"lora.alpha to {found_alpha:g} (they are {rank} and {alpha:g})."
+            )
+        for part, holder in (("lora_A.weight", layer.lora_A), ("lora_B.weight", layer.lora_B)):
+            with torch.no_grad():
+                holder[ADAPTER].weight.copy_(groups[name][part])
+
+
 def remove_lora(transformer: WanTransformer3DModel) -> None:
     """Put the original linears back, the very modules that were there; without a LoRA this does nothing."""
     for name, layer in _layers(transformer).items():
