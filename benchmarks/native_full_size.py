@@ -18,14 +18,15 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from .comfyui_host import BASES, add_arguments, guider_of, open_host, open_model, prompt, random_condition, random_wan
+from .timing import median_seconds, synchronise
 
+REPEATS = 3
 WAYS = ("whole", "offload", "fp8")
 
 
@@ -116,7 +117,7 @@ def _sample(guider: Any, condition: Any, steps: int, device: torch.device) -> li
 
     def after_step(*_: Any) -> None:
         nonlocal begin
-        _synchronise(device)
+        synchronise(device)
         seconds.append(time.perf_counter() - begin)
         begin = time.perf_counter()
 
@@ -125,7 +126,7 @@ def _sample(guider: Any, condition: Any, steps: int, device: torch.device) -> li
 
         def sample(self, *args: Any, **kwargs: Any) -> Any:
             nonlocal begin
-            _synchronise(device)
+            synchronise(device)
             begin = time.perf_counter()
             return sampler_object("euler").sample(*args, **kwargs)
 
@@ -154,7 +155,7 @@ def _diffusers_step(
     latents = torch.randn(1, 16, 2 * shape[0], *shape[1:], device=device, dtype=dtype)
     text = torch.randn(1, 512, 4096, device=device, dtype=dtype)
     timestep = torch.full((1,), 500.0, device=device)
-    return _median_seconds(lambda: model(latents, timestep, text, return_dict=False), device)
+    return median_seconds(lambda: model(latents, timestep, text, return_dict=False), device, REPEATS)
 
 
 def _attention_step(base: str, shape: tuple[int, ...], device: torch.device, dtype: Any) -> float:
@@ -163,23 +164,7 @@ def _attention_step(base: str, shape: tuple[int, ...], device: torch.device, dty
     tokens = 2 * shape[0] * (shape[1] // 2) * (shape[2] // 2)
     query = torch.randn(1, settings["num_attention_heads"], tokens, 128, device=device, dtype=dtype)
     attention = torch.nn.functional.scaled_dot_product_attention
-    return settings["num_layers"] * _median_seconds(lambda: attention(query, query, query), device)
-
-
-def _median_seconds(call: Callable[[], Any], device: torch.device, count: int = 3) -> float:
-    seconds = []
-    for _ in range(count + 1):  # the first is not counted
-        _synchronise(device)
-        begin = time.perf_counter()
-        call()
-        _synchronise(device)
-        seconds.append(time.perf_counter() - begin)
-    return float(torch.tensor(seconds[1:]).median())
-
-
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+    return settings["num_layers"] * median_seconds(lambda: attention(query, query, query), device, REPEATS)
 
 
 def _start_peak(device: torch.device) -> None:

@@ -7,32 +7,16 @@ from one buffer to another. Runs on the GPU if there is one.
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable
 
 import torch
 
+from benchmarks.timing import median_seconds
 from track2view_core.conditioner import sample_along_tracks, scatter_to_grid
 
 SHAPES = {  # name: B, D, F, N, (h, w)
     "tiny": (8, 128, 5, 128, (8, 8)),
     "full": (1, 1536, 21, 1000, (30, 52)),
 }
-
-
-def median_seconds(run: Callable[[], object], device: torch.device, repeats: int) -> float:
-    def once() -> float:
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        start = time.perf_counter()
-        run()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter() - start
-
-    once()
-    return statistics.median(once() for _ in range(repeats))
 
 
 def measure(name: str, device: torch.device, dtype: torch.dtype, repeats: int) -> None:

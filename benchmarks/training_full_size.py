@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +21,14 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import timing
 from benchmarks.conditioner_flops import BASES
 from track2view_core.conditioner import ConditionerConfig, TrackConditioner
 from track2view_core.tracks import TrackBatch
 from track2view_core.training import CameraBatch, ConditionerObjective, FlowSettings, PairBatch
 from track2view_core.training.objectives import keep_time_in_float32, recompute_activations
 from track2view_core.wan.lora import add_lora
+from track2view_core.wan.memory.probe import matrix_rate
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 WIDTHS = {"1.3B": (1536, 1536, 12), "14B": (5120, 1536, 12)}  # of tokens, conditioner; its heads
@@ -176,7 +176,7 @@ def measured(
         optimiser.zero_grad(set_to_none=True)
 
     optimiser.zero_grad(set_to_none=True)
-    seconds = [_seconds(step, device) for _ in range(arguments.steps)]
+    seconds = [timing.seconds(step, device) for _ in range(arguments.steps)]
     height, width = batch.tracks.image_size
     tokens = 2 * arguments.batch * (1 + frames // 4) * (height // 16) * (width // 16)
     median, needed = sorted(seconds)[len(seconds) // 2], operations(arguments, frames)
@@ -206,25 +206,6 @@ def line(row: dict[str, Any]) -> str:
         f"{speed}{peak}; {row['operations'] / 1e12:.2f} TFLOP, "
         f"{row['seconds'] / row['floor']:.2f} x the floor"
     )
-
-
-def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second of one large product."""
-    side = 8192 if device.type == "cuda" else 2048
-    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-    a @ b
-    best = min(_seconds(lambda: a @ b, device) for _ in range(5))
-    return 2 * side**3 / best
-
-
-def _seconds(call: Callable[[], Any], device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    begin = time.perf_counter()
-    call()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - begin
 
 
 if __name__ == "__main__":

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.machinery
+import importlib.util
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
 
-CLIPS = Path(__file__).resolve().parents[1] / ".cache" / "real_clips"  # git-ignored
+ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+CLIPS = ROOT / ".cache" / "real_clips"  # git-ignored
 CLIP_NAMES = ("bikes.mp4", "bigbuckbunny.mp4", "carphone_pristine.mp4")
+
+
+@pytest.fixture(scope="module")
+def benchmark_module() -> Iterator[Callable[[str], ModuleType]]:
+    """Imports a module of benchmarks/ by its name there; tests put nothing on sys.path."""
+    package = importlib.machinery.ModuleSpec("benchmarks", None, is_package=True)
+    package.submodule_search_locations = [str(BENCHMARKS)]
+    sys.modules["benchmarks"] = importlib.util.module_from_spec(package)
+    yield lambda name: importlib.import_module(f"benchmarks.{name}")
+    for name in [name for name in sys.modules if name.split(".")[0] == "benchmarks"]:
+        del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

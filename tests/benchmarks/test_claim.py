@@ -1,9 +1,6 @@
 """The claim's arms differ in what they are told and in nothing else; its table says what the clips say."""
 
-import importlib
-import importlib.util
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,14 +16,9 @@ ABLATIONS = ("no_temporal", "no_source", "no_depth", "max1", "mean", "consecutiv
 
 
 @pytest.fixture(scope="module")
-def claim():
-    """Imports a module of benchmarks/claim; tests put nothing on sys.path."""
-    package = importlib.machinery.ModuleSpec("benchmarks", None, is_package=True)
-    package.submodule_search_locations = [str(ROOT / "benchmarks")]
-    sys.modules["benchmarks"] = importlib.util.module_from_spec(package)
-    yield lambda name: importlib.import_module(f"benchmarks.claim.{name}")
-    for name in [name for name in sys.modules if name.split(".")[0] == "benchmarks"]:
-        del sys.modules[name]
+def claim(benchmark_module):
+    """A module of benchmarks/claim."""
+    return lambda name: benchmark_module(f"claim.{name}")
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,6 @@
 """The trackers' table marks what misses its gate and goes on from its rows; both solvers get the points that stand."""
 
-import importlib
-import importlib.machinery
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +19,6 @@ GOOD = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def module():
-    """Imports a module of benchmarks/; tests put nothing on sys.path."""
-    package = importlib.machinery.ModuleSpec("benchmarks", None, is_package=True)
-    package.submodule_search_locations = [str(ROOT / "benchmarks")]
-    sys.modules["benchmarks"] = importlib.util.module_from_spec(package)
-    yield lambda name: importlib.import_module(f"benchmarks.{name}")
-    for name in [name for name in sys.modules if name.split(".")[0] == "benchmarks"]:
-        del sys.modules[name]
-
-
 @pytest.mark.parametrize(
     ("change", "missed"),
     [
@@ -50,8 +35,8 @@ def module():
         ({"moving": float("nan")}, []),
     ],
 )
-def test_what_misses_a_gate_is_named(module, change: dict, missed: list[str]) -> None:
-    table = module("tracking")
+def test_what_misses_a_gate_is_named(benchmark_module, change: dict, missed: list[str]) -> None:
+    table = benchmark_module("tracking")
     row = {**GOOD, **change}
     assert table.misses(row) == missed
     told = table.line(row)
@@ -59,10 +44,10 @@ def test_what_misses_a_gate_is_named(module, change: dict, missed: list[str]) ->
     assert told.count("!") == len([word for word in missed if word not in ("class", "identity poses")])
 
 
-def test_rows_are_made_once_and_again_for_other_facts(module, tmp_path: Path) -> None:
+def test_rows_are_made_once_and_again_for_other_facts(benchmark_module, tmp_path: Path) -> None:
     file, made = tmp_path / "out" / "tracking.jsonl", []
     make = lambda: made.append(1) or {"ate": float("nan")}  # noqa: E731
-    rows = module("tracking").Rows
+    rows = benchmark_module("tracking").Rows
     for facts in ({"code": "a"}, {"code": "a"}, {"code": "b"}):
         rows(file).get(facts, make)
     assert len(made) == 2 and len(file.read_text(encoding="utf-8").splitlines()) == 2
@@ -79,8 +64,8 @@ def clip():
     return rendered_clip("arc", frames=FRAMES, width=WIDTH, height=HEIGHT, seed=1)
 
 
-def test_true_points_are_seen_where_they_were_first_followed(module, clip) -> None:
-    solvers = module("camera_solvers")
+def test_true_points_are_seen_where_they_were_first_followed(benchmark_module, clip) -> None:
+    solvers = benchmark_module("camera_solvers")
     generator = np.random.default_rng(0)
     xy = generator.uniform((4, 4), (WIDTH - 4, HEIGHT - 4), (FRAMES, 50, 2))
     seen = np.tile(np.arange(FRAMES)[:, None] >= generator.integers(0, FRAMES, 50), 1)
@@ -95,8 +80,8 @@ def test_true_points_are_seen_where_they_were_first_followed(module, clip) -> No
     assert close.mean() > 0.9  # the others lie within a pixel of an edge
 
 
-def test_points_that_ever_lie_on_a_mover_do_not_stand(module, clip) -> None:
-    solvers = module("camera_solvers")
+def test_points_that_ever_lie_on_a_mover_do_not_stand(benchmark_module, clip) -> None:
+    solvers = benchmark_module("camera_solvers")
     y, x = np.mgrid[2:HEIGHT:4, 2:WIDTH:4].reshape(2, -1) + 0.5
     grid = np.tile(np.stack([x, y], 1), (FRAMES, 1, 1)).astype(float)
     frame = np.tile(np.arange(FRAMES)[:, None], (1, grid.shape[1]))

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
-import sys
 import tracemalloc
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -51,15 +47,8 @@ GIB = 2**30
 
 
 @pytest.fixture(scope="module")
-def measured():
-    """benchmarks/memory_estimates.py, by path: tests put nothing on sys.path."""
-    folder = Path(__file__).resolve().parents[2] / "benchmarks"
-    package = importlib.machinery.ModuleSpec("track2view_benchmarks", None, is_package=True)
-    package.submodule_search_locations = [str(folder)]
-    sys.modules["track2view_benchmarks"] = importlib.util.module_from_spec(package)
-    yield importlib.import_module("track2view_benchmarks.memory_estimates")
-    for name in [name for name in sys.modules if name.startswith("track2view_benchmarks")]:
-        del sys.modules[name]
+def measured(benchmark_module):
+    return benchmark_module("memory_estimates")
 
 
 def assert_in_band(estimate: int, peak: int) -> None:

@@ -49,8 +49,7 @@ class ModelSettings:
     transformer: str = ""
     """A diffusers folder or one .safetensors file. Stage `base` starts a new one when it is empty."""
     bundle: str = ""
-    """A bundle whose LoRA and conditioner the training starts from, to go on with other data or settings; empty starts new
-    ones. Stage `conditioner` only."""
+    """A bundle whose LoRA and conditioner the training starts from; empty starts new ones. Stage `conditioner` only."""
     dtype: WeightType = "fp32"
     """Of the frozen weights; what WAN keeps in float32 stays so, and what is trained is always float32."""
     gradient_checkpointing: bool = False

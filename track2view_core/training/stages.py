@@ -129,8 +129,8 @@ class ConditionerStage:
         for name, value in asdict(bundle.config.conditioner).items():
             if value != getattr(wanted, name):
                 raise Track2ViewError(
-                    f"conditioner.{name} is {getattr(wanted, name)!r}, and in {self.config.model.bundle} it is {value!r}; "
-                    "set it to that, or leave model.bundle empty to train a new conditioner."
+                    f"conditioner.{name} is {getattr(wanted, name)!r}, and in {self.config.model.bundle} it is "
+                    f"{value!r}; set it to that, or leave model.bundle empty to train a new conditioner."
                 )
         bundle.check_base(self.base)
         fill_lora(self.transformer, bundle.lora)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -18,13 +16,8 @@ EXAMPLES = 200
 
 
 @pytest.fixture(scope="module")
-def fuzzing() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fuzz_formats", ROOT / "benchmarks" / "fuzz_formats.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def fuzzing(benchmark_module) -> ModuleType:
+    return benchmark_module("fuzz_formats")
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
