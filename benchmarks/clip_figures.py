@@ -9,15 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from track2view_core.evaluation import CameraFitter, counted_errors, gradient_energy, psnr, rotation_error
+from track2view_core.evaluation import CameraFitter, counted_errors, gradient_energy, psnr, rotation_error, ssim
 
 SHEET_FRAMES, _LABEL_WIDTH, _LABEL_SCALE = 5, 96, 0.45
 
 
 def picture_figures(video: Tensor, truth: Tensor) -> dict[str, float]:
-    """PSNR and gradient energy over the truth's; frame 0, which both views share, is left out."""
+    """PSNR, SSIM and gradient energy over the truth's; frame 0, which both views share, is left out."""
     energy = gradient_energy(video)[1:].mean() / gradient_energy(truth)[1:].mean()
-    return {"psnr": float(psnr(video, truth)[1:].mean()), "energy": float(energy)}
+    return {
+        "psnr": float(psnr(video, truth)[1:].mean()),
+        "ssim": float(ssim(video, truth)[1:].mean()),
+        "energy": float(energy),
+    }
 
 
 def camera_figures(fitter: CameraFitter, video: Tensor, source: Tensor, target: Tensor) -> dict[str, list[float]]:

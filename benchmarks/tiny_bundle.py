@@ -168,16 +168,20 @@ def sheet_of(made: Renderings, videos: dict[str, Tensor]) -> np.ndarray:
 def table(scenes: list[dict]) -> str:
     """Markdown, one line a row."""
     lines = [
-        "| | scenes | PSNR, dB | gradient energy | within half and twice "
+        "| | scenes | PSNR, dB | SSIM | gradient energy | within half and twice "
         "| RotErr, deg | TransErr | TransErr, metric | unmeasurable |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, label in ROWS.items():
         rows = [scene["rows"][name] for scene in scenes if name in scene["rows"]]
         if not rows:
             continue
         energy = np.array([row["energy"] for row in rows])
-        cells = [str(len(rows)), f"{np.mean([row['psnr'] for row in rows]):.2f}", f"{np.median(energy):.2f}"]
+        cells = [
+            str(len(rows)),
+            *(f"{np.mean([row[key] for row in rows]):.{n}f}" for key, n in (("psnr", 2), ("ssim", 3))),
+        ]
+        cells.append(f"{np.median(energy):.2f}")
         cells.append(f"{100 * np.mean((energy >= 0.5) & (energy <= 2)):.0f} %")
         if "rotation" in rows[0]:
             mean = {key: np.nanmean([row[key] for row in rows]) for key in ("rotation", "translation", "metric")}

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from track2view_core.cameras.formats import FORMATS
 
-ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = 200
 
 
