@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -199,7 +200,7 @@ class _Run:
         torch.manual_seed(seed_for(settings.seed, self.done, self.accelerator.process_index, "global"))
         finite, stopping = self._gradients(feed, stop)
         norm = float(self.accelerator.clip_grad_norm_(state.trainable.values(), settings.clip_norm)) if finite else 0.0
-        finite = finite and norm < float("inf")  # False for NaN too
+        finite = finite and math.isfinite(norm)
         if finite:
             for optimiser, rates in zip(state.optimisers, self.rates, strict=True):
                 for group, rate in zip(optimiser.param_groups, rates, strict=True):
@@ -226,8 +227,7 @@ class _Run:
             with nullcontext() if last else self.accelerator.no_sync(self.step):
                 loss = self.step(batch.to(self.accelerator.device), generator)
                 value = float(loss.detach())
-                good = value - value == 0.0
-                good, stopping = self._agree(good, stop.came)
+                good, stopping = self._agree(math.isfinite(value), stop.came)
                 if not good:
                     return False, stopping
                 self.accelerator.backward(loss / parts)
