@@ -159,3 +159,5 @@ def test_camera_files_that_cannot_be_are_refused_at_once(rerender, tmp_path: Pat
     (tmp_path / "text.json").write_text("{}", encoding="utf-8")
     assert "text.json" in rerender(missing, "--camera", tmp_path / "text.json").sentence
     assert "--camera-distance" in rerender(missing, "--camera-distance", "2").sentence
+    twice = rerender(missing, "--camera", tmp_path / "gone.json", "--amount", "0.5").sentence
+    assert "--camera and --amount both" in twice

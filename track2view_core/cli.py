@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .errors import Track2ViewError
 
@@ -127,16 +127,36 @@ def _add_clip(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+class _GivenMove(argparse.Action):
+    """Stores the value and notes in `given_move` that the option was asked for: a camera file stands instead of it."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        setattr(namespace, self.dest, values)
+        namespace.given_move = (*namespace.given_move, option)
+
+
 def _add_move(parser: argparse.ArgumentParser, *, preset: str, amount: float) -> None:
     group = parser.add_argument_group("camera move")
+    parser.set_defaults(given_move=())
     group.add_argument(
-        "--preset", default=preset, metavar="NAME", help="see `track2view presets` (default: %(default)s)"
+        "--preset",
+        default=preset,
+        metavar="NAME",
+        action=_GivenMove,
+        help="see `track2view presets` (default: %(default)s)",
     )
     group.add_argument(
-        "--amount", type=float, default=amount, metavar="X", help="1.0 is the nominal move (default: %(default)s)"
+        "--amount", type=float, default=amount, metavar="X", action=_GivenMove,
+        help="1.0 is the nominal move (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
-        "--ease", default="smooth", metavar="NAME", help="linear, smooth, ease_in or ease_out (default: %(default)s)"
+        "--ease",
+        default="smooth",
+        metavar="NAME",
+        action=_GivenMove,
+        help="linear, smooth, ease_in or ease_out (default: %(default)s)",
     )
     group.add_argument(
         "--relative-to", default="source", choices=("source", "first_frame"),

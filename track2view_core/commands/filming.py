@@ -51,6 +51,11 @@ def check_move(arguments: argparse.Namespace) -> None:
             f"--camera-distance is {distance:g}; it must be above 0, and comes with --camera, in whose units it is."
         )
     if getattr(arguments, "camera", None) is not None:
+        if arguments.given_move:
+            raise Track2ViewError(
+                f"--camera and {arguments.given_move[0]} both say how the camera moves; leave one of them out: a file "
+                "has a move, an amount and an easing of its own."
+            )
         read_move(arguments.camera, still)
 
 
