@@ -17,6 +17,7 @@ from .selection import spread_over_picture
 from .shots import Shot
 from .visibility import sample_colours, standing_points_seen
 
+MOST_DOUBTFUL = 0.5
 OUT_OF_SIGHT = 50.0
 """A point of another shot waits this many scene scales behind the camera."""
 
@@ -147,10 +148,17 @@ def _closing_notes(
     depth: np.ndarray | None,
 ) -> list[str]:
     count, movers = followed.shape[1], int(moving.sum())
-    doubtful = sum(int((~shot.lifted.kept).sum()) for _, _, shot in shots)
+    kept = np.concatenate([shot.lifted.kept for _, _, shot in shots])
+    doubtful = int((~kept).sum())
     notes = [
-        f"{count} tracks, {movers} of them moving and {count - movers} standing still; {doubtful} doubtful ones dropped"
+        f"{count} tracks, {movers} of them moving and {count - movers} standing still; of {len(kept)} followed points "
+        f"{doubtful} were doubtful and dropped"
     ]
+    if doubtful > MOST_DOUBTFUL * len(kept):
+        notes.append(
+            "WARNING: most points fit neither a standing nor a moving thing; blur, flat pictures or a camera solved "
+            "wrongly may be the cause"
+        )
     if guessed.any():
         notes.append(
             f"WARNING: the depth of {int(guessed.sum())} tracks is only a ground ramp (far at the top, near at the "

@@ -82,6 +82,7 @@ class Adjusted:
     points: np.ndarray  # [N, 3]
     residual: np.ndarray  # [M] pixels
     focal_deviation: float  # standard deviation of the shared log focal; 0 where it was fixed
+    misfit: float  # robust sum of squares over pixels and maps, halved; pixels squared
 
 
 def residuals(cameras: Cameras, points: np.ndarray, seen: Observations) -> tuple[np.ndarray, np.ndarray]:
@@ -204,11 +205,14 @@ class _Problem:
         return _State(cameras, points, log_scale)
 
     def cost(self, state: _State) -> float:
+        return self.misfit(state) + 0.5 * self.prior * self._pull(state) ** 2
+
+    def misfit(self, state: _State) -> float:
         error, local = residuals(state.cameras, state.points, self.seen)
         pixels = huber_cost(np.linalg.norm(error, axis=1), self.huber).sum()
         if self.depth is not None:
             pixels += huber_cost(np.abs(self._depth_error(state, local)), self.depth.limit).sum()
-        return float(pixels + 0.5 * self.prior * self._pull(state) ** 2)
+        return float(pixels)
 
     def _depth_error(self, state: _State, local: np.ndarray) -> np.ndarray:
         """How far the points [M] are from where the maps see them, in pixels of weight."""
@@ -286,7 +290,7 @@ class _Problem:
         error = np.linalg.norm(error, axis=1)
         noise = CORRELATED * max(float(np.median(error)), LEAST_NOISE)
         deviation = system.last_deviation(noise, self.prior) if self.free[-1] else 0.0
-        return Adjusted(state.cameras, state.points, error, deviation)
+        return Adjusted(state.cameras, state.points, error, deviation, self.misfit(state))
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import numpy as np
 from .bundle_adjustment import Cameras, Observations, bundle_adjust
 from .depth_anchor import denied, depth_rows, drifts, map_misfit, map_spread, without_shift
 from .flow import PixelTracks
+from .focal_doubt import AWAY, stretch
 from .motion_class import spanned
 from .rotation_solver import robust_rotation
 from .structure import refine_points, refine_poses, resect, triangulate, two_view_start
@@ -99,7 +100,7 @@ def reconstruct(
             work = trial
     if work is None:
         return None
-    work.settle(focal_known, step)
+    work = work.settled(focal_known, step)
     if inverse_depth is not None:
         work = work.anchored(inverse_depth[np.ix_(keyframes, enough)], focal_known, step)
     return _all_frames(flow, keyframes, np.flatnonzero(enough), work)
@@ -131,6 +132,7 @@ class _Reconstruction:
         self.residual = 0.0
         self.focal_deviation = 0.0
         self.focal_seen = True
+        self.misfit = 0.0
         self.explained = 0.0
         self.inverse: np.ndarray | None = None
         self.from_proposed = self.maps_helped = self.maps_denied = self.maps_agree = False
@@ -233,6 +235,23 @@ class _Reconstruction:
                 self._adjust("fixed" if focal_known else "shared", 6, 1e-4)
                 self._triangulate(None, 2.5 * self.limit)
 
+    def settled(self, focal_known: bool, step: Callable[[], None]) -> _Reconstruction:
+        """Everything together; a focal that hardly does better than the guess gives way to it."""
+        other = copy.deepcopy(self)
+        self.settle(focal_known, step)
+        away = abs(float(np.log(self.cameras.focal[0] / self.guess)))
+        if focal_known or not self.focal_seen or away < AWAY or not self.good.any():
+            return self
+        other.cameras.focal[:] = self.guess
+        other.settle(True, step)
+        rows = int(self.seen[np.ix_(self.known, self.good)].sum())
+        gained = rows * (other.misfit - self.misfit)
+        self.focal_deviation *= stretch(self.focal_deviation, away, gained, self.residual)
+        if self.focal_deviation < UNSEEN_FOCAL or other.explained < STILL_EXPLAINED * self.explained:
+            return self
+        other.focal_deviation, other.focal_seen = self.focal_deviation, False
+        return other
+
     def settle(self, focal_known: bool, step: Callable[[], None]) -> None:
         """Everything together; the focal only converges in the last, tight rounds over points that fit well."""
         focal = "fixed" if focal_known else "shared"
@@ -262,7 +281,7 @@ class _Reconstruction:
         scene = self.cameras.select(frames), self.points[self.good], *self._observed(frames, self.good, inverse)
         other.inverse[frames] = without_shift(*scene).inverse(inverse[frames])
         other.focal_seen = True
-        other.settle(focal_known, step)
+        other = other.settled(focal_known, step)
         scene = other.cameras.select(frames), other.points[other.good]
         seen, maps = other._observed(frames, other.good, other.inverse)
         misfit = map_misfit(*scene, seen, maps)
@@ -325,7 +344,7 @@ class _Reconstruction:
         self.cameras = self.cameras.with_poses(frames, adjusted.cameras)
         self.cameras.focal[:] = adjusted.cameras.focal[0]
         self.points[chosen] = adjusted.points
-        self.residual = float(np.median(adjusted.residual))
+        self.residual, self.misfit = float(np.median(adjusted.residual)), adjusted.misfit / len(seen.xy)
         if focal != "fixed":
             self.focal_deviation = adjusted.focal_deviation
 

@@ -16,7 +16,13 @@ CLEARLY_BETTER = 0.03
 """So many limits must another focal save before it is preferred to the guess."""
 UNSEEN_FOCAL = 0.1
 """With a focal less certain than this (log) the turn does not show it, and the guess is the better one."""
+SLIGHT_TRAVEL, SWING = 0.005, 0.01
+"""A camera that seems to turn may well travel by the first share of the scene's depth, unseen, and by the second for
+every radian; before slanted walls either is taken for a longer or shorter lens."""
 ZOOM_SUSPECTED = 0.04
+CONVINCES, ZOOM_DOUBTED, SHARP = 0.8, 1.05, 0.1
+"""A turn that explains this share of the points, without a zoom (which a travel forward resembles) and to this share of
+a limit (parallax would blur it), needs no rival."""
 MOST_POINTS = 500
 REACHES = (4.0, 2.0, 1.0, 1.0)
 """In limits: how far a point may err (median) to take part, round after round, so that slow movers drop out."""
@@ -31,6 +37,14 @@ class Turned:
     focal_deviation: float
     zoom: float  # largest focal over smallest
     focal_seen: bool = False  # the turn shows the focal
+
+    def convinces(self, limit: float) -> bool:
+        return self.explained >= CONVINCES and self.zoom <= ZOOM_DOUBTED and self.residual <= SHARP * limit
+
+    @property
+    def angle(self) -> float:
+        """The widest turn away from frame 0, radians."""
+        return _widest_turn(self.cameras)
 
 
 def kabsch(start: np.ndarray, end: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
@@ -164,7 +178,13 @@ def _turned(flow: PixelTracks, center: np.ndarray, focal: np.ndarray, free_focal
     long, stands = views > 2, square < limit**2
     explained = float(stands[long].mean()) if long.any() else 0.0
     residual = float(np.median(error[stands[n]])) if stands[n].any() else float(np.median(error))
+    deviation = float(np.hypot(deviation, 0.5 * (SLIGHT_TRAVEL / max(_widest_turn(cameras), 1e-9) + SWING)))
     return Turned(cameras, residual, float((error < 2 * limit).mean()), explained, deviation, zoom)
+
+
+def _widest_turn(cameras: Cameras) -> float:
+    chord = np.linalg.norm(cameras.rotation - cameras.rotation[0], axis=(1, 2)) / np.sqrt(8)
+    return float(2 * np.arcsin(np.minimum(chord, 1)).max())
 
 
 def _chain(

@@ -12,20 +12,24 @@ from .bundle_adjustment import Cameras
 from .depth import sample_inverse_depth
 from .flow import PixelTracks
 from .lifting import Lifted, lift_travelling, lift_turning
-from .motion_class import Motion, classify, still_limit
+from .motion_class import Motion, classify, spanned, still_limit
 from .proposed_camera import proposed_notes
 from .reconstruction import FEW_EXPLAINED, Travelled, reconstruct
-from .rotation_solver import Turned, solve_rotation
+from .rotation_solver import ZOOM_DOUBTED, Turned, solve_rotation
 
 FEWEST_TRACKS = 24
 """With fewer points a frame (median) the motion cannot be told."""
 SPARSE_TRACKS = 80
-TURN_CONVINCES, ZOOM_DOUBTED = 0.8, 1.05
-"""A turn that explains this share of the points, without a zoom (which a travel forward resembles), needs no rival."""
 SHARPER_THAN_ZOOM = 0.8
 TURN_EXPLAINS = 0.25
 """Where no travel was found, a turn that brings this share of the points to their places is better than none: large
 movers may hold more than half of them."""
+SMALL_TURN = 0.03
+"""Radians up to which a turn and a short travel can hardly be told apart."""
+SHORT_TRAVEL = 0.02
+"""Up to this share of the scene's depth a travel leaves depth and focal uncertain."""
+NARROW = 0.7
+"""Standing points that span less of the picture than this share of what all followed points span are suspect."""
 FEWEST_PLACED = 0.3
 """Share of the frames that must find their place for a travelling camera to count as solved."""
 
@@ -88,7 +92,8 @@ def solve_shot(flow: PixelTracks, setup: Setup, step: Callable[[], None], pixels
     if motion == "general":
         lifted = lift_travelling(flow, cameras, registered, measured, **known)
         if setup.given is None:
-            cameras, lifted = _in_units(cameras, lifted, flow, measured)
+            cameras, lifted, reach = _in_units(cameras, lifted, flow, measured)
+            notes += [*_reach_notes(reach), *_spread_notes(flow, lifted, setup)]
     else:
         lifted = lift_turning(flow, cameras, measured, **known)
     return Shot(motion, cameras, lifted, (*notes, *_expected_error(lifted, motion)))
@@ -106,7 +111,7 @@ def _solve_camera(
     chosen = "set by hand" if setup.motion != "auto" else "found"
     if motion != "static":
         turned = _turn(flow, setup) if motion == "rotation" else None
-        doubtful = turned is None or turned.explained < TURN_CONVINCES or turned.zoom > ZOOM_DOUBTED
+        doubtful = turned is None or not turned.convinces(setup.limit)
         if motion == "general" or (setup.motion == "auto" and doubtful):
             travelled = reconstruct(
                 flow, setup.center, focal=setup.focal, focal_known=setup.focal_known, limit=setup.limit, step=step,
@@ -202,7 +207,12 @@ def _describe_travel(flow: PixelTracks, travelled: Travelled, setup: Setup, note
 
 
 def _describe_turn(turned: Turned, setup: Setup, notes: list[str]) -> None:
-    notes.append(f"turn solved, median error {turned.residual:.2f} px")
+    notes.append(f"turn of {np.degrees(turned.angle):.1f} degrees solved, median error {turned.residual:.2f} px")
+    if 0 < turned.angle < SMALL_TURN:
+        notes.append(
+            f"WARNING: so small a turn looks much like a travel by {100 * turned.angle:.1f} % of the scene's depth; "
+            "set motion to general if the camera travels"
+        )
     if turned.zoom > 1.02:
         notes.append(f"the lens zooms: the focal length changes by a factor of {turned.zoom:.2f}")
     else:
@@ -226,6 +236,30 @@ def _describe_focal(cameras: Cameras, deviation: float, source: str, setup: Setu
             f"WARNING: this motion does not show the field of view, so {degrees:.0f} degrees were assumed; give "
             "fov_degrees if you know it"
         )
+
+
+def _reach_notes(reach: float) -> list[str]:
+    """`reach`: how far the camera comes from where it begins, as a share of the scene's depth; nan if not known."""
+    if not reach < SHORT_TRAVEL:
+        return []
+    return [
+        f"WARNING: the camera travels only {100 * reach:.1f} % of the scene's depth, so its path, field of view and "
+        "depth by parallax are uncertain; give depth maps or fov_degrees"
+    ]
+
+
+def _spread_notes(flow: PixelTracks, lifted: Lifted, setup: Setup) -> list[str]:
+    """What stands is usually behind and around what moves; the other way round the camera was solved from a mover."""
+    standing, shares = lifted.kept & ~lifted.moving, []
+    for t in np.unique(np.linspace(0, len(flow.xy) - 1, 9).round().astype(int)):
+        whole = spanned(flow.xy[t, flow.seen[t]], setup.width, setup.height)
+        shares.append(spanned(flow.xy[t, flow.seen[t] & standing], setup.width, setup.height) / max(whole, 1e-9))
+    if np.median(shares) > NARROW:
+        return []
+    return [
+        f"WARNING: the points taken to stand span only {100 * np.median(shares):.0f} % of where points were followed, "
+        "so the camera may follow something that moves; set motion by hand, or give the camera path if you know it"
+    ]
 
 
 def _degrees(cameras: Cameras, setup: Setup) -> float:
@@ -253,18 +287,23 @@ def _from_first(cameras: Cameras) -> Cameras:
 
 def _in_units(
     cameras: Cameras, lifted: Lifted, flow: PixelTracks, measured: np.ndarray | None
-) -> tuple[Cameras, Lifted]:
-    """The reconstruction in the units of the depth maps, or with the points of the first frame at median depth 1."""
+) -> tuple[Cameras, Lifted, float]:
+    """The reconstruction in the units of the depth maps, or with the points of the first frame at median depth 1.
+
+    Also how far the camera comes from where it begins, as a share of that depth.
+    """
     standing = lifted.kept & ~lifted.moving
     depth = np.einsum("tj,tnj->tn", cameras.rotation[:, 2], lifted.positions) + cameras.translation[:, 2:]
     seen = flow.seen & standing & (depth > 0)
     if not seen.any():
-        return cameras, lifted
+        return cameras, lifted, np.nan
+    first = int(seen.any(1).argmax())
+    typical = float(np.median(depth[first, seen[first]]))
+    reach = float(np.linalg.norm(cameras.centers(), axis=1).max()) / typical
     if measured is not None and (seen & np.isfinite(measured)).any():
         common = seen & np.isfinite(measured)
         scale = float(np.median(1 / (measured[common] * depth[common])))
     else:
-        first = int(seen.any(1).argmax())
-        scale = 1 / float(np.median(depth[first, seen[first]]))
+        scale = 1 / typical
     cameras = Cameras(cameras.rotation, cameras.translation * scale, cameras.focal, cameras.center)
-    return cameras, replace(lifted, positions=lifted.positions * scale)
+    return cameras, replace(lifted, positions=lifted.positions * scale), reach
