@@ -12,7 +12,7 @@ from .bundle_adjustment import Cameras
 from .depth import sample_inverse_depth
 from .flow import PixelTracks
 from .lifting import Lifted, lift_travelling, lift_turning
-from .motion_class import Motion, classify, spanned, still_limit
+from .motion_class import Motion, classify, still_limit
 from .proposed_camera import proposed_notes
 from .reconstruction import FEW_EXPLAINED, Travelled, reconstruct
 from .rotation_solver import ZOOM_DOUBTED, Turned, solve_rotation
@@ -28,8 +28,6 @@ SMALL_TURN = 0.03
 """Radians up to which a turn and a short travel can hardly be told apart."""
 SHORT_TRAVEL = 0.02
 """Up to this share of the scene's depth a travel leaves depth and focal uncertain."""
-NARROW = 0.7
-"""Standing points that span less of the picture than this share of what all followed points span are suspect."""
 FEWEST_PLACED = 0.3
 """Share of the frames that must find their place for a travelling camera to count as solved."""
 
@@ -93,7 +91,7 @@ def solve_shot(flow: PixelTracks, setup: Setup, step: Callable[[], None], pixels
         lifted = lift_travelling(flow, cameras, registered, measured, **known)
         if setup.given is None:
             cameras, lifted, reach = _in_units(cameras, lifted, flow, measured)
-            notes += [*_reach_notes(reach), *_spread_notes(flow, lifted, setup)]
+            notes += _reach_notes(reach)
     else:
         lifted = lift_turning(flow, cameras, measured, **known)
     return Shot(motion, cameras, lifted, (*notes, *_expected_error(lifted, motion)))
@@ -245,20 +243,6 @@ def _reach_notes(reach: float) -> list[str]:
     return [
         f"WARNING: the camera travels only {100 * reach:.1f} % of the scene's depth, so its path, field of view and "
         "depth by parallax are uncertain; give depth maps or fov_degrees"
-    ]
-
-
-def _spread_notes(flow: PixelTracks, lifted: Lifted, setup: Setup) -> list[str]:
-    """What stands is usually behind and around what moves; the other way round the camera was solved from a mover."""
-    standing, shares = lifted.kept & ~lifted.moving, []
-    for t in np.unique(np.linspace(0, len(flow.xy) - 1, 9).round().astype(int)):
-        whole = spanned(flow.xy[t, flow.seen[t]], setup.width, setup.height)
-        shares.append(spanned(flow.xy[t, flow.seen[t] & standing], setup.width, setup.height) / max(whole, 1e-9))
-    if np.median(shares) > NARROW:
-        return []
-    return [
-        f"WARNING: the points taken to stand span only {100 * np.median(shares):.0f} % of where points were followed, "
-        "so the camera may follow something that moves; set motion by hand, or give the camera path if you know it"
     ]
 
 
