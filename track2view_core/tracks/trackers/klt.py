@@ -115,13 +115,12 @@ def _ideal(part: PixelTracks, camera: CameraPath, scale: float, span: slice, set
 
 def gray_frames(frames: np.ndarray, scale: float) -> Callable[[int], np.ndarray]:
     """Frame number -> grey picture [H, W] uint8 at `scale` times the size of `frames` [T, H, W, 3]."""
-    height, width = frames.shape[1:3]
-    size = (round(width * scale), round(height * scale))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
 
     def gray(t: int) -> np.ndarray:
         picture = cv2.cvtColor(frames[t], cv2.COLOR_RGB2GRAY)
-        return picture if scale == 1 else cv2.resize(picture, size, interpolation=method)
+        # Told the scale and not a rounded size, OpenCV keeps the scale exact up to the right and lower edges.
+        return picture if scale == 1 else cv2.resize(picture, None, fx=scale, fy=scale, interpolation=method)
 
     return gray
 
