@@ -156,8 +156,8 @@ def _closing_notes(
     ]
     if doubtful > MOST_DOUBTFUL * len(kept):
         notes.append(
-            "WARNING: most points fit neither a standing nor a moving thing; blur, flat pictures or a camera solved "
-            "wrongly may be the cause"
+            "WARNING: most points fit neither a standing nor a moving thing: blur, flat pictures, or a mover so large "
+            "that the camera was solved from it; look at the preview, and set motion or give a known camera"
         )
     if guessed.any():
         notes.append(
