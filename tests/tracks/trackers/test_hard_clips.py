@@ -203,6 +203,12 @@ def test_a_standing_camera_stands_behind_a_mover_over_half_of_the_picture():
     assert torch.equal(tracks.camera.world_from_camera, torch.eye(4, dtype=torch.float64).expand(13, 4, 4))
 
 
+def test_a_camera_that_may_have_been_solved_from_a_mover_is_told():
+    """Nothing tells a mover over half of the picture from the scene; most of the other points then fit nothing."""
+    tracks = KltTracker().track(with_large_mover("arc", 13).frames, points=250)
+    assert any("WARNING: most points fit neither" in note for note in tracks.notes)
+
+
 def test_the_report_tells_how_many_points_were_dropped_of_how_many(there_and_back):
     _, tracks = there_and_back
     note = next(note for note in tracks.notes if "doubtful" in note)
