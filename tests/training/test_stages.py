@@ -121,6 +121,12 @@ def test_training_goes_on_from_a_bundle_s_own_weights(data, random_weights, tmp_
             run_config(config_from({**table, section: {**table[section], **field}}))
 
 
+def test_only_the_conditioner_stage_starts_from_a_bundle(data, tmp_path):
+    table = document("base", data, tmp_path, model={"uses_text": False, "bundle": "bundle.safetensors"})
+    with pytest.raises(Track2ViewError, match="is what stage conditioner starts from"):
+        config_from(table)
+
+
 def test_the_base_stage_ends_in_a_transformer(data, tmp_path):
     table = document(
         "base", data, tmp_path, model={"uses_text": False}, base={"width": 128, "layers": 1, "ffn": 64},
@@ -200,7 +206,6 @@ def test_a_second_run_in_one_folder_needs_resume_and_exports_without_training(da
         ({"conditioner": {"dim": 64, "width": 16, "heads": 1}}, "conditioner.dim is 64"),
         ({"model": {"transformer": ""}}, "model.transformer is empty"),
         ({"export": {"file": "bundle.ckpt"}}, "must end in .safetensors"),
-        ({"stage": "base", "model": {"bundle": "b.safetensors"}}, "unknown|model.bundle is what stage conditioner"),
         ({"validation": {"folder": "", "vae": __file__}}, "belong to different VAEs"),
     ],
 )

@@ -67,7 +67,7 @@ def test_a_forward_dolly_is_recovered_with_a_given_field_of_view(with_depth: boo
     scores = score_tracks(tracks, clip)
     assert motion_class(tracks) == "general" and abs(scores.focal) < 1e-6
     assert path_scores(tracks.camera, clip.camera).ate < 0.01
-    assert scores.rotation < 0.2 and scores.standing < 0.015
+    assert scores.rotation < 0.1 and scores.standing < 0.01
 
 
 @pytest.mark.parametrize(("move", "amplitude"), [("arc", 0.02), ("truck", 0.02), ("arc", 0.06)])
@@ -75,8 +75,9 @@ def test_a_tiny_baseline_stays_sane_and_is_told(move: str, amplitude: float):
     """Whatever the class, the camera errs by no more than the little that it travels, and no lens is made up."""
     clip = clip_of(move, 9, amplitude=amplitude)
     tracks = KltTracker().track(clip.frames, points=200)
-    assert abs(score_tracks(tracks, clip).focal) < 0.1
-    assert displacement_error(tracks, clip) < 0.02
+    travel = float((clip.camera.world_from_camera[:, :3, 3] / clip.depth[0].median()).norm(dim=-1).max())
+    assert abs(score_tracks(tracks, clip).focal) < 0.05
+    assert displacement_error(tracks, clip) < 1.1 * travel < 0.02
     assert score_tracks(tracks, clip).rotation < 1.0
     assert motion_class(tracks) == "static" or any(
         "WARNING" in note and "scene's depth" in note for note in tracks.notes
