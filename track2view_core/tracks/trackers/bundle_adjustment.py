@@ -142,8 +142,11 @@ def bundle_adjust(
     iterations: int = 20,
     tolerance: float = 2e-6,
     depth: DepthRows | None = None,
+    trust: np.ndarray | None = None,
 ) -> Adjusted:
     """Refines cameras and points; camera `held` keeps its pose, the overall scale is left to the damping.
+
+    An error of one pixel counts as `trust` [M] pixels.
 
     `depth` joins the pixels with the maps' shape, every map at a scale of its own.
 
@@ -151,7 +154,7 @@ def bundle_adjust(
 
     `expected_focal` pulls the focal weakly (a quarter in log), so that it stays put where the motion does not show it.
     """
-    problem = _Problem(cameras, seen, len(points), focal, translation, held, expected_focal, huber, depth)
+    problem = _Problem(cameras, seen, len(points), focal, translation, held, expected_focal, huber, depth, trust)
     state = problem.begun(cameras, points)
     cost, damping = problem.cost(state), 1e-3
     for _ in range(iterations):
@@ -179,8 +182,9 @@ class _State:
 
 
 class _Problem:
-    def __init__(self, cameras, seen, count, focal, translation, held, expected_focal, huber, depth) -> None:
+    def __init__(self, cameras, seen, count, focal, translation, held, expected_focal, huber, depth, trust) -> None:
         self.seen, self.count, self.huber, self.depth = seen, count, huber, depth
+        self.trust = np.ones(len(seen.xy)) if trust is None else trust
         free = np.zeros((len(cameras), OWN), bool)
         free[:, :3] = True
         free[:, 3:6] = translation
@@ -209,7 +213,7 @@ class _Problem:
 
     def misfit(self, state: _State) -> float:
         error, local = residuals(state.cameras, state.points, self.seen)
-        pixels = huber_cost(np.linalg.norm(error, axis=1), self.huber).sum()
+        pixels = huber_cost(self.trust * np.linalg.norm(error, axis=1), self.huber).sum()
         if self.depth is not None:
             pixels += huber_cost(np.abs(self._depth_error(state, local)), self.depth.limit).sum()
         return float(pixels)
@@ -225,7 +229,8 @@ class _Problem:
     def linearise(self, state: _State) -> _System:
         seen, cameras = self.seen, len(state.cameras)
         error, local = residuals(state.cameras, state.points, seen)
-        weight = huber_weight(np.linalg.norm(error, axis=1), self.huber) * (local[:, 2] > 1e-3)
+        weight = huber_weight(self.trust * np.linalg.norm(error, axis=1), self.huber) * (local[:, 2] > 1e-3)
+        weight *= self.trust**2
         by_camera, by_point = jacobians(state.cameras, local, seen.camera)
         by_camera = np.concatenate([by_camera, np.zeros((len(by_camera), 2, 1))], 2)
         rows = np.repeat(weight[:, None], 2, 1)

@@ -66,7 +66,7 @@ class KltTracker:
         size = frames.shape[2], frames.shape[1]
         scale = _working_scale(*size)
         flow = follow_points(
-            gray_frames(frames, scale), len(frames), density=max(points, FEWEST_FOLLOWED), progress=progress
+            gray_frames(frames, scale), len(frames), density=max(2 * points, FEWEST_FOLLOWED), progress=progress
         )
         starts = _shot_starts(flow, len(frames))
         notes = _cut_notes(flow, starts)

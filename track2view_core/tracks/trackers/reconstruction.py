@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from .bundle_adjustment import Cameras, Observations, bundle_adjust
+from .bundle_adjustment import LEAST_NOISE, Cameras, Observations, bundle_adjust, residuals
+from .coherence import among_movers
 from .depth_anchor import denied, depth_rows, drifts, map_misfit, map_spread, without_shift
 from .flow import PixelTracks
 from .focal_doubt import AWAY, stretch
+from .lifting import MOVES, SHORTEST_MOVER
 from .motion_class import spanned
-from .rotation_solver import robust_rotation
-from .structure import refine_points, refine_poses, resect, triangulate, two_view_start
+from .starts import FEWEST_POINTS, Start, two_view_starts
+from .structure import refine_points, refine_poses, resect, triangulate
 
 MOST_KEYFRAMES = 32
 MOST_POINTS = 700
-PAIR_SAMPLE = 300
-MOST_STARTS, CONVINCING = 3, 0.35
+MOST_STARTS, CONVINCING = 16, 0.3
 """So many beginnings are tried, until one has this support; see _Reconstruction.support."""
+MOST_OF_ONE, SAME_THING = 4, 0.5
+"""So many solutions are begun from one thing, which are those that hold this share of a beginning's points."""
 FITS_WELL = 6.0
 """In the last rounds a point takes part while its worst error is below so many median errors."""
-FEWEST_POINTS = 12
+FINE_HUBER = 1.5
+"""In median errors: up to where an error counts in full in the last rounds."""
 FEWEST_VIEWS = 3
 FEW_EXPLAINED = 0.4
 """With a smaller share of the points in agreement, moving things may bend the solution; the focal is not trusted."""
-UNSEEN_FOCAL = 0.06
+UNSEEN_FOCAL = 0.04
 """With a focal less certain than this (log) the motion does not show it, and the first guess is the better one."""
 HELPED = 0.5
 """Depth maps have shown the focal where they bring its uncertainty, beyond CLEARLY_SEEN, below this share."""
@@ -56,6 +60,7 @@ class Travelled:
     focal_deviation: float
     focal_seen: bool  # False: the motion does not show the focal, which is the guess
     explained: float  # share of the followed points that stand by this solution
+    relief: float  # by how much (log) the depths of these points spread, without the nearest and the farthest tenth
     from_proposed: bool = False  # the proposed path was the better beginning
     maps_helped: bool = False  # the focal is known through the depth maps
     maps_agree: bool = False  # the maps show the depths that this travel asks for
@@ -79,20 +84,21 @@ def reconstruct(
     enough = flow.seen[keyframes].sum(0) >= min(FEWEST_VIEWS, len(keyframes))
     xy, seen = flow.xy[np.ix_(keyframes, enough)], flow.seen[np.ix_(keyframes, enough)]
     fresh = lambda: _Reconstruction(xy, seen, center, focal, limit)  # noqa: E731
-    work, best = None, 0.0
-    for rivals in (False, True):  # rivals begin from the points that the best solution so far does not explain
-        if rivals and (work is None or best > CONVINCING):
+    work, best, tried = None, 0.0, []
+    for start in two_view_starts(xy, seen, focal, center, limit):
+        if len(tried) == MOST_STARTS or best > CONVINCING:
             break
-        without = work.good if rivals else np.zeros(seen.shape[1], bool)
-        for start in fresh().starts(without)[:MOST_STARTS]:
-            trial = fresh()
-            if trial.begin(start):
-                trial.grow(focal_known, step)
-                support = trial.support()
-                if support > best:
-                    work, best = trial, support
-                if best > CONVINCING:
-                    break
+        if sum(held[start.points].mean() > SAME_THING for held in tried) >= MOST_OF_ONE:
+            continue
+        trial = fresh()
+        if trial.begin(start):
+            trial.grow(focal_known, step)
+            support = trial.support()
+            if support > best:
+                work, best = trial, support
+        held = trial.good.copy()
+        held[start.points] = True
+        tried.append(held)
     if proposed is not None:
         trial = fresh()
         trial.take(proposed.select(keyframes), focal_known)
@@ -107,13 +113,9 @@ def reconstruct(
 
 
 @dataclass(frozen=True, eq=False)
-class _Start:
-    score: float
-    first: int
-    second: int
-    points: np.ndarray
-    rotation: np.ndarray
-    translation: np.ndarray
+class _Weighting:
+    huber: float  # pixels up to which an error counts in full
+    trust: np.ndarray  # [N] what an error of a pixel counts; a usual point has 1
 
 
 class _Reconstruction:
@@ -137,29 +139,7 @@ class _Reconstruction:
         self.inverse: np.ndarray | None = None
         self.from_proposed = self.maps_helped = self.maps_denied = self.maps_agree = False
 
-    def starts(self, without: np.ndarray) -> list[_Start]:
-        """Pairs of frames with much parallax over many points: the best for every first frame, then the others.
-
-        Points of the mask `without` [N] are left aside.
-        """
-        found: list[_Start] = []
-        for first, second, shared in self._pairs(without):
-            shared = np.random.default_rng(second).permutation(shared)[:PAIR_SAMPLE]
-            a, b = self.xy[first, shared], self.xy[second, shared]
-            parallax = _parallax(a, b, self.cameras, self.limit)
-            if parallax < 1.5 * self.limit:
-                continue
-            pose = two_view_start(a, b, float(self.cameras.focal[0]), self.cameras.center, self.limit)
-            if pose is None or pose[2].sum() < FEWEST_POINTS:
-                continue
-            score = min(parallax, 60 * self.limit) * float(pose[2].sum())
-            found.append(_Start(score, first, second, shared[pose[2]], pose[0], pose[1]))
-        found.sort(key=lambda start: -start.score)
-        leading = {start.first: start for start in reversed(found)}
-        heads = sorted(leading.values(), key=lambda start: -start.score)
-        return [*heads, *(start for start in found if start not in heads)]
-
-    def begin(self, start: _Start) -> bool:
+    def begin(self, start: Start) -> bool:
         """Two cameras and their common points."""
         self.held = start.first
         self.cameras.rotation[start.second], self.cameras.translation[start.second] = start.rotation, start.translation
@@ -191,18 +171,14 @@ class _Reconstruction:
         for t in np.flatnonzero(self.known):
             standing = self.seen[t] & self.good
             spans.append(spanned(self.xy[t, standing], *(2 * self.cameras.center)))
-        return self.explained * float(np.sqrt(np.mean(spans))) * float(self.known.mean())
+        return self.explained * float(np.mean(spans)) * float(self.known.mean())
 
-    def _pairs(self, without: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
-        """(first, second, shared points), with the first near the start, the middle and two thirds."""
-        frames = len(self.seen)
-        for first in sorted({0, frames // 3, 2 * frames // 3}):
-            for second in range(first + 1, frames):
-                shared = np.flatnonzero(self.seen[first] & self.seen[second] & ~without)
-                if len(shared) < max(FEWEST_POINTS + 4, 0.25 * (self.seen[first] & ~without).sum()):
-                    break
-                if second - first >= min(3, frames - 1) and (second - first) % max(1, frames // 8) == 0:
-                    yield first, second, shared
+    def relief(self) -> float:
+        """Spread of log depth over the standing points, between the first and the last tenth."""
+        middle = np.flatnonzero(self.known)[self.known.sum() // 2]
+        depth = self.points[self.good] @ self.cameras.rotation[middle, 2] + self.cameras.translation[middle, 2]
+        depth = depth[depth > 0]
+        return float(np.log(np.quantile(depth, 0.9) / np.quantile(depth, 0.1))) if len(depth) else 0.0
 
     def grow(self, focal_known: bool, step: Callable[[], None]) -> None:
         """Adds the other cameras, nearest in time first."""
@@ -240,12 +216,14 @@ class _Reconstruction:
         other = copy.deepcopy(self)
         self.settle(focal_known, step)
         away = abs(float(np.log(self.cameras.focal[0] / self.guess)))
-        if focal_known or not self.focal_seen or away < AWAY or not self.good.any():
+        near = away < AWAY and self.focal_deviation < UNSEEN_FOCAL
+        if focal_known or not self.focal_seen or near or not self.good.any():
             return self
         other.cameras.focal[:] = self.guess
         other.settle(True, step)
-        rows = int(self.seen[np.ix_(self.known, self.good)].sum())
-        gained = rows * (other.misfit - self.misfit)
+        common = self.good & other.good
+        weighting = self._weighting()
+        gained = other._misfit_over(common, weighting) - self._misfit_over(common, weighting)
         self.focal_deviation *= stretch(self.focal_deviation, away, gained, self.residual)
         if self.focal_deviation < UNSEEN_FOCAL or other.explained < STILL_EXPLAINED * self.explained:
             return self
@@ -259,17 +237,39 @@ class _Reconstruction:
             self._triangulate(None, reach * self.limit)
             self._adjust(focal, 8, 1e-5)
             step()
-        doubtful = self.explained < FEW_EXPLAINED and self.inverse is None
-        if not focal_known and (self.focal_deviation > UNSEEN_FOCAL or doubtful):
+        if not focal_known and self.focal_deviation > UNSEEN_FOCAL:
             focal, self.focal_seen = "fixed", False
             self.cameras.focal[:] = self.guess
             self._adjust(focal, 30, 1e-6)
             self._triangulate(None, 2 * self.limit)
         for _ in range(2):
-            self._triangulate(None, float(np.clip(FITS_WELL * self.residual, 0.3 * self.limit, self.limit)))
-            self._adjust(focal, 60, 1e-8, huber=0.3)
+            reach = float(np.clip(FITS_WELL * self.residual, 0.3 * self.limit, self.limit))
+            self._triangulate(None, reach, coherent=True)
+            self._adjust(focal, 60, 1e-8, self._weighting() if focal_known or self.focal_seen else None)
             step()
-        self._triangulate(None, self.limit)
+        self._triangulate(None, self.limit, coherent=True)
+
+    def _misfit_over(self, which: np.ndarray, weighting: _Weighting) -> float:
+        """How badly the cameras fit the points `which` at best, with the lens as it is."""
+        trial = copy.deepcopy(self)
+        trial.good = which.copy()
+        trial._adjust("fixed", 20, 1e-8, weighting)
+        return trial.misfit
+
+    def _weighting(self) -> _Weighting:
+        """Weighs every point by how well it fits so far.
+
+        That takes a lens that is right: a wrong one bends the picture, and the points that would tell fit worst.
+        """
+        frames, chosen = np.flatnonzero(self.known), np.flatnonzero(self.good)
+        seen = Observations.of(self.xy[np.ix_(frames, chosen)], self.seen[np.ix_(frames, chosen)])
+        error = np.linalg.norm(residuals(self.cameras.select(frames), self.points[chosen], seen)[0], axis=1)
+        usual = max(float(np.median(error)), LEAST_NOISE) if len(error) else LEAST_NOISE
+        views = np.maximum(np.bincount(seen.point, minlength=len(chosen)), 1)
+        square = np.bincount(seen.point, error**2, len(chosen)) / views
+        trust = np.ones(len(self.good))
+        trust[chosen] = np.sqrt(2 / (1 + square / usual**2))
+        return _Weighting(FINE_HUBER * usual, trust)
 
     def anchored(self, inverse: np.ndarray, focal_known: bool, step: Callable[[], None]) -> _Reconstruction:
         """Solved once more with the depth maps; as it was where pixels and maps fit no common scene."""
@@ -301,11 +301,13 @@ class _Reconstruction:
         seen = Observations.of(self.xy[frames][:, which], self.seen[frames][:, which])
         return seen, maps[frames][:, which]
 
-    def _triangulate(self, which: np.ndarray | None, reach: float) -> None:
+    def _triangulate(self, which: np.ndarray | None, reach: float, coherent: bool = False) -> None:
+        """Places the points `which`; those stand whose worst error is below `reach`, if `coherent` not amid movers."""
         frames = np.flatnonzero(self.known)
         if which is None:
             which = np.flatnonzero(self.seen[frames].sum(0) >= 2)
-        seen = Observations.of(self.xy[np.ix_(frames, which)], self.seen[np.ix_(frames, which)])
+        xy, visible = self.xy[np.ix_(frames, which)], self.seen[np.ix_(frames, which)]
+        seen = Observations.of(xy, visible)
         cameras = self.cameras.select(frames)
         found = refine_points(cameras, triangulate(cameras, seen, len(which)), seen, huber=0.5 * self.limit, rounds=2)
         self.good[:] = False
@@ -313,11 +315,14 @@ class _Reconstruction:
         self.explained = float((found.middle < self.limit).mean()) if len(which) else 0.0
         known = 0.5 * self.limit * found.depth_deviation < KNOWN_DEPTH
         stands = (found.worst < reach) & known & (found.views >= 2)
+        if coherent:
+            moves = (found.middle > MOVES * self.limit) & (found.views >= min(SHORTEST_MOVER, len(frames)))
+            stands &= ~among_movers(xy, visible, stands, moves)
         if self.inverse is not None and stands.any():
             stands &= ~denied(cameras, found.points, seen, self.inverse[np.ix_(frames, which)], stands)
         self.good[which] = stands
 
-    def _adjust(self, focal: str, iterations: int, tolerance: float, huber: float = 0.5) -> None:
+    def _adjust(self, focal: str, iterations: int, tolerance: float, weighting: _Weighting | None = None) -> None:
         frames, chosen = np.flatnonzero(self.known), np.flatnonzero(self.good)
         if len(chosen) < FEWEST_POINTS:
             return
@@ -336,26 +341,18 @@ class _Reconstruction:
             focal=focal,
             held=int(np.searchsorted(frames, self.held)),
             expected_focal=self.guess,
-            huber=huber * self.limit,
+            huber=0.5 * self.limit if weighting is None else weighting.huber,
             iterations=iterations,
             tolerance=tolerance,
             depth=depth,
+            trust=None if weighting is None else weighting.trust[chosen][seen.point],
         )
         self.cameras = self.cameras.with_poses(frames, adjusted.cameras)
         self.cameras.focal[:] = adjusted.cameras.focal[0]
         self.points[chosen] = adjusted.points
-        self.residual, self.misfit = float(np.median(adjusted.residual)), adjusted.misfit / len(seen.xy)
+        self.residual, self.misfit = float(np.median(adjusted.residual)), adjusted.misfit
         if focal != "fixed":
             self.focal_deviation = adjusted.focal_deviation
-
-
-def _parallax(start: np.ndarray, end: np.ndarray, cameras: Cameras, limit: float) -> float:
-    """Pixels by which a quarter of the points leave the best pure turn."""
-    index = np.zeros(len(start), int)
-    a, b = cameras.rays(index, start), cameras.rays(index, end)
-    a, b = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (a, b))
-    rotation, _ = robust_rotation(a, b, 2 * limit / float(cameras.focal[0]))
-    return float(np.quantile(np.linalg.norm(a @ rotation.T - b, axis=1), 0.75) * cameras.focal[0])
 
 
 def _all_frames(flow: PixelTracks, keyframes: np.ndarray, columns: np.ndarray, work: _Reconstruction) -> Travelled:
@@ -390,6 +387,7 @@ def _all_frames(flow: PixelTracks, keyframes: np.ndarray, columns: np.ndarray, w
         work.focal_deviation,
         work.focal_seen,
         work.explained,
+        work.relief(),
         work.from_proposed,
         work.maps_helped,
         work.maps_agree,

@@ -20,7 +20,11 @@ from .rotation_solver import ZOOM_DOUBTED, Turned, solve_rotation
 FEWEST_TRACKS = 24
 """With fewer points a frame (median) the motion cannot be told."""
 SPARSE_TRACKS = 80
-SHARPER_THAN_ZOOM = 0.8
+RELIEF = 0.2
+"""A travel forward is told from a zoom by depths that spread so far (log): a zoom taken for one shows a flat scene."""
+SHARPER_THAN_ZOOM = ((1.1, 1.35), (0.75, 0.58))
+"""Before a flat scene it is told by a residual of this share: points that grow in the picture drift, the more, the
+larger the zoom, and a travel with its free depths takes some of that up."""
 TURN_EXPLAINS = 0.25
 """Where no travel was found, a turn that brings this share of the points to their places is better than none: large
 movers may hold more than half of them."""
@@ -146,10 +150,12 @@ def _travels(travelled: Travelled | None, turned: Turned | None, setup: Setup) -
         return True
     if travelled.maps_agree and travelled.explained > 0.9 * turned.explained:
         return True
+    if travelled.explained > 1.1 * turned.explained + 0.05:
+        return True
     if turned.zoom > ZOOM_DOUBTED and travelled.explained > turned.explained:  # a travel is the likelier of two equals
-        return travelled.residual < SHARPER_THAN_ZOOM * turned.residual
-    sharper = travelled.residual < 0.5 * turned.residual and travelled.explained > 0.9 * turned.explained
-    return sharper or travelled.explained > 1.1 * turned.explained + 0.05
+        sharper = travelled.residual < np.interp(turned.zoom, *SHARPER_THAN_ZOOM) * turned.residual
+        return bool(sharper or travelled.relief > RELIEF)
+    return travelled.residual < 0.5 * turned.residual and travelled.explained > 0.9 * turned.explained
 
 
 def _typical_count(flow: PixelTracks) -> float:
