@@ -92,3 +92,17 @@ def test_the_held_camera_and_fixed_focal_stay():
     moved = Observations(seen.camera, seen.point, seen.xy + np.random.default_rng(2).standard_normal(seen.xy.shape))
     found = bundle_adjust(truth, points, moved, focal="fixed", held=2)
     assert (found.cameras.rotation[2] == truth.rotation[2]).all() and (found.cameras.focal == 400).all()
+
+
+def test_a_point_without_trust_does_not_bend_the_cameras():
+    truth, points, seen = world()
+    spoiled = seen.point < 8
+    noise = 5.0 * np.random.default_rng(0).standard_normal(seen.xy.shape)
+    seen = Observations(seen.camera, seen.point, seen.xy + noise * spoiled[:, None])
+    found = [
+        bundle_adjust(truth, points, seen, focal="shared", huber=100.0, trust=np.where(spoiled, low, 1.0))
+        for low in (1.0, 1e-3)
+    ]
+    turned, kept = (np.abs(adjusted.cameras.rotation - truth.rotation).max() for adjusted in found)
+    assert kept < 1e-5 < 1e-3 < turned
+    assert found[1].residual[~spoiled].max() < 1e-2
