@@ -245,7 +245,7 @@ class _Reconstruction:
         for _ in range(2):
             reach = float(np.clip(FITS_WELL * self.residual, 0.3 * self.limit, self.limit))
             self._triangulate(None, reach, coherent=True)
-            self._adjust(focal, 60, 1e-8, self._weighting() if focal_known or self.focal_seen else None)
+            self._adjust(focal, 60, 1e-8, self._weighting(focal_known or self.focal_seen))
             step()
         self._triangulate(None, self.limit, coherent=True)
 
@@ -256,10 +256,10 @@ class _Reconstruction:
         trial._adjust("fixed", 20, 1e-8, weighting)
         return trial.misfit
 
-    def _weighting(self) -> _Weighting:
+    def _weighting(self, lens_is_right: bool = True) -> _Weighting:
         """Weighs every point by how well it fits so far.
 
-        That takes a lens that is right: a wrong one bends the picture, and the points that would tell fit worst.
+        A wrong lens bends the picture, and the points that would tell fit worst: then all are trusted alike.
         """
         frames, chosen = np.flatnonzero(self.known), np.flatnonzero(self.good)
         seen = Observations.of(self.xy[np.ix_(frames, chosen)], self.seen[np.ix_(frames, chosen)])
@@ -268,7 +268,8 @@ class _Reconstruction:
         views = np.maximum(np.bincount(seen.point, minlength=len(chosen)), 1)
         square = np.bincount(seen.point, error**2, len(chosen)) / views
         trust = np.ones(len(self.good))
-        trust[chosen] = np.sqrt(2 / (1 + square / usual**2))
+        if lens_is_right:
+            trust[chosen] = np.sqrt(2 / (1 + square / usual**2))
         return _Weighting(FINE_HUBER * usual, trust)
 
     def anchored(self, inverse: np.ndarray, focal_known: bool, step: Callable[[], None]) -> _Reconstruction:
