@@ -245,7 +245,7 @@ class _Reconstruction:
         for _ in range(2):
             reach = float(np.clip(FITS_WELL * self.residual, 0.3 * self.limit, self.limit))
             self._triangulate(None, reach, coherent=True)
-            self._adjust(focal, 60, 1e-8, self._weighting(focal_known or self.focal_seen))
+            self._adjust(focal, 60, 1e-8, self._weighting())
             step()
         self._triangulate(None, self.limit, coherent=True)
 
@@ -256,11 +256,8 @@ class _Reconstruction:
         trial._adjust("fixed", 20, 1e-8, weighting)
         return trial.misfit
 
-    def _weighting(self, lens_is_right: bool = True) -> _Weighting:
-        """Weighs every point by how well it fits so far.
-
-        A wrong lens bends the picture, and the points that would tell fit worst: then all are trusted alike.
-        """
+    def _weighting(self) -> _Weighting:
+        """Weighs every point by how well it fits so far."""
         frames, chosen = np.flatnonzero(self.known), np.flatnonzero(self.good)
         seen = Observations.of(self.xy[np.ix_(frames, chosen)], self.seen[np.ix_(frames, chosen)])
         error = np.linalg.norm(residuals(self.cameras.select(frames), self.points[chosen], seen)[0], axis=1)
@@ -268,8 +265,7 @@ class _Reconstruction:
         views = np.maximum(np.bincount(seen.point, minlength=len(chosen)), 1)
         square = np.bincount(seen.point, error**2, len(chosen)) / views
         trust = np.ones(len(self.good))
-        if lens_is_right:
-            trust[chosen] = np.sqrt(2 / (1 + square / usual**2))
+        trust[chosen] = np.sqrt(2 / (1 + square / usual**2))
         return _Weighting(FINE_HUBER * usual, trust)
 
     def anchored(self, inverse: np.ndarray, focal_known: bool, step: Callable[[], None]) -> _Reconstruction:
