@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,10 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--with-movers", action="store_true", help="with --pycolmap: give both the moving points too")
     parser.add_argument("--threads", type=int, default=1, help="of COLMAP; the built-in solver follows OMP_NUM_THREADS")
     options = parser.parse_args()
+    if options.pycolmap and find_spec("pycolmap") is None:
+        parser.error("--pycolmap needs pycolmap, which is not installed: pip install pycolmap")
+    if options.with_movers and not options.pycolmap:
+        parser.error("--with-movers is about the camera solvers alone: give --pycolmap with it")
     options.frames = options.frames or ([25] if options.quick else [25, 49] if options.pycolmap else [25, 81])
     options.seeds = options.seeds or ([1] if options.quick else [1, 2])
     options.moves = options.moves or (["arc", "handheld"] if options.pycolmap else list(CLASSES))
