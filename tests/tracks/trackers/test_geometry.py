@@ -16,7 +16,7 @@ from track2view_core.tracks.trackers.depth import (
     smoothed,
 )
 from track2view_core.tracks.trackers.flow import PixelTracks
-from track2view_core.tracks.trackers.lifting import carried
+from track2view_core.tracks.trackers.lifting import carried, lift_turning
 from track2view_core.tracks.trackers.rotation_solver import kabsch, robust_rotation, solve_rotation, zoom_ratios
 from track2view_core.tracks.trackers.structure import refine_points, refine_poses, triangulate
 
@@ -93,6 +93,17 @@ def test_a_zoom_is_found():
     np.testing.assert_allclose(zoom_ratios(flow), focal / 500, rtol=0.02)
     found = solve_rotation(flow, np.array([320.0, 180.0]), focal=500, focal_known=True, limit=1.0)
     np.testing.assert_allclose(found.cameras.focal / found.cameras.focal[0], focal / 500, rtol=5e-3)
+
+
+def test_a_point_of_a_single_frame_is_not_taken_to_stand():
+    flow = turning_flow(np.zeros(3), np.full(3, 500.0))
+    flow.seen[:] = True
+    flow.seen[:, 0], flow.seen[1:, 1], flow.seen[2:, 2] = False, False, False
+    still = Cameras(np.tile(np.eye(3), (3, 1, 1)), np.zeros((3, 3)), np.full(3, 500.0), np.array([320.0, 180.0]))
+    lifted = lift_turning(flow, still, None, limit=1.0, height=360)
+    assert not lifted.kept[:2].any() and lifted.kept[2:].all() and not lifted.moving.any()
+    picture = PixelTracks(flow.xy[:1], np.ones_like(flow.seen[:1]))
+    assert lift_turning(picture, still.select(np.array([0])), None, limit=1.0, height=360).kept.all()
 
 
 def test_triangulation_is_exact():

@@ -151,8 +151,8 @@ def _closing_notes(
     kept = np.concatenate([shot.lifted.kept for _, _, shot in shots])
     doubtful = int((~kept).sum())
     notes = [
-        f"{count} tracks, {movers} of them moving and {count - movers} standing still; of {len(kept)} followed points "
-        f"{doubtful} were doubtful and dropped"
+        f"{count} tracks, {movers} of them moving and {count - movers} standing still; of {len(kept)} points "
+        f"{doubtful} were lost at once or doubtful, and dropped"
     ]
     if doubtful > MOST_DOUBTFUL * len(kept):
         notes.append(

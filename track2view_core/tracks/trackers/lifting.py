@@ -20,7 +20,8 @@ from .structure import refine_points, triangulate
 
 STANDS, MOVES = 1.5, 2.5
 """Root mean square residual, in limits, up to which a point stands and from which it moves; between, it is dropped."""
-SHORTEST_MOVER = 4
+FEWEST_VIEWS, SHORTEST_MOVER = 2, 4
+"""Frames that must have seen a standing point, and a moving one; a single frame does not tell what stands."""
 DEPTH_KNOWN = 0.12
 FAR, FARTHEST = 3.0, 20.0
 """In median depths: from where on an uncertain depth does no harm, and the largest depth that is handed out."""
@@ -66,7 +67,8 @@ def lift_turning(
     local = np.einsum("tij,nj->tni", cameras.rotation, bearing)
     placed = cameras.focal[:, None, None] * local[..., :2] / np.maximum(local[..., 2:], 1e-6) + cameras.center
     error = _root_mean_square(np.linalg.norm(placed - flow.xy, axis=2), flow.seen)
-    standing = error < STANDS * limit
+    views = flow.seen.sum(0)
+    standing = (error < STANDS * limit) & (views >= min(FEWEST_VIEWS, frames))
     guessed, map_error = np.zeros(count, bool), np.nan
     if measured is None:
         elevation = local[..., 1] / np.maximum(np.hypot(local[..., 0], local[..., 2]), 1e-6)
@@ -84,7 +86,7 @@ def lift_turning(
         unknown = ~np.isfinite(inverse_distance)
         inverse_distance[unknown] = 0.5 * np.nanmin(inverse_distance) if (~unknown).any() else 1.0
     positions = np.broadcast_to(bearing / inverse_distance[:, None], (frames, count, 3)).copy()
-    moving = ~standing & (flow.seen.sum(0) >= min(SHORTEST_MOVER, frames))
+    moving = ~standing & (views >= min(SHORTEST_MOVER, frames))
     _place_movers(positions, moving, flow, cameras, rays, inverse)
     error = np.where(moving, limit, error)
     return Lifted(positions, moving, error, standing | moving, guessed, map_error=map_error)
@@ -106,7 +108,7 @@ def lift_travelling(
     seen = Observations.of(flow.xy, usable)
     found = refine_points(cameras, triangulate(cameras, seen, count), seen, huber=0.5 * limit)
     depth = np.einsum("tj,nj->tn", cameras.rotation[:, 2], found.points) + cameras.translation[:, 2:]
-    good = (found.views >= 2) & (found.middle < STANDS * limit)
+    good = (found.views >= FEWEST_VIEWS) & (found.middle < STANDS * limit)
     certain = good & (0.5 * limit * found.depth_deviation < DEPTH_KNOWN)
     typical = float(np.median(depth[usable & certain])) if certain.any() else 1.0
     first = np.where(flow.seen.any(0), flow.seen.argmax(0), 0)
