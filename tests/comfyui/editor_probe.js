@@ -26,6 +26,15 @@ window.probe = {
     for (let count = 0; count < frames; count += 1) await new Promise(requestAnimationFrame);
     await new Promise((done) => setTimeout(done, 60));
   },
+  /** Until the graph has stood for some drawn frames, as at the end of a flight of its view, however slow. */
+  async rest(frames = 10) {
+    let last = "";
+    for (let still = 0; still < frames; await new Promise(requestAnimationFrame)) {
+      const now = JSON.stringify(probe.graph());
+      still = now === last ? still + 1 : 0;
+      last = now;
+    }
+  },
   /** Page pixels of a point of an element, given in the element's own pixels. */
   place(element, x, y) {
     const box = element.getBoundingClientRect();

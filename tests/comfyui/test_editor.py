@@ -174,7 +174,7 @@ def test_wheel_and_keys_are_the_graphs_until_the_editor_has_the_focus(desk):
         desk.pointer.press("Escape")
     desk.pointer.press(".")  # ComfyUI's own key for showing the whole graph, in a flight of some frames
     desk.page.wait_for(f"JSON.stringify(probe.graph()) !== '{json.dumps(moved, separators=(',', ':'))}'", 10)
-    time.sleep(0.7)
+    desk("probe.rest()")
 
 
 def test_a_middle_drag_over_an_unfocused_editor_pans_the_graph(desk):
