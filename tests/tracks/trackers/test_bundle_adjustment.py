@@ -55,8 +55,8 @@ def test_jacobians_are_those_of_automatic_differentiation():
 
         zero = torch.zeros(7, dtype=torch.float64)
         expected = torch.autograd.functional.jacobian(pixel, (zero, torch.from_numpy(points[n])))
-        np.testing.assert_allclose(by_camera[m], expected[0].numpy(), atol=1e-9)
-        np.testing.assert_allclose(by_point[m], expected[1].numpy(), atol=1e-9)
+        np.testing.assert_allclose(by_camera[..., m], expected[0].numpy(), atol=1e-9)
+        np.testing.assert_allclose(by_point[..., m], expected[1].numpy(), atol=1e-9)
 
 
 @pytest.mark.parametrize("focal", ["fixed", "shared"])

@@ -7,6 +7,7 @@ focal, log scale of its depth map), and all share one log focal; which of them a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -93,15 +94,29 @@ def residuals(cameras: Cameras, points: np.ndarray, seen: Observations) -> tuple
 
 
 def jacobians(cameras: Cameras, local: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """d xy / d camera [M, 2, 7] (left rotation vector, translation, log focal) and d xy / d point [M, 2, 3]."""
-    focal, inverse = cameras.focal[camera], 1 / np.maximum(local[:, 2], NEAREST)
-    by_local = np.zeros((len(local), 2, 3))
-    by_local[:, 0, 0] = by_local[:, 1, 1] = focal * inverse
-    by_local[:, :, 2] = -(focal * inverse**2)[:, None] * local[:, :2]
-    turned = local - cameras.translation[camera]
-    by_log_focal = (focal * inverse)[:, None] * local[:, :2]
-    by_camera = np.concatenate([-by_local @ cross_matrix(turned), by_local, by_log_focal[:, :, None]], 2)
-    return by_camera, by_local @ cameras.rotation[camera]
+    """d xy / d camera [2, 7, M] (left rotation vector, translation, log focal) and d xy / d point [2, 3, M].
+
+    `local` [M, 3]: the points in the axes of cameras [M]. Observations come last: long vectors are quick.
+    """
+    x, y, z = (local - cameras.translation[camera]).T  # turned into the camera's axes, not yet moved
+    focal, depth = cameras.focal[camera], np.maximum(local[:, 2], NEAREST)
+    scale, slope = focal / depth, local[:, :2].T / depth
+    by_camera, by_point = np.zeros((2, 7, len(local))), np.zeros((2, 3, len(local)))
+    by_camera[0, 0], by_camera[0, 1], by_camera[0, 2] = -slope[0] * y, z + slope[0] * x, -y
+    by_camera[1, 0], by_camera[1, 1], by_camera[1, 2] = -z - slope[1] * y, slope[1] * x, x
+    by_camera[0, 3] = by_camera[1, 4] = 1
+    by_camera[:, 5] = -slope
+    by_camera[:, :6] *= scale
+    by_camera[:, 6] = focal * slope
+    rotation = np.moveaxis(cameras.rotation, 0, 2)[:, :, camera]
+    by_point[:] = scale * (rotation[:2] - slope[:, None] * rotation[2])
+    return by_camera, by_point
+
+
+def summed(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+    """[..., M] -> [..., groups]: sums over the members of every group; one without members gets 0."""
+    rows = [np.bincount(group, row, groups) for row in values.reshape(-1, values.shape[-1])]
+    return np.array(rows).reshape(*values.shape[:-1], groups)
 
 
 def cross_matrix(vector: np.ndarray) -> np.ndarray:
@@ -166,12 +181,12 @@ def bundle_adjust(
                 break
             damping *= 4
             if damping > 1e8:
-                return problem.finished(state, system)
+                return problem.finished(state)
         change, state, cost = (cost - trial_cost) / max(cost, 1e-12), trial, trial_cost
         damping = max(damping / 5, 1e-9)
         if change < tolerance:
             break
-    return problem.finished(state, problem.linearise(state))
+    return problem.finished(state)
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +210,7 @@ class _Problem:
         self.expected_log_focal = None if expected_focal is None else np.log(expected_focal)
         self.prior = 0.0 if expected_focal is None or focal != "shared" else 4.0
         self.held = held
-        self.by_point = np.argsort(seen.point, kind="stable")
+        self.bounds = np.searchsorted(seen.camera, np.arange(len(cameras) + 1))
 
     def begun(self, cameras: Cameras, points: np.ndarray) -> _State:
         """The first state, every map at the scale that its median asks for."""
@@ -228,55 +243,53 @@ class _Problem:
 
     def linearise(self, state: _State) -> _System:
         seen, cameras = self.seen, len(state.cameras)
-        error, local = residuals(state.cameras, state.points, seen)
-        weight = huber_weight(self.trust * np.linalg.norm(error, axis=1), self.huber) * (local[:, 2] > 1e-3)
-        weight *= self.trust**2
-        by_camera, by_point = jacobians(state.cameras, local, seen.camera)
-        by_camera = np.concatenate([by_camera, np.zeros((len(by_camera), 2, 1))], 2)
-        rows = np.repeat(weight[:, None], 2, 1)
-        if self.depth is not None:
-            error, by_camera, by_point, rows = self._with_depth(state, local, error, by_camera, by_point, rows)
-        camera_t = (by_camera * rows[:, :, None]).transpose(0, 2, 1)
-        point_t = (by_point * rows[:, :, None]).transpose(0, 2, 1)
-        by_focal = by_camera[:, :, 6:7]
+        error, by_camera, by_point = self._equations(state)
         size = OWN * cameras + 1
-        hessian = np.zeros((size, size))
-        gradient = np.zeros(size)
-        camera_block = _summed(camera_t @ by_camera, seen.camera, cameras)
-        for c in range(cameras):
-            hessian[OWN * c : OWN * c + OWN, OWN * c : OWN * c + OWN] = camera_block[c]
-        gradient[:-1] = _summed((camera_t @ error[:, :, None])[:, :, 0], seen.camera, cameras).ravel()
-        hessian[:-1, -1] = hessian[-1, :-1] = _summed((camera_t @ by_focal)[:, :, 0], seen.camera, cameras).ravel()
-        hessian[-1, -1] = camera_block[:, 6, 6].sum() + self.prior
-        gradient[-1] = gradient[:-1].reshape(-1, OWN)[:, 6].sum() + self.prior * self._pull(state)
-        order = self.by_point
-        point_block = _summed((point_t @ by_point)[order], seen.point[order], self.count)
-        point_gradient = _summed((point_t @ error[:, :, None])[order, :, 0], seen.point[order], self.count)
-        mixed = np.zeros((self.count, size, 3))
-        cross = camera_t @ by_point
-        mixed[:, :-1].reshape(self.count, cameras, OWN, 3)[seen.point, seen.camera] = cross
-        mixed[:, -1] = _summed(cross[order, 6], seen.point[order], self.count)
+        hessian, gradient = np.zeros((size, size)), np.zeros(size)
+        mixed = np.zeros((size, 3, self.count))
+        across = np.einsum("ram,rbm->abm", by_camera, by_point)
+        for c, (first, last) in enumerate(pairwise(self.bounds)):
+            own = slice(OWN * c, OWN * c + OWN)
+            rows = by_camera[:, :, first:last].transpose(1, 0, 2).reshape(OWN, -1)
+            hessian[own, own] = rows @ rows.T
+            gradient[own] = rows @ error[:, first:last].ravel()
+            mixed[own][:, :, seen.point[first:last]] = across[:, :, first:last]
+        focals = np.arange(cameras) * OWN + 6  # the shared one moves all of them
+        hessian[:-1, -1] = hessian[-1, :-1] = hessian[:-1, focals].sum(1)
+        hessian[-1, -1] = hessian[focals, focals].sum() + self.prior
+        gradient[-1] = gradient[focals].sum() + self.prior * self._pull(state)
+        mixed[-1] = summed(across[6], seen.point, self.count)
+        point_block = summed(np.einsum("ram,rbm->abm", by_point, by_point), seen.point, self.count)
+        point_gradient = summed(np.einsum("ram,rm->am", by_point, error), seen.point, self.count)
         free = self.free
-        return _System(hessian[free][:, free], gradient[free], mixed[:, free], point_block, point_gradient)
-
-    def _with_depth(self, state, local, error, by_camera, by_point, rows):
-        """The pixels' equations with a third row, that of the depth."""
-        seen, depth = self.seen, np.maximum(local[:, 2], NEAREST)
-        off = self._depth_error(state, local)
-        share = self.depth.weight / depth
-        ahead = np.zeros((len(local), 1, 3))
-        ahead[:, 0, 2] = share
-        turned = local - state.cameras.translation[seen.camera]
-        own = np.zeros((len(local), 1, OWN))
-        own[:, :, :3], own[:, :, 3:6] = -ahead @ cross_matrix(turned), ahead
-        own[:, 0, 7] = -self.depth.weight
-        third = huber_weight(np.abs(off), np.maximum(self.depth.limit, 1e-12)) * (local[:, 2] > 1e-3)
-        return (
-            np.concatenate([error, off[:, None]], 1),
-            np.concatenate([by_camera, own], 1),
-            np.concatenate([by_point, ahead @ state.cameras.rotation[seen.camera]], 1),
-            np.concatenate([rows, third[:, None]], 1),
+        return _System(
+            hessian[free][:, free], gradient[free], mixed[free], np.moveaxis(point_block, 2, 0), point_gradient
         )
+
+    def _equations(self, state: _State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weighted error [R, M] and its derivatives by camera [R, OWN, M] and by point [R, 3, M].
+
+        A row each for x and y, and with maps a third for the depth.
+        """
+        seen, depth = self.seen, self.depth
+        off, local = residuals(state.cameras, state.points, seen)
+        rows = 2 if depth is None else 3
+        error, by_camera = np.empty((rows, len(off))), np.zeros((rows, OWN, len(off)))
+        by_point = np.empty((rows, 3, len(off)))
+        weight = huber_weight(self.trust * np.linalg.norm(off, axis=1), self.huber) * self.trust**2
+        error[:2] = off.T
+        by_camera[:2, :7], by_point[:2] = jacobians(state.cameras, local, seen.camera)
+        weights = [weight, weight]
+        if depth is not None:
+            error[2] = self._depth_error(state, local)
+            share = depth.weight / np.maximum(local[:, 2], NEAREST)
+            x, y, _ = (local - state.cameras.translation[seen.camera]).T
+            by_camera[2, 0], by_camera[2, 1], by_camera[2, 5] = share * y, -share * x, share
+            by_camera[2, 7] = -depth.weight
+            by_point[2] = share * state.cameras.rotation[seen.camera, 2].T
+            weights.append(huber_weight(np.abs(error[2]), np.maximum(depth.limit, 1e-12)))
+        root = np.sqrt(np.array(weights) * (local[:, 2] > 1e-3))
+        return root * error, root[:, None] * by_camera, root[:, None] * by_point
 
     def stepped(self, state: _State, camera_step: np.ndarray, point_step: np.ndarray) -> _State:
         step = np.zeros(len(self.free))
@@ -290,39 +303,44 @@ class _Problem:
         )
         return _State(cameras, state.points + point_step, state.log_scale + own[:, 7])
 
-    def finished(self, state: _State, system: _System) -> Adjusted:
+    def finished(self, state: _State) -> Adjusted:
         error, _ = residuals(state.cameras, state.points, self.seen)
         error = np.linalg.norm(error, axis=1)
         noise = CORRELATED * max(float(np.median(error)), LEAST_NOISE)
-        deviation = system.last_deviation(noise, self.prior) if self.free[-1] else 0.0
+        deviation = self.linearise(state).last_deviation(noise, self.prior) if self.free[-1] else 0.0
         return Adjusted(state.cameras, state.points, error, deviation, self.misfit(state))
 
 
 @dataclass(frozen=True, eq=False)
 class _System:
-    """Normal equations: cameras [A, A], points in 3 x 3 blocks, and what joins them [N, A, 3]."""
+    """Normal equations of the cameras' free numbers, of the points, and what joins them."""
 
-    hessian: np.ndarray
-    gradient: np.ndarray
-    mixed: np.ndarray
-    point_block: np.ndarray
-    point_gradient: np.ndarray
+    hessian: np.ndarray  # [A, A]
+    gradient: np.ndarray  # [A]
+    mixed: np.ndarray  # [A, 3, N]
+    point_block: np.ndarray  # [N, 3, 3]
+    point_gradient: np.ndarray  # [3, N]
 
     def _reduced(self, damping: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The cameras' equations without the points, and [3, 3, N] that makes the points' blocks the identity."""
         diagonal = np.einsum("nii->ni", self.point_block)
         block = self.point_block + (damping * diagonal + 1e-9)[:, :, None] * np.eye(3)
-        inverse = np.linalg.inv(block)
-        size = self.mixed.shape[1]
-        by_inverse = (self.mixed @ inverse).transpose(1, 0, 2).reshape(size, -1)
-        flat = self.mixed.transpose(1, 0, 2).reshape(size, -1)
+        whiten = np.moveaxis(np.linalg.inv(np.linalg.cholesky(block)), 0, 2).copy()
+        white = np.empty_like(self.mixed)
+        for row in range(3):  # of a lower triangle
+            white[:, row] = sum(whiten[row, k] * self.mixed[:, k] for k in range(row + 1))
+        white = white.reshape(len(white), -1)
+        gradient = (whiten * self.point_gradient).sum(1).ravel()
         hessian = self.hessian + np.diag(damping * np.diag(self.hessian) + 1e-9)
-        return hessian - by_inverse @ flat.T, self.gradient - by_inverse @ self.point_gradient.ravel(), inverse
+        return hessian - white @ white.T, self.gradient - white @ gradient, whiten
 
     def solve(self, damping: float) -> tuple[np.ndarray, np.ndarray]:
-        hessian, gradient, inverse = self._reduced(damping)
+        """Steps of the cameras' free numbers [A] and of the points [N, 3]."""
+        hessian, gradient, whiten = self._reduced(damping)
         camera_step = -np.linalg.solve(hessian, gradient)
-        pushed = self.point_gradient + np.einsum("a,naj->nj", camera_step, self.mixed)
-        return camera_step, -(inverse @ pushed[:, :, None])[:, :, 0]
+        pushed = self.point_gradient + (camera_step @ self.mixed.reshape(len(camera_step), -1)).reshape(3, -1)
+        white = (whiten * pushed).sum(1)
+        return camera_step, -(whiten * white[:, None]).sum(0).T
 
     def last_deviation(self, noise: float, prior: float) -> float:
         """Standard deviation of the last camera parameter by the pixels alone, for noise of this size."""
@@ -330,12 +348,3 @@ class _System:
         hessian[-1, -1] -= prior - min(prior, noise**2)
         covariance = np.linalg.pinv(hessian, hermitian=True)
         return float(noise * np.sqrt(max(covariance[-1, -1], 0)))
-
-
-def _summed(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
-    """Sums of rows by their group; `group` is sorted, a group without rows gets 0."""
-    out = np.zeros((groups, *values.shape[1:]))
-    if len(values):
-        start = np.flatnonzero(np.r_[True, np.diff(group) > 0])
-        out[group[start]] = np.add.reduceat(values, start, axis=0)
-    return out

@@ -15,6 +15,7 @@ from .bundle_adjustment import (
     jacobians,
     residuals,
     rotation_from_vector,
+    summed,
 )
 
 BEHIND = 1e3
@@ -35,10 +36,9 @@ def triangulate(cameras: Cameras, seen: Observations, count: int) -> np.ndarray:
     ray = cameras.rays(seen.camera, seen.xy)
     ray /= np.linalg.norm(ray, axis=1, keepdims=True)
     ray = np.einsum("mij,mi->mj", cameras.rotation[seen.camera], ray)
-    across = np.eye(3) - ray[:, :, None] * ray[:, None, :]
-    normal, right = np.zeros((count, 3, 3)), np.zeros((count, 3))
-    np.add.at(normal, seen.point, across)
-    np.add.at(right, seen.point, np.einsum("mij,mj->mi", across, cameras.centers()[seen.camera]))
+    across = np.eye(3)[:, :, None] - ray.T[:, None] * ray.T
+    normal = summed(across, seen.point, count).transpose(2, 0, 1)
+    right = summed((across * cameras.centers()[seen.camera].T).sum(1), seen.point, count).T
     return np.linalg.solve(normal + 1e-9 * np.eye(3), right[:, :, None])[:, :, 0]
 
 
@@ -52,10 +52,9 @@ def refine_points(
         size = np.linalg.norm(error, axis=1)
         weight = huber_weight(size, huber) * (local[:, 2] > 1e-3)
         _, by_point = jacobians(cameras, local, seen.camera)
-        transposed = (by_point * weight[:, None, None]).transpose(0, 2, 1)
-        normal, gradient = np.zeros((count, 3, 3)), np.zeros((count, 3))
-        np.add.at(normal, seen.point, transposed @ by_point)
-        np.add.at(gradient, seen.point, (transposed @ error[:, :, None])[:, :, 0])
+        weighted = weight * by_point
+        normal = summed(np.einsum("ram,rbm->abm", weighted, by_point), seen.point, count).transpose(2, 0, 1)
+        gradient = summed(np.einsum("ram,mr->am", weighted, error), seen.point, count).T
         damped = normal + 1e-3 * np.einsum("nii->ni", normal)[:, :, None] * np.eye(3) + 1e-9 * np.eye(3)
         if last:
             break
@@ -118,11 +117,10 @@ def refine_poses(
     cost, error, local = judged(cameras)
     for _ in range(rounds):
         weight = huber_weight(np.linalg.norm(error, axis=1), huber) * (local[:, 2] > 1e-3)
-        by_camera = jacobians(cameras, local, seen.camera)[0][:, :, :6]
-        transposed = (by_camera * weight[:, None, None]).transpose(0, 2, 1)
-        normal, gradient = np.zeros((count, 6, 6)), np.zeros((count, 6))
-        np.add.at(normal, seen.camera, transposed @ by_camera)
-        np.add.at(gradient, seen.camera, (transposed @ error[:, :, None])[:, :, 0])
+        by_camera = jacobians(cameras, local, seen.camera)[0][:, :6]
+        weighted = weight * by_camera
+        normal = summed(np.einsum("ram,rbm->abm", weighted, by_camera), seen.camera, count).transpose(2, 0, 1)
+        gradient = summed(np.einsum("ram,mr->am", weighted, error), seen.camera, count).T
         damped = normal + 1e-6 * np.einsum("nii->ni", normal)[:, :, None] * np.eye(6) + 1e-9 * np.eye(6)
         step = -np.linalg.solve(damped, gradient[:, :, None])[:, :, 0]
         trial = Cameras(
