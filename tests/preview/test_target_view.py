@@ -91,10 +91,10 @@ def test_squares_that_meet_are_drawn_nearest_first_whatever_their_order() -> Non
     from track2view_core.preview.target_view import _squares
 
     generator = torch.Generator().manual_seed(0)
-    xy, depth = torch.rand(500, 2, generator=generator) * 20, torch.rand(500, generator=generator) + 1
-    side, colours = torch.rand(500, generator=generator) * 4, torch.randint(0, 255, (500, 3), dtype=torch.uint8)
+    xy, depth = torch.rand(120, 2, generator=generator) * 20, torch.rand(120, generator=generator) + 1
+    side, colours = torch.rand(120, generator=generator) * 4, torch.randint(0, 255, (120, 3), dtype=torch.uint8)
     expected, nearest = torch.full((20, 20, 3), GREY, dtype=torch.uint8), torch.full((20, 20), torch.inf)
-    for n in range(500):  # the plain way
+    for n in range(120):  # the plain way
         for row in range(20):
             for column in range(20):
                 off = torch.tensor([column + 0.5, row + 0.5]) - xy[n]
@@ -103,7 +103,7 @@ def test_squares_that_meet_are_drawn_nearest_first_whatever_their_order() -> Non
                     expected[row, column], nearest[row, column] = colours[n], depth[n]
     picture, holes = _squares(xy, depth, side, colours, (20, 20))
     assert torch.equal(picture, expected) and torch.equal(holes, nearest.isinf())
-    order = torch.randperm(500, generator=generator)
+    order = torch.randperm(120, generator=generator)
     again, _ = _squares(xy[order], depth[order], side[order], colours[order], (20, 20))
     assert torch.equal(again, picture)
 
