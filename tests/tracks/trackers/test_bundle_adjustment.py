@@ -8,7 +8,9 @@ import torch
 
 from track2view_core.tracks.trackers.bundle_adjustment import (
     Cameras,
+    DepthRows,
     Observations,
+    _Problem,
     bundle_adjust,
     jacobians,
     residuals,
@@ -57,6 +59,53 @@ def test_jacobians_are_those_of_automatic_differentiation():
         expected = torch.autograd.functional.jacobian(pixel, (zero, torch.from_numpy(points[n])))
         np.testing.assert_allclose(by_camera[..., m], expected[0].numpy(), atol=1e-9)
         np.testing.assert_allclose(by_point[..., m], expected[1].numpy(), atol=1e-9)
+
+
+@pytest.fixture(params=["pixels", "pixels and maps"])
+def linearised(request):
+    """A problem with outliers, trust and a prior, perhaps with depth maps; its state and equations."""
+    truth, points, seen = world()
+    random = np.random.default_rng(3)
+    seen = Observations(seen.camera, seen.point, seen.xy + 0.6 * random.standard_normal(seen.xy.shape))
+    depth = None
+    if request.param != "pixels":
+        log_depth = np.log(truth.to_camera(seen.camera, points[seen.point])[:, 2])
+        told = random.random(len(log_depth)) < 0.7
+        depth = DepthRows(log_depth + 0.03 * random.standard_normal(len(log_depth)), 20.0 * told, 0.5 * told)
+    trust = random.uniform(0.5, 1.4, len(seen.xy))
+    problem = _Problem(truth, seen, len(points), "shared", True, 0, 380.0, 0.5, depth, trust)
+    state = problem.begun(truth, points + 0.01 * random.standard_normal(points.shape))
+    return problem, state, problem.linearise(state)
+
+
+def test_the_gradient_is_that_of_the_cost(linearised):
+    problem, state, system = linearised
+    size, points = len(system.gradient), system.point_gradient.shape[1]
+
+    def slope(camera_step: np.ndarray, point_step: np.ndarray) -> float:
+        ahead, behind = (
+            problem.cost(problem.stepped(state, sign * camera_step, sign * point_step)) for sign in (1e-6, -1e-6)
+        )
+        return (ahead - behind) / 2e-6
+
+    slopes = [slope(direction, np.zeros((points, 3))) for direction in np.eye(size)]
+    np.testing.assert_allclose(slopes, system.gradient, rtol=1e-4, atol=1e-3)
+    directions = np.eye(3 * points)[:30].reshape(-1, points, 3)
+    slopes = [slope(np.zeros(size), direction) for direction in directions]
+    np.testing.assert_allclose(slopes, system.point_gradient.T.ravel()[:30], rtol=1e-4, atol=1e-3)
+
+
+def test_a_step_without_the_points_is_that_of_all_equations_at_once(linearised):
+    _, _, system = linearised
+    size, points = len(system.gradient), system.point_gradient.shape[1]
+    blocks = np.zeros((points, 3, points, 3))
+    blocks[np.arange(points), :, np.arange(points)] = system.point_block
+    mixed = system.mixed.transpose(0, 2, 1).reshape(size, -1)
+    whole = np.block([[system.hessian, mixed], [mixed.T, blocks.reshape(3 * points, -1)]])
+    whole += np.diag(0.1 * np.diag(whole) + 1e-9)
+    expected = -np.linalg.solve(whole, np.append(system.gradient, system.point_gradient.T))
+    camera_step, point_step = system.solve(0.1)
+    np.testing.assert_allclose(np.append(camera_step, point_step), expected, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("focal", ["fixed", "shared"])
