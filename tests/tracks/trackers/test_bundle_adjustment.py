@@ -15,6 +15,7 @@ from track2view_core.tracks.trackers.bundle_adjustment import (
     jacobians,
     residuals,
     rotation_from_vector,
+    summed,
 )
 
 
@@ -59,6 +60,14 @@ def test_jacobians_are_those_of_automatic_differentiation():
         expected = torch.autograd.functional.jacobian(pixel, (zero, torch.from_numpy(points[n])))
         np.testing.assert_allclose(by_camera[..., m], expected[0].numpy(), atol=1e-9)
         np.testing.assert_allclose(by_point[..., m], expected[1].numpy(), atol=1e-9)
+
+
+@pytest.mark.parametrize("members", [0, 50])
+def test_sums_over_groups_are_those_of_a_loop(members: int):
+    random = np.random.default_rng(0)
+    values, group = random.standard_normal((2, 3, members)), random.integers(0, 6, members)
+    expected = np.stack([values[..., group == g].sum(-1) for g in range(7)], -1)
+    np.testing.assert_allclose(summed(values, group, 7), expected, atol=1e-12)
 
 
 @pytest.fixture(params=["pixels", "pixels and maps"])

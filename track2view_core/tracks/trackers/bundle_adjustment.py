@@ -115,8 +115,10 @@ def jacobians(cameras: Cameras, local: np.ndarray, camera: np.ndarray) -> tuple[
 
 def summed(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
     """[..., M] -> [..., groups]: sums over the members of every group; one without members gets 0."""
-    rows = [np.bincount(group, row, groups) for row in values.reshape(-1, values.shape[-1])]
-    return np.array(rows).reshape(*values.shape[:-1], groups)
+    out = np.empty((*values.shape[:-1], groups))
+    for row in np.ndindex(values.shape[:-1]):
+        out[row] = np.bincount(group, values[row], groups)
+    return out
 
 
 def cross_matrix(vector: np.ndarray) -> np.ndarray:
