@@ -33,6 +33,8 @@ def test_the_log_says_what_happened(rerender, real_clips):
     assert outcome.code == 0, outcome.complaint
     for fact in ("first 6 of 250", "640 x 272", "64 x 32", "9 frames", "15.0 degrees", "scene scale", "reach", "wrote"):
         assert fact in outcome.said, fact
+    assert "assumed; give --fov if you know it" in outcome.said
+    assert "fov_degrees" not in outcome.said and "depth maps" not in outcome.said  # which the command does not take
 
 
 @pytest.mark.parametrize(

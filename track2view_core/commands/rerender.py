@@ -15,7 +15,7 @@ from ..wan.models import Models
 from .console import progress_bars, say
 from .filming import Filming, check_move, film, load, result_files, target_path, working_size
 from .staging import Staging, check_writable
-from .tracking import BUILT_IN, check_tracker, find_tracks
+from .tracking import BUILT_IN, check_tracker, find_tracks, tracker_report
 
 ANALYSIS_SIDE = 832  # px, the long side that tracking gains from
 VIDEO_ENDINGS = (".mp4", ".mov", ".mkv")
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> None:
     models = load(arguments)  # after the small files: a mistyped name is told before gigabytes are read
     clip, prepared, info = read(stream, arguments, models)
     tracks = track(clip, models, arguments) if given is None else given
-    say("tracks", f"{tracks.positions.shape[1]} points over {len(tracks)} frames", *tracks.notes)
+    say("tracks", f"{tracks.positions.shape[1]} points over {len(tracks)} frames", *tracker_report(tracks))
     target = target_path(arguments, tracks)
     with Staging() as staging:
         if arguments.save_tracks:

@@ -17,6 +17,14 @@ from ..video import VideoClip
 BUILT_IN = "klt"
 DEFAULT_VARIANT = "offline"
 FILE_VARIABLE = "TRACK2VIEW_TRACKERS"
+OPTIONS = {
+    "give depth maps or fov_degrees": "give --fov",
+    "give depth maps for their true depth": "--tracker spatial_tracker_v2 finds it, or give --tracks that hold it",
+    "set motion by hand, or give the camera path if you know it": "set --motion by hand",
+    "set motion": "set --motion",
+    "fov_degrees": "--fov",
+}
+"""What the library advises, in the words of the command line, which takes neither depth maps nor a source path."""
 
 
 def profile_file(environment: Mapping[str, str]) -> Path:
@@ -60,6 +68,14 @@ def find_tracks(clip: VideoClip, arguments: argparse.Namespace, progress: Progre
         camera_fixed=arguments.motion == "static",
         progress=progress,
     )
+
+
+def tracker_report(tracks: PointTracks) -> list[str]:
+    """What the tracker decided, with this command's options where the library names its arguments."""
+    notes = list(tracks.notes)
+    for named, option in OPTIONS.items():
+        notes = [note.replace(named, option) for note in notes]
+    return notes
 
 
 def _profile(arguments: argparse.Namespace) -> TrackerProfile:
