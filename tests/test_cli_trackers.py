@@ -12,8 +12,8 @@ import torch
 
 from track2view_core.cameras import CameraPath
 from track2view_core.cameras.formats import read_path, write_path
-from track2view_core.commands.tracking import FILE_VARIABLE
-from track2view_core.tracks import PointTracks, load_tracks, save_tracks
+from track2view_core.commands.tracking import FILE_VARIABLE, OPTIONS, tracker_report
+from track2view_core.tracks import PointTracks, load_tracks, save_tracks, trackers
 from track2view_core.video import VideoClip, read_clip, write_clip
 from track2view_core.wan.models import Models
 
@@ -161,3 +161,11 @@ def test_camera_files_that_cannot_be_are_refused_at_once(rerender, tmp_path: Pat
     assert "--camera-distance" in rerender(missing, "--camera-distance", "2").sentence
     twice = rerender(missing, "--camera", tmp_path / "gone.json", "--amount", "0.5").sentence
     assert "--camera and --amount both" in twice
+
+
+def test_the_report_advises_what_the_command_takes():
+    advice = " ".join(file.read_text(encoding="utf-8") for file in Path(trackers.__file__).parent.glob("*.py"))
+    assert [words for words in OPTIONS if words not in advice] == []  # else the library now says it otherwise
+    report = tracker_report(SimpleNamespace(notes=tuple(OPTIONS)))
+    for taken_by_the_library_alone in ("depth maps", "camera", "fov_degrees", "set motion"):
+        assert not any(taken_by_the_library_alone in line for line in report)

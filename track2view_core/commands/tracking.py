@@ -21,6 +21,7 @@ OPTIONS = {
     "give depth maps or fov_degrees": "give --fov",
     "give depth maps for their true depth": "--tracker spatial_tracker_v2 finds it, or give --tracks that hold it",
     "set motion by hand, or give the camera path if you know it": "set --motion by hand",
+    "set motion or give a known camera": "set --motion",
     "set motion": "set --motion",
     "fov_degrees": "--fov",
 }
