@@ -1,6 +1,5 @@
 """Laws of the node schemas, as the running server tells them."""
 
-import pytest
 
 NODE_IDS = (
     "DemoClip",
@@ -48,13 +47,8 @@ def inputs(info):
             yield name, kind, options[0] if options else {}, group == "required"
 
 
-@pytest.mark.parametrize("node", NODE_IDS)
-def test_every_node_is_offered(object_info, node):
-    assert f"Track2View_{node}" in object_info
-
-
-def test_no_node_is_left_out_of_the_list(object_info):
-    assert {f"Track2View_{node}" for node in NODE_IDS} <= ours(object_info).keys()
+def test_every_node_is_offered(object_info):
+    assert not {f"Track2View_{node}" for node in NODE_IDS} - ours(object_info).keys()
 
 
 def test_every_input_and_output_has_a_tooltip(object_info):
