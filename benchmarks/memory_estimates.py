@@ -19,12 +19,7 @@ from track2view_core.tracks import TrackBatch
 from track2view_core.wan import vae as wan_vae
 from track2view_core.wan.lora import add_lora
 from track2view_core.wan.memory import BASES, Request
-from track2view_core.wan.memory.working import (
-    conditioner_working,
-    decode_working,
-    dit_working,
-    encode_working,
-)
+from track2view_core.wan.memory.plan import conditioner_working, decode_working, dit_working, encode_working
 from track2view_core.wan.seams import Deltas, Seams, attach_seams
 
 from .live_memory import LivePeak

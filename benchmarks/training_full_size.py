@@ -28,7 +28,7 @@ from track2view_core.tracks import TrackBatch
 from track2view_core.training import CameraBatch, ConditionerObjective, FlowSettings, PairBatch
 from track2view_core.training.objectives import keep_time_in_float32, recompute_activations
 from track2view_core.wan.lora import add_lora
-from track2view_core.wan.memory.probe import matrix_rate
+from track2view_core.wan.memory.time_estimate import matrix_rate
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 WIDTHS = {"1.3B": (1536, 1536, 12), "14B": (5120, 1536, 12)}  # of tokens, conditioner; its heads

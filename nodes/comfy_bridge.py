@@ -12,7 +12,8 @@ from ..track2view_core.errors import Track2ViewError
 from ..track2view_core.progress import Progress
 
 if TYPE_CHECKING:
-    from ..track2view_core.wan.bundle import BaseConfig, Bundle
+    from ..track2view_core.wan.bundle import Bundle
+    from ..track2view_core.wan.bundle_config import BaseConfig
     from ..track2view_core.wan.condition import TrackCondition
 
 
@@ -164,7 +165,7 @@ _OTHER_WANS = {
 
 def base_of(model: Any) -> BaseConfig:
     """What kind of WAN a MODEL is; refuses, by name, what Track2View cannot ride on."""
-    from ..track2view_core.wan.bundle import BaseConfig
+    from ..track2view_core.wan.bundle_config import BaseConfig
 
     kind = type(model.model).__name__
     if kind != "WAN21":

@@ -84,8 +84,9 @@ class SampleDiffusers(io.ComfyNode):
     def execute(
         cls, wan, bundle, positive, condition, seed, steps, cfg, shift, scheduler, negative=None
     ) -> io.NodeOutput:
+        from track2view_core.wan.models import empty_text
+
         from ..track2view_core.wan.sampler import sample
-        from ..track2view_core.wan.text import empty_text
 
         condition = condition.condition
         if bundle.bundle is not condition.bundle:

@@ -62,7 +62,8 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     from diffusers import AutoencoderKLWan, WanTransformer3DModel
 
     from track2view_core.conditioner import ConditionerConfig, TrackConditioner
-    from track2view_core.wan.bundle import BaseConfig, Bundle, BundleConfig, SamplingConfig, save_bundle
+    from track2view_core.wan.bundle import Bundle, save_bundle
+    from track2view_core.wan.bundle_config import BaseConfig, BundleConfig, SamplingConfig
     from track2view_core.wan.checkpoints import save_transformer
     from track2view_core.wan.vae import save_vae
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from benchmarks.claim.arm import Arm
 from track2view_core.conditioner import sample_along_tracks, scatter_to_grid
-from track2view_core.conditioner.latent_warp import warp_latents
+from track2view_core.conditioner.gather_scatter import warp_latents
 from track2view_core.conditioner.temporal import rotary_table, rotate
 from track2view_core.tracks import TrackBatch
 from track2view_core.training.batches import CameraBatch, PairBatch

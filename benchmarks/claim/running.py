@@ -25,8 +25,7 @@ from track2view_core.evaluation import psnr, splat_points
 from track2view_core.progress import Progress
 from track2view_core.training.loop import train
 from track2view_core.training.settings import OptimiserSettings, TrainSettings
-from track2view_core.wan import whole_clip_vae
-from track2view_core.wan.vae import latent_statistics
+from track2view_core.wan.vae import decode_whole_clip, latent_statistics
 
 WITHOUT_MODEL = {
     "source": "source copied",
@@ -141,7 +140,7 @@ def results_of(folder: Path, count: int) -> list[dict] | None:
 def decoded(vae: AutoencoderKLWan, latent: Tensor) -> Tensor:
     """[1, 16, F, h, w] -> uint8 [T, H, W, 3], the whole clip at once."""
     mean, std = latent_statistics(vae)
-    pixels = whole_clip_vae.decode(vae, (latent * std + mean).transpose(1, 2))[0]
+    pixels = decode_whole_clip(vae, (latent * std + mean).transpose(1, 2))[0]
     return ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 

@@ -10,8 +10,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from track2view_core.wan.checkpoints import save_transformer
+from track2view_core.wan.convert_lora import convert_lora
 from track2view_core.wan.lora import load_lora
-from track2view_core.wan.lora_files import convert_lora
 from track2view_core.wan.original_layout import dit_name_to_original
 
 INPUTS = {

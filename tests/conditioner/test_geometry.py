@@ -5,7 +5,7 @@ import torch
 
 from track2view_core.cameras import CameraPath
 from track2view_core.conditioner import sample_along_tracks, scatter_to_grid
-from track2view_core.conditioner.latent_warp import warp_latents
+from track2view_core.conditioner.gather_scatter import warp_latents
 from track2view_core.tracks import PointTracks, collate_tracks, pair_tracks
 
 WIDTH, HEIGHT, FOCAL, DEPTH, FRAMES = 96, 64, 64.0, 2.0, 5  # 5 video frames, 2 latent ones

@@ -15,8 +15,7 @@ from track2view_core.training.vae_objective import (
     psnr,
     reconstruction_loss,
 )
-from track2view_core.wan import whole_clip_vae
-from track2view_core.wan.vae import decode, encode
+from track2view_core.wan.vae import decode, decode_whole_clip, encode, encode_whole_clip
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +31,11 @@ def vae():
 @pytest.mark.parametrize("frames", [1, 5, 9])
 def test_whole_clip_encode_and_decode_equal_the_chunked_ones(vae, frames):
     clip = torch.rand(2, frames, 3, 32, 32) * 2 - 1
-    latent = whole_clip_vae.encode(vae, clip)
+    latent = encode_whole_clip(vae, clip)
     stock = vae.encode(clip.transpose(1, 2)).latent_dist.mean.transpose(1, 2)
     assert torch.allclose(latent, stock, atol=2e-5)
     decoded = vae.decode(latent.transpose(1, 2)).sample.transpose(1, 2)
-    assert torch.allclose(whole_clip_vae.decode(vae, latent).clamp(-1, 1), decoded, atol=5e-5)
+    assert torch.allclose(decode_whole_clip(vae, latent).clamp(-1, 1), decoded, atol=5e-5)
 
 
 def test_folding_gives_wan_statistics_and_keeps_the_pictures(vae):

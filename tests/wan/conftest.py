@@ -12,7 +12,8 @@ from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from track2view_core.cameras import CameraPath
 from track2view_core.conditioner import ConditionerConfig, TrackConditioner
 from track2view_core.tracks import PairedTracks, PointTracks, pair_tracks
-from track2view_core.wan.bundle import BaseConfig, Bundle, BundleConfig, SamplingConfig
+from track2view_core.wan.bundle import Bundle
+from track2view_core.wan.bundle_config import BaseConfig, BundleConfig, SamplingConfig
 from track2view_core.wan.lora import add_lora, lora_state, remove_lora
 from track2view_core.wan.original_layout import dit_name_to_original
 

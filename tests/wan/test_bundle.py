@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from track2view_core.errors import Track2ViewError
 from track2view_core.wan import tensor_files
-from track2view_core.wan.bundle import METADATA_KEY, BaseConfig, BundleConfig, SamplingConfig, load_bundle, save_bundle
+from track2view_core.wan.bundle import METADATA_KEY, load_bundle, save_bundle
+from track2view_core.wan.bundle_config import BaseConfig, BundleConfig, SamplingConfig
 
 
 @pytest.fixture

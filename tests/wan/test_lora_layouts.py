@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from track2view_core.errors import Track2ViewError
-from track2view_core.wan.bundle import METADATA_KEY, BaseConfig, load_bundle, save_bundle
-from track2view_core.wan.lora import load_lora
-from track2view_core.wan.lora_files import convert_lora
-from track2view_core.wan.lora_layouts import for_stock_loaders, lora_layout, to_comfyui_lora
+from track2view_core.wan.bundle import METADATA_KEY, load_bundle, save_bundle
+from track2view_core.wan.bundle_config import BaseConfig
+from track2view_core.wan.convert_lora import convert_lora
+from track2view_core.wan.lora import for_stock_loaders, load_lora, lora_layout, to_comfyui_lora
 from track2view_core.wan.original_layout import dit_from_original, dit_name_from_original, dit_to_original
 
 # how a program spells the module in front, the two halves, and whose names the modules have

@@ -12,9 +12,8 @@ from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from track2view_core.wan.lora import load_lora
-from track2view_core.wan.lora_files import convert_lora
-from track2view_core.wan.lora_layouts import to_comfyui_lora
+from track2view_core.wan.convert_lora import convert_lora
+from track2view_core.wan.lora import load_lora, to_comfyui_lora
 
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2", "proj_out", "time_proj"]
 

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 
 from track2view_core.errors import Track2ViewError
-from track2view_core.wan.bundle import BaseConfig
-from track2view_core.wan.lora_files import convert_lora
-from track2view_core.wan.lora_layouts import to_comfyui_lora
+from track2view_core.wan.bundle_config import BaseConfig
+from track2view_core.wan.convert_lora import convert_lora
+from track2view_core.wan.lora import to_comfyui_lora
 
 KEY = "diffusion_model.blocks.0.self_attn.q"
 

@@ -15,7 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from track2view_core.conditioner import ConditionerConfig, TrackConditioner
 from track2view_core.errors import Track2ViewError
 from track2view_core.tracks import TrackBatch
-from track2view_core.wan.bundle import BaseConfig, load_bundle
+from track2view_core.wan.bundle import load_bundle
+from track2view_core.wan.bundle_config import BaseConfig
 from track2view_core.wan.memory import (
     BASES,
     Request,
@@ -26,21 +27,21 @@ from track2view_core.wan.memory import (
     matrix_rate,
     plan_memory,
 )
-from track2view_core.wan.memory.timing import (
-    DECODE_OPERATIONS,
-    ENCODE_OPERATIONS,
-    conditioner_operations,
-    dit_operations,
-    step_operations,
-)
-from track2view_core.wan.memory.weights import (
+from track2view_core.wan.memory.plan import (
+    cached_deltas,
     conditioner_parameters,
     dit_on_card,
     dit_parameters,
     lora_parameters,
     vae_parameters,
 )
-from track2view_core.wan.memory.working import cached_deltas
+from track2view_core.wan.memory.time_estimate import (
+    DECODE_OPERATIONS,
+    ENCODE_OPERATIONS,
+    conditioner_operations,
+    dit_operations,
+    step_operations,
+)
 from track2view_core.wan.models import TINY_BUNDLE, TINY_TRANSFORMER, TINY_VAE
 
 GIB = 2**30

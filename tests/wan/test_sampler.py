@@ -13,9 +13,9 @@ from track2view_core.errors import Track2ViewError
 from track2view_core.wan.bundle import Bundle
 from track2view_core.wan.condition import TrackCondition
 from track2view_core.wan.lora import load_lora, remove_lora
+from track2view_core.wan.models import empty_text
 from track2view_core.wan.sampler import initial_noise, make_scheduler, sample
 from track2view_core.wan.seams import attach_seams
-from track2view_core.wan.text import empty_text
 
 SETTINGS = {"steps": 3, "guidance": 1.0, "shift": 3.0, "seed": 7}
 

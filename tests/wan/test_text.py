@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from track2view_core.errors import Track2ViewError
-from track2view_core.wan.text import TEXT_TOKENS, TextEncoder
+from track2view_core.wan.models import TEXT_TOKENS, TextEncoder
 
 WORDS = ["<pad>", "</s>", "<unk>", "a", "red", "car", "by", "the", "sea"]
 

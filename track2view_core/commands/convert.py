@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..wan.lora_files import convert_lora
+from ..wan.convert_lora import convert_lora
 from .console import say
 
 

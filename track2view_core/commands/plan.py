@@ -20,9 +20,9 @@ from ..wan.memory import (
     known_base,
     matrix_rate,
     plan_memory,
-    report,
     usual_settings,
 )
+from ..wan.memory import plan_text as report
 
 GIB = 2**30
 COMPUTED_IN = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp8": torch.bfloat16}

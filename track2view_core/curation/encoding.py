@@ -15,10 +15,9 @@ from torch import Tensor
 from ..dataset import VaeIdentity
 from ..errors import Track2ViewError
 from ..progress import Progress
-from ..wan import whole_clip_vae
-from ..wan.diffusers_folder import find_part
-from ..wan.text import TextEncoder
-from ..wan.vae import WANTED, encode, latent_statistics, load_vae
+from ..wan.models import TextEncoder
+from ..wan.tensor_files import find_part
+from ..wan.vae import WANTED, encode, encode_whole_clip, latent_statistics, load_vae
 
 WHOLE_CLIP_ELEMENTS = 2**27
 """Pixels times base width up to which a clip goes through the VAE in one piece, several times faster on a CPU."""
@@ -83,7 +82,7 @@ class ClipEncoder:
         if frames.shape[0] * frames.shape[1] * frames.shape[2] * vae.config.base_dim > WHOLE_CLIP_ELEMENTS:
             return encode(vae, frames)[0]
         pixels = frames[None].to(vae.device).permute(0, 1, 4, 2, 3).float() / 127.5 - 1
-        raw = whole_clip_vae.encode(vae, pixels).transpose(1, 2)
+        raw = encode_whole_clip(vae, pixels).transpose(1, 2)
         mean, std = latent_statistics(vae)
         return ((raw - mean.to(raw)) / std.to(raw))[0]
 

@@ -17,7 +17,7 @@ from ..dataset import BrokenSample, ClipPair
 from ..errors import Track2ViewError
 from ..tracks import PairedTracks, TrackBatch, collate_tracks
 from ..tracks.pairing import FRAMES_PER_LATENT, FrameAnchor
-from ..wan.text import TEXT_TOKENS
+from ..wan.models import TEXT_TOKENS
 from .settings_checks import check_choices, check_shares
 from .tracker_errors import TrackerErrors, perturb
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from ..conditioner import ConditionerConfig
 from ..errors import Track2ViewError
-from ..wan.bundle import Scheduler
+from ..wan.bundle_config import Scheduler
 from .batches import BatchDraw
 from .objectives import FlowSettings
 from .reading_settings import read_settings, refuse_unknown

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
+from ..wan.models import TextEncoder
 from ..wan.tensor_files import read_tensors
-from ..wan.text import TextEncoder
 from .checkpoints import write_durably
 from .config import TrainConfig
 

@@ -15,7 +15,8 @@ from torch import Tensor
 from ..conditioner import TrackConditioner
 from ..dataset import PairDataset
 from ..errors import Track2ViewError
-from ..wan.bundle import BaseConfig, Bundle, BundleConfig, SamplingConfig, load_bundle, save_bundle
+from ..wan.bundle import Bundle, load_bundle, save_bundle
+from ..wan.bundle_config import BaseConfig, BundleConfig, SamplingConfig
 from ..wan.checkpoints import load_transformer, save_transformer
 from ..wan.lora import ADAPTER, PREFIX, add_lora, fill_lora
 from ..wan.original_layout import dit_name_to_original

@@ -12,8 +12,7 @@ from diffusers import AutoencoderKLWan
 from torch import Tensor
 
 from ..errors import Track2ViewError
-from ..wan import whole_clip_vae
-from ..wan.vae import latent_statistics
+from ..wan.vae import decode_whole_clip, encode_whole_clip, latent_statistics
 from .batches import draw_samples
 from .settings_checks import check_at_least, check_shares
 from .vae_initialisation import initialise_near_identity
@@ -142,8 +141,8 @@ class VaeObjective:
         self.module = vae
 
     def loss(self, batch: ClipBatch, generator: torch.Generator) -> Tensor:
-        latent = whole_clip_vae.encode(self.module, batch.clip)
-        decoded = whole_clip_vae.decode(self.module, latent)
+        latent = encode_whole_clip(self.module, batch.clip)
+        decoded = decode_whole_clip(self.module, latent)
         return reconstruction_loss(decoded, batch.clip) + LATENT_WEIGHT * latent.square().mean()
 
 
@@ -163,7 +162,7 @@ def psnr(decoded: Tensor, clip: Tensor) -> float:
 def measured_statistics(vae: AutoencoderKLWan, clips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Mean and std [16] of the raw latents of clips uint8 [T, H, W, 3]."""
     device = next(vae.parameters()).device
-    raw = [whole_clip_vae.encode(vae, pixels(clip)[None].to(device))[0] for clip in clips]
+    raw = [encode_whole_clip(vae, pixels(clip)[None].to(device))[0] for clip in clips]
     channels = torch.cat([latent.transpose(0, 1).flatten(1).cpu() for latent in raw], 1)
     return channels.mean(1), channels.std(1)
 

@@ -14,12 +14,11 @@ from torch import Tensor
 from ..dataset import BrokenSample, ClipPair, PairDataset
 from ..errors import Track2ViewError
 from ..tracks import pair_tracks
-from ..wan import whole_clip_vae
 from ..wan.bundle import Bundle
 from ..wan.condition import TrackCondition
+from ..wan.models import TEXT_TOKENS
 from ..wan.sampler import sample
-from ..wan.text import TEXT_TOKENS
-from ..wan.vae import decode
+from ..wan.vae import decode, decode_whole_clip, encode_whole_clip
 from .batches import TEXT_DIM, BatchDraw, draw_batch
 from .config import ValidationSettings
 from .contact_sheets import write_samples
@@ -149,7 +148,7 @@ class VaeValidation:
         return found
 
     def _there_and_back(self, clip: Tensor) -> Tensor:
-        return whole_clip_vae.decode(self.vae, whole_clip_vae.encode(self.vae, clip))
+        return decode_whole_clip(self.vae, encode_whole_clip(self.vae, clip))
 
 
 def _frames(decoded: Tensor) -> Tensor:  # [T, 3, H, W] -> uint8 [T, H, W, 3]

@@ -12,10 +12,17 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor
 
 from ..errors import Track2ViewError
-from .diffusers_folder import find_part, load_part, read_json
 from .original_layout import dit_from_original, dit_name_from_original, dit_to_original
-from .quantised import dequantised
-from .tensor_files import cast_floats, check_shapes, read_tensors, write_tensors
+from .tensor_files import (
+    cast_floats,
+    check_shapes,
+    dequantised,
+    find_part,
+    load_part,
+    read_json,
+    read_tensors,
+    write_tensors,
+)
 
 HEAD_SIZE = 128
 LATENT_CHANNELS = 16

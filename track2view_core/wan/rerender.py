@@ -7,7 +7,7 @@ from torch import Tensor
 from ..errors import Track2ViewError
 from ..progress import Progress
 from ..tracks import PairedTracks
-from .bundle import Scheduler
+from .bundle_config import Scheduler
 from .condition import TrackCondition
 from .models import Models
 from .sampler import sample

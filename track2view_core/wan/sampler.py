@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import Track2ViewError
 from ..progress import Progress
-from .bundle import SCHEDULERS, Scheduler
+from .bundle_config import SCHEDULERS, Scheduler
 from .condition import TrackCondition
 from .lora import load_lora, remove_lora
 from .seams import Deltas, Seams, attach_seams

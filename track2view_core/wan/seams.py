@@ -10,15 +10,17 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
-from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
 from ..conditioner import TrackConditioner
 from ..errors import Track2ViewError
 from ..tracks import TrackBatch
+
+if TYPE_CHECKING:
+    from diffusers import WanTransformer3DModel
 
 Rotary = Literal["shared", "consecutive"]
 SourceTimestep = Literal["zero", "same"]

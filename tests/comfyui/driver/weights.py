@@ -61,7 +61,8 @@ def write_bundle(
     random_outputs: also where training starts from zero, so that the bundle changes the result.
     """
     from track2view_core.conditioner import ConditionerConfig, TrackConditioner
-    from track2view_core.wan.bundle import BaseConfig, Bundle, BundleConfig, SamplingConfig, save_bundle
+    from track2view_core.wan.bundle import Bundle, save_bundle
+    from track2view_core.wan.bundle_config import BaseConfig, BundleConfig, SamplingConfig
     from track2view_core.wan.lora import add_lora, lora_state, remove_lora
 
     base = BaseConfig.of(transformer)

@@ -4,10 +4,9 @@ Formulas count the tensors that live at once where a stage is at its largest; `d
 come to what is measured.
 """
 
-from .ladder import Fit, first_that_fits
-from .plan import HEADROOM, MemoryPlan, Stage, plan_memory
-from .probe import matrix_rate
-from .report import report, table
+from .fit import Fit, first_that_fits
+from .plan import HEADROOM, MemoryPlan, Stage, plan_memory, sampling_memory
+from .plan_text import report, table
 from .request import (
     BASES,
     DTYPE_BYTES,
@@ -20,8 +19,7 @@ from .request import (
     known_base,
     usual_settings,
 )
-from .timing import TimeEstimate, estimate_time
-from .working import sampling_memory
+from .time_estimate import TimeEstimate, estimate_time, matrix_rate
 
 __all__ = [
     "BASES",

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...conditioner import ConditionerConfig
 from ...errors import Track2ViewError
+from ..seams import SOURCE_TIMESTEPS
 from ..windows import plan_windows
 
 if TYPE_CHECKING:
-    from ..bundle import BundleConfig
+    from ..bundle_config import BundleConfig
 
 Dtype = Literal["fp32", "bf16", "fp16", "fp8"]
 Route = Literal["native", "diffusers"]
 DTYPE_BYTES: Mapping[str, int] = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1}
 ROUTES = ("native", "diffusers")
-SOURCE_TIMESTEPS = ("zero", "same")
 HEAD_SIZE = 128
 BOTTLENECK = 1536  # width of the conditioner beside a base wider than that
 

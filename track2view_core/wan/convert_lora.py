@@ -11,9 +11,8 @@ from torch import Tensor
 
 from ..errors import Track2ViewError
 from .bundle import CONDITIONER_PREFIX, METADATA_KEY, bundle_from
-from .diffusers_folder import read_json
-from .lora_layouts import DIFFUSERS_METADATA, for_stock_loaders, lora_layout, peft_settings, to_comfyui_lora
-from .tensor_files import read_tensors, write_tensors
+from .lora import DIFFUSERS_METADATA, for_stock_loaders, lora_layout, peft_settings, to_comfyui_lora
+from .tensor_files import read_json, read_tensors, write_tensors
 
 PEFT_WEIGHTS = "adapter_model.safetensors"
 PEFT_SETTINGS = "adapter_config.json"

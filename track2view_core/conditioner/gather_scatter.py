@@ -1,4 +1,7 @@
-"""Write the tracks' values back into a grid of features, nearer tracks hiding those behind. No parameters."""
+"""The conditioner's geometry: read a grid of features along the tracks, and write the tracks' values back into one.
+
+No parameters. On the way back nearer tracks hide those behind. `warp_latents` does both with the source latents.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,44 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..errors import Track2ViewError
+from ..tracks import TrackBatch
+
+
+def sample_along_tracks(
+    tokens: Tensor,  # [B, D, F, h, w]
+    xy: Tensor,  # [B, F, N, 2] pixels
+    image_size: tuple[int, int],  # (H, W) pixels
+) -> Tensor:  # [B, F, N, D]
+    """Bilinear samples of each frame's grid at that frame's track positions; exact on cell centres.
+
+    Beyond the outermost centres the border value holds. Coordinates are taken in float32 at least; those that are not
+    finite are replaced, so that the sample is finite (and meaningless). The result has the dtype of `tokens`.
+
+    Raises:
+        Track2ViewError: the shapes do not belong together.
+    """
+    if tokens.ndim != 5 or xy.ndim != 4 or xy.shape[-1] != 2:
+        raise Track2ViewError(
+            f"The tokens to sample have shape {list(tokens.shape)} and xy has {list(xy.shape)}; they must be "
+            "[B, D, F, h, w] and [B, F, N, 2]."
+        )
+    batch, dim, frames, rows, columns = tokens.shape
+    if xy.shape[:2] != (batch, frames):
+        raise Track2ViewError(
+            f"The xy to sample at have shape {list(xy.shape)}; with tokens {list(tokens.shape)} they must be "
+            f"[{batch}, {frames}, N, 2]."
+        )
+    precision = torch.promote_types(torch.promote_types(tokens.dtype, xy.dtype), torch.float32)
+    size = torch.tensor([image_size[1], image_size[0]], dtype=precision, device=xy.device)
+    # -1 and 1 are the image's edges; anything beyond them reads the border, so the clamp changes no sample.
+    place = (2 * xy.to(precision) / size - 1).nan_to_num(nan=0.0).clamp(-2, 2)
+    tracks = xy.shape[2]
+    grid = tokens.to(precision).transpose(1, 2).reshape(batch * frames, dim, rows, columns)
+    # All tracks in one row of the "image": grid_sample is vectorised along its rows.
+    place = place.reshape(batch * frames, 1, tracks, 2)
+    sampled = F.grid_sample(grid, place, padding_mode="border", align_corners=False)
+    return sampled.view(batch, frames, dim, tracks).transpose(2, 3).to(tokens.dtype)
+
 
 EPSILON = 1e-6  # least weight that a cell's mean is divided by
 NEAR_WEIGHT = 0.25  # a point belongs to a cell's z-buffer from this weight on; its greatest of four is never less
@@ -158,3 +199,35 @@ def _check(values: Tensor, xy: Tensor, depth: Tensor, inside: Tensor, norm: str)
         raise Track2ViewError(f"The inside to scatter by has dtype {inside.dtype}; it must be torch.bool.")
     if norm not in ("mean_coverage", "max1"):
         raise Track2ViewError(f"norm is {norm!r}; it must be 'mean_coverage' or 'max1'.")
+
+
+def nearest_valid_frame(valid: Tensor) -> Tensor:  # [B, F, N] bool -> [B, F, N] long
+    """For each frame and track the nearest valid frame, the earlier of two; 0 where it never is valid."""
+    frames = valid.shape[1]
+    number = torch.arange(frames, device=valid.device)
+    distance = (number[:, None] - number).abs()[None, :, :, None]  # [1, F, F', 1]
+    return torch.where(valid[:, None], distance, frames).argmin(2)
+
+
+def warp_latents(
+    latents: Tensor,  # [B, C, F, 2h, 2w] source
+    batch: TrackBatch,
+    valid: Tensor,  # [B, F, N] bool, visible and inside in the source
+    *,
+    beta: float,
+    norm: str,
+) -> Tensor:  # [B, C + 1, F, 2h, 2w]
+    """Mean and coverage of the source latents seen from the target camera.
+
+    A track that cannot be seen in a frame brings the value of its nearest visible frame; one that never can brings
+    nothing.
+    """
+    values = sample_along_tracks(latents, batch.source_xy, batch.image_size)
+    frame = nearest_valid_frame(valid)
+    values = values.gather(1, frame[..., None].expand(-1, -1, -1, values.shape[-1]))
+    reach = batch.target_inside & valid.any(1, keepdim=True)
+    grid = tuple(latents.shape[-2:])
+    mean, coverage = scatter_to_grid(
+        values, batch.target_xy, batch.target_depth, reach, grid, batch.image_size, beta=beta, norm=norm
+    )
+    return torch.cat([mean, coverage.to(mean.dtype)], 1)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .ladder import GIB, Fit
+from .fit import GIB, Fit
 from .plan import HEADROOM, MemoryPlan
 from .request import Request
-from .timing import TimeEstimate
+from .time_estimate import TimeEstimate
 
 ROUTE_NAMES = {"native": "native route (ComfyUI's own MODEL)", "diffusers": "diffusers route (command line)"}
 

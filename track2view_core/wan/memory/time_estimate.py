@@ -1,12 +1,15 @@
-"""Operations of a generation, and the time they take at a measured rate. A multiply-add counts as two operations."""
+"""Operations of a generation, and the time they take at this device's rate. A multiply-add counts as two operations."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
+import torch
+
 from ...errors import Track2ViewError
+from .plan import PATCH
 from .request import Request, WanBase
-from .weights import PATCH
 
 EFFICIENCY = 0.6
 """Share of a device's measured matrix rate that sampling reaches.
@@ -90,3 +93,29 @@ def estimate_time(request: Request, rate: float, efficiency: float = EFFICIENCY)
         decode=DECODE_OPERATIONS * pixels / reached,
         steps=request.steps,
     )
+
+
+SIDE_ON_CARD, SIDE_ON_CPU = 8192, 1024
+PATIENCE = 0.4  # seconds
+
+
+def matrix_rate(device: torch.device | str, dtype: torch.dtype) -> float:
+    """Operations a second (a multiply-add is two) of a large square product in `dtype`: the best of a few."""
+    where = torch.device(device)
+    side = SIDE_ON_CPU if where.type == "cpu" else SIDE_ON_CARD
+    left = torch.randn(side, side, device=where, dtype=dtype)
+    _seconds(left, where)  # the first one loads kernels
+    best, begun = float("inf"), time.perf_counter()
+    while best == float("inf") or time.perf_counter() - begun < PATIENCE:
+        best = min(best, _seconds(left, where))
+    return 2 * side**3 / best
+
+
+def _seconds(left: torch.Tensor, device: torch.device) -> float:
+    begun = time.perf_counter()
+    torch.matmul(left, left)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+    return max(time.perf_counter() - begun, 1e-9)
