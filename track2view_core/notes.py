@@ -1,0 +1,306 @@
+"""What a user should know of a result: found in the core, worded once, the remedy named by each door in its own words.
+
+A `Note` is data: a code, how serious it is, the figures, and the settings that cure it. Its sentence stands in `KINDS`
+and nowhere else. A `Door` (the library, a verb of the command line, a node) says what it calls those settings; a remedy
+that a door does not have is left out, and the finding still stands.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from string import Formatter
+from typing import Any
+
+from .errors import Track2ViewError
+
+Fact = bool | int | float | str | tuple[int | str, ...] | None
+"""None is a figure that could not be known."""
+
+
+class Severity(IntEnum):
+    """How far a result may be trusted; the larger, the less."""
+
+    INFO = 0  # a plain fact
+    CAUTION = 1  # assumed, guessed or weak: look before you go on
+    WARNING = 2  # likely to be wrong
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where a user stands, and what that place calls the settings of the core."""
+
+    name: str
+    words: Mapping[str, str]  # setting -> argument, option or input; what is not in it cannot be set here
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What all notes of one code have in common."""
+
+    severity: Severity
+    text: str  # of the facts, by name; it names no setting
+    advice: Mapping[str, str] = field(default_factory=dict)  # setting -> what to do with it; `{}` is its name
+
+
+@dataclass(frozen=True)
+class Note:
+    """One thing to know. `Note.of` makes it from a code and its facts."""
+
+    code: str
+    severity: Severity
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    remedy: tuple[str, ...] = ()  # settings of the core
+    shot: int | None = None  # the frame at which the shot begins that it is about; None: it is about the whole clip
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "severity", Severity(self.severity))
+        object.__setattr__(self, "facts", {name: _plain(name, value) for name, value in self.facts.items()})
+        object.__setattr__(self, "remedy", tuple(self.remedy))
+
+    @classmethod
+    def of(cls, code: str, **facts: Any) -> Note:
+        """A note of `KINDS`; numbers of numpy and torch become Python's, those that are not finite None."""
+        kind = KINDS[code]
+        if set(facts) != facts_in(kind.text):
+            raise TypeError(f"A note {code!r} has the facts {sorted(facts_in(kind.text))}, not {sorted(facts)}.")
+        return cls(code, kind.severity, facts, tuple(kind.advice))
+
+    @classmethod
+    def from_data(cls, data: object) -> Note:
+        """What `data` gave; of a plain sentence, as older files hold them, a note of code `text`.
+
+        Raises:
+            Track2ViewError: it is neither.
+        """
+        if isinstance(data, str):
+            return _of_sentence(data)
+        try:
+            if not isinstance(data, dict):
+                raise TypeError
+            facts = {name: tuple(value) if isinstance(value, list) else value for name, value in data["facts"].items()}
+            shot = None if data.get("shot") is None else int(data["shot"])
+            remedy = tuple(str(setting) for setting in data.get("remedy", ()))
+            return cls(str(data["code"]), Severity[data["severity"].upper()], facts, remedy, shot)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise Track2ViewError(
+                f"A note is {str(data)[:80]!r}; it must be a sentence, or code, severity and facts by name."
+            ) from error
+
+    def data(self) -> dict[str, Any]:
+        """As JSON holds it, without loss."""
+        facts = {name: list(value) if isinstance(value, tuple) else value for name, value in self.facts.items()}
+        data = {"code": self.code, "severity": self.severity.name.lower(), "facts": facts, "remedy": list(self.remedy)}
+        return data if self.shot is None else {**data, "shot": self.shot}
+
+    def text(self, door: Door | None = None) -> str:
+        """The sentence, with what to do about it at `door` (None: the library)."""
+        words = (LIBRARY if door is None else door).words
+        kind = KINDS.get(self.code)
+        try:
+            found = _FORMAT.vformat(kind.text, (), self.facts)
+        except (AttributeError, KeyError, ValueError, TypeError):  # of a file that another version wrote
+            return self._placed(f"{self.code.replace('_', ' ')}: {self.facts}")
+        cures = [setting for setting in self.remedy if setting in kind.advice and setting in words]
+        if not cures:
+            return self._placed(found)
+        advice = ", or ".join(kind.advice[setting].format(words[setting]) for setting in cures)
+        return self._placed(f"{found.rstrip('.')}; {advice}" + "." * found.endswith("."))
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _placed(self, sentence: str) -> str:
+        return sentence if self.shot is None else f"shot at frame {self.shot}: {sentence}"
+
+
+def report_lines(notes: Iterable[Note], door: Door | None = None) -> list[str]:
+    """A line a note, in their order; what is more than a plain fact is marked."""
+    return [("WARNING: " if note.severity > Severity.INFO else "") + note.text(door) for note in notes]
+
+
+def facts_in(text: str) -> set[str]:
+    """The facts that a text of `KINDS` needs."""
+    return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+
+class _Format(Formatter):
+    """`str.format` with a space before the per cent sign, `# frame` for 1 frame, 2 frames, and facts not known."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if value is None:
+            return "unknown"
+        if isinstance(value, tuple):
+            return ", ".join(map(str, value))
+        if format_spec.startswith("# "):
+            return f"{value} {format_spec[2:]}" + "s" * (value != 1)
+        told = format(value, format_spec)
+        return told.replace("%", " %") if format_spec.endswith("%") else told
+
+
+_FORMAT = _Format()
+
+
+def _plain(name: str, value: Any) -> Fact:
+    if hasattr(value, "item"):  # a number of numpy or torch
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, list | tuple):
+        return tuple(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"The fact {name} is a {type(value).__name__}; it must be a number, a text or a tuple of them.")
+
+
+def _of_sentence(sentence: str) -> Note:
+    """A sentence of an older file, taken apart so that it reads the same again."""
+    shot, rest = None, sentence
+    if rest.startswith("shot at frame ") and ": " in rest:
+        number, _, told = rest.removeprefix("shot at frame ").partition(": ")
+        shot, rest = (int(number), told) if number.isdecimal() else (None, sentence)
+    severity = Severity.CAUTION if rest.startswith("WARNING: ") else Severity.INFO
+    return Note("text", severity, {"text": rest.removeprefix("WARNING: ")}, (), shot)
+
+
+# --- the wording ------------------------------------------------------------------------------------------------------
+
+LIBRARY = Door("library", {name: name for name in ("camera", "depth", "fov_degrees", "motion", "points")})
+"""The names by which the functions of the core take their settings: what `Kind.advice` and `Note.remedy` name."""
+
+_INFO, _CAUTION, _WARNING = Severity
+
+_TRACKS = {
+    # which camera
+    "camera_given": Kind(_INFO, "camera path given, motion {motion}"),
+    "motion": Kind(_INFO, "motion {motion} ({how})"),
+    "few_followed": Kind(_CAUTION, "only {count:.0f} points a frame could be followed; the result is less certain"),
+    "cuts": Kind(
+        _CAUTION, "cut at frame {frames}; every shot was solved on its own, its camera starts at the origin again"
+    ),
+    "camera_solved": Kind(_INFO, "camera solved from {points} points, median error {error:.2f} px"),
+    "camera_not_solved": Kind(_WARNING, "the camera could not be solved, so it was taken to stand still"),
+    "little_parallax": Kind(
+        _CAUTION, "too little parallax to solve a travelling camera; it was solved as one that only turns"
+    ),
+    "few_agree": Kind(
+        _WARNING,
+        "only {share:.0%} of the points fit one still scene, so the camera may follow something that moves",
+        {"motion": "set {} by hand", "camera": "give the camera path in {} if you know it"},
+    ),
+    "frames_not_placed": Kind(_CAUTION, "{count:# frame} could not be placed and hold the nearest solved pose"),
+    "short_travel": Kind(
+        _CAUTION,
+        "the camera travels only {share:.1%} of the scene's depth, so its path, field of view and depth by parallax "
+        "are uncertain",
+        {"depth": "give depth maps in {}", "fov_degrees": "give {}"},
+    ),
+    "turn_solved": Kind(_INFO, "turn of {degrees:.1f} degrees solved, median error {error:.2f} px"),
+    "small_turn": Kind(
+        _CAUTION,
+        "so small a turn looks much like a travel by {share:.1%} of the scene's depth",
+        {"motion": "set {} to general if the camera travels"},
+    ),
+    "proposed_left": Kind(
+        _INFO, "the depth model's camera path was left aside, since the tracks show a camera that does not travel"
+    ),
+    "proposed_used": Kind(
+        _INFO,
+        "the depth model's camera path was used and refined; before, {share:.0%} of the points agree with it, median "
+        "error {error:.2f} px",
+    ),
+    "proposed_denied": Kind(
+        _CAUTION,
+        "the depth model's camera path was not used: only {share:.0%} of the points agree with it, median error "
+        "{error:.2f} px; it was solved from the tracks",
+    ),
+    "proposed_not_needed": Kind(
+        _INFO,
+        "the depth model's camera path was not needed: the tracks' own solution is as good; {share:.0%} of the points "
+        "agree with it, median error {error:.2f} px",
+    ),
+    # which lens
+    "fov_given": Kind(_INFO, "field of view {degrees:.1f} degrees given"),
+    "fov_found": Kind(
+        _INFO, "field of view {degrees:.1f} degrees found by {source} (+-{deviation:.1%} of the focal length)"
+    ),
+    "fov_of_depth_model": Kind(
+        _INFO, "this motion does not show the field of view; {degrees:.1f} degrees are the depth model's"
+    ),
+    "fov_assumed": Kind(
+        _CAUTION,
+        "this motion does not show the field of view, so {degrees:.0f} degrees were assumed",
+        {"fov_degrees": "give {} if you know it"},
+    ),
+    "zoom": Kind(_INFO, "the lens zooms: the focal length changes by a factor of {factor:.2f}"),
+    # which depth
+    "depth_aligned": Kind(_INFO, "depth maps aligned in inverse depth"),
+    "depth_empty": Kind(
+        _CAUTION, "the depth maps hold no positive finite depth at any tracked point and were not used"
+    ),
+    "depth_denied": Kind(
+        _CAUTION, "no still scene fits both parallax and the depth maps, so the camera is parallax's alone"
+    ),
+    "ground_ramp": Kind(
+        _CAUTION,
+        "the depth of {count:# track} is only a ground ramp (far at the top, near at the bottom) and is likely to err "
+        "by a quarter or more",
+        {
+            "depth": "give depth maps in {} for their true depth",
+            "tracker": "use {}, which finds it",
+            "tracks": "give {} that hold it",
+        },
+    ),
+    "standing_depth_error": Kind(_INFO, "expected error of the depth: {share:.1%} of standing points, by parallax"),
+    "map_depth_error": Kind(
+        _INFO,
+        "expected error of the depth: {share:.1%} of {which} points in one frame, as far as the depth maps differ",
+    ),
+    # which tracks
+    "tracks_kept": Kind(
+        _INFO,
+        "{count} tracks, {moving} of them moving and {standing} standing still; of {followed} points {doubtful} were "
+        "lost at once or doubtful, and dropped",
+    ),
+    "most_doubtful": Kind(
+        _WARNING,
+        "most points fit neither a standing nor a moving thing: blur, flat pictures, or a mover so large that the "
+        "camera was solved from it; look at the preview",
+        {"motion": "set {}", "camera": "give the camera path in {} if you know it"},
+    ),
+    "grid": Kind(_WARNING, "nothing could be followed, so {count} points were laid over the picture as a grid"),
+    # 2D tracks, lifted
+    "tracks_lifted": Kind(_INFO, "{count} of {given} 2D tracks lifted, {moving} of them moving"),
+    # SpatialTrackerV2
+    "spatial_tracker": Kind(_INFO, "SpatialTrackerV2, {variant}"),
+    "spatial_tracker_fixed": Kind(_INFO, "SpatialTrackerV2, {variant}, the camera taken as fixed"),
+    "pieces_joined": Kind(
+        _INFO,
+        "frames {first} to {last} joined over {count:# shared point}, which lie {share:.2%} of their depth apart "
+        "(scale {scale:.3g})",
+    ),
+    "tracks_found": Kind(_INFO, "{count} tracks of {wanted} asked for, {visible:.0%} visible"),
+    "few_certain": Kind(_CAUTION, "the tracker was certain of the depth at few places; sky and edges give no tracks"),
+    "none_visible": Kind(_WARNING, "no track is visible in any frame"),
+    "views_agree": Kind(_INFO, "3D and 2D tracks agree within {error:.2g} px"),
+    "views_disagree": Kind(_WARNING, "3D and 2D tracks disagree; look at the preview before you render"),
+    # tracks edited
+    "tracks_left": Kind(_INFO, "{count} of {given} tracks kept"),
+    "tracks_dropped": Kind(_INFO, "{rule} dropped {count}"),
+    # a path that is drawn
+    "path_stands": Kind(
+        _INFO, "Neither point tracks nor a camera path is linked: the path starts from a camera that stands still."
+    ),
+    "path_unit": Kind(_INFO, "Without point tracks one scene scale is taken to be 1 of the path's units."),
+    "path_not_used": Kind(_CAUTION, "The linked camera path is not used: the editor has keys of its own."),
+    "path_resampled": Kind(
+        _INFO, "The linked camera path has {frames} frames and the clip has {clip}: it was resampled in time."
+    ),
+    "path_of_base": Kind(_INFO, "Nothing is drawn yet: this is the base camera itself."),
+    "path_of_link": Kind(_INFO, "Nothing is drawn yet: this is the linked camera path."),
+}
+
+KINDS: Mapping[str, Kind] = {"text": Kind(_INFO, "{text}"), **_TRACKS}
+"""Every note there is, by code. `text` is a sentence of a file that an older version wrote."""
