@@ -110,7 +110,7 @@ class ImportCamera(io.ComfyNode):
     def execute(
         cls, file, file_format, width, height, field_of_view, fps, camera_name, point_tracks=None
     ) -> io.NodeOutput:
-        from ..track2view_core.cameras.placed_files import read_for_clip
+        from ..track2view_core.cameras.formats.reading_and_writing import read_for_clip
 
         path, report = read_for_clip(
             input_file(file),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..track2view_core.cameras import EASES, OPERATIONS, edit_path
-from ..track2view_core.cameras.operation_settings import chosen_settings, settings_text
+from ..track2view_core.cameras.operations.operation import chosen_settings, settings_text
 from ..track2view_core.errors import Track2ViewError
 from .comfy_bridge import schema, show_text
 from .sockets import CAMERA_PATH, POINT_TRACKS, TARGET, one_of

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from track2view_core.cameras import OPERATIONS, parse_document, sample_document
-from track2view_core.cameras.keyframes import BASES, ORIENTATION_INTERPOLATIONS, POSITION_INTERPOLATIONS
-from track2view_core.cameras.operation import Operation, Parameter
+from track2view_core.cameras.keyframes.documents import (
+    BASES,
+    ORIENTATION_INTERPOLATIONS,
+    POSITION_INTERPOLATIONS,
+)
+from track2view_core.cameras.operations.operation import Operation, Parameter
 
 from .camera_paths import still
 

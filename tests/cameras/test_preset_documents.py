@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from track2view_core.cameras import EASES, PRESETS, CameraPath, preset_path, sample_document
-from track2view_core.cameras.preset_documents import preset_document
+from track2view_core.cameras.presets import preset_document
 from track2view_core.cameras.rotations import matrix_from_axis_angle, rigid
 from track2view_core.errors import Track2ViewError
 

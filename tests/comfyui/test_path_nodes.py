@@ -13,7 +13,7 @@ import torch
 
 from track2view_core.cameras import edit_path, parse_document, sample_document, to_json
 from track2view_core.cameras.formats import read_path, write_path
-from track2view_core.cameras.preset_documents import preset_document
+from track2view_core.cameras.presets import preset_document
 
 TRACK, EDITOR, PREVIEW = "Track2View_TrackPoints", "Track2View_CameraEditor", "Track2View_PreviewRecamera"
 FRAMES = 17

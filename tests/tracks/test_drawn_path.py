@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from track2view_core.cameras import CameraPath, parse_document, preset_path, project, sample_document, to_json
-from track2view_core.cameras.preset_documents import preset_document
+from track2view_core.cameras.presets import preset_document
 from track2view_core.errors import Track2ViewError
 from track2view_core.tracks import PointTracks, pair_tracks
 from track2view_core.tracks.drawn_path import drawn_path

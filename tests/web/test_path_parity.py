@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from track2view_core.cameras import EASES, PRESETS, document_notes, project, sample_document, to_json
-from track2view_core.cameras.keyframes import Keyframe, PathDocument
-from track2view_core.cameras.preset_documents import preset_document
-from track2view_core.cameras.presets import MOVES
+from track2view_core.cameras.keyframes.documents import Keyframe, PathDocument
+from track2view_core.cameras.presets import MOVES, preset_document
 from track2view_core.errors import Track2ViewError
 
 from .node_answers import Refused, ask

@@ -1,15 +1,22 @@
 """Cameras: paths, keyframe documents, preset moves, projection. OpenCV axes (x right, y down, z forward)."""
 
-from .checks import PathChecks, check_path, path_summary, path_warnings
 from .easing import EASES
-from .keyframe_fitting import FittedDocument, fit_document
-from .keyframe_reading import parse_document
-from .keyframe_sampling import document_notes, sample_document
-from .keyframes import Keyframe, Orbit, PathDocument, to_json
+from .keyframes import (
+    FittedDocument,
+    Keyframe,
+    Orbit,
+    PathDocument,
+    document_notes,
+    fit_document,
+    parse_document,
+    sample_document,
+    to_json,
+)
 from .operations import OPERATIONS, edit_path, operations_table
 from .path import CameraPath
+from .path_quality import PathChecks, check_path, path_summary, path_warnings
 from .presets import PRESETS, describe_move, preset_path
-from .view import ViewTracks, project
+from .projection import ViewTracks, project
 
 __all__ = [
     "EASES",

@@ -1,4 +1,6 @@
-"""CameraPath: where a camera stands, where it looks and through which lens, frame by frame."""
+"""CameraPath: where a camera stands, where it looks and through which lens, frame by frame; and what one path adds to
+another, as a move that rides on it. A move is measured in scene scales, so that it carries from scene to scene.
+"""
 
 from __future__ import annotations
 
@@ -112,6 +114,64 @@ class CameraPath:
     def to(self, device: torch.device | str) -> CameraPath:
         """The same path on `device`, which must know float64."""
         return replace(self, world_from_camera=self.world_from_camera.to(device), intrinsics=self.intrinsics.to(device))
+
+
+def relative_move(path: CameraPath, source: CameraPath) -> CameraPath:
+    """What `path` adds to `source`: poses in the source camera's axes, and its lens in terms of the source's.
+
+    The result is no camera of its own: its intrinsics are `path.intrinsics @ inverse(source.intrinsics)`, so that
+    `riding_on(relative_move(path, source), source)` is the path again.
+
+    Raises:
+        Track2ViewError: the two differ in length.
+    """
+    _check_lengths(path, source)
+    return replace(
+        path,
+        world_from_camera=rigid_inverse(source.world_from_camera) @ path.world_from_camera,
+        intrinsics=path.intrinsics @ inverse_intrinsics(source.intrinsics),
+    )
+
+
+def riding_on(move: CameraPath, source: CameraPath) -> CameraPath:
+    """The path that adds the move, as `relative_move` makes it, to `source`; size and fps are the source's.
+
+    Raises:
+        Track2ViewError: the two differ in length.
+    """
+    _check_lengths(move, source)
+    return replace(
+        source,
+        world_from_camera=source.world_from_camera @ move.world_from_camera,
+        intrinsics=move.intrinsics @ source.intrinsics,
+    )
+
+
+def inverse_intrinsics(intrinsics: Tensor) -> Tensor:
+    """Inverse `[..., 3, 3]` of `[[fx, s, cx], [0, fy, cy], [0, 0, 1]]`, with exact zeros and ones below."""
+    fx, s, cx = intrinsics[..., 0, :].unbind(-1)
+    fy, cy = intrinsics[..., 1, 1], intrinsics[..., 1, 2]
+    zero, one = torch.zeros_like(fx), torch.ones_like(fx)
+    rows = ((1 / fx, -s / (fx * fy), (s * cy / fy - cx) / fx), (zero, 1 / fy, -cy / fy), (zero, zero, one))
+    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+
+
+def checked_scene_scale(scene_scale: float, name: str = "scene_scale") -> float:
+    """The scene scale as a float.
+
+    Raises:
+        Track2ViewError: it is not a finite number above 0.
+    """
+    if not isinstance(scene_scale, Real) or not (math.isfinite(scene_scale) and scene_scale > 0):
+        raise Track2ViewError(f"{name} is {scene_scale}; it must be the subject's distance, a finite number above 0.")
+    return float(scene_scale)
+
+
+def _check_lengths(path: CameraPath, source: CameraPath) -> None:
+    if len(path) != len(source):
+        raise Track2ViewError(
+            f"The path has {len(path)} frames and the source camera {len(source)}; resample one to the other's length."
+        )
 
 
 def _matrices(value: Tensor, name: str, rows: int) -> Tensor:

@@ -1,10 +1,15 @@
-"""Camera moves by name. A move is a row of numbers in `MOVES`; poses and descriptions are both computed from it.
+"""Camera moves by name: as a path over a clip, and as keys on a timeline. A move is a row of numbers in `MOVES`.
 
 A move lives in the axes of one camera (x right, y down, z forward) and is measured in degrees and in scene scales:
-1.0 scene scale is the subject's distance, and the subject is the point that far straight ahead. Orbit, arc and crane
-all keep the subject in the middle; they differ in where the camera goes. An orbit stays on a level circle around it,
-at one distance. An arc is a shorter piece of that circle on which the camera rises as well and tilts down to hold the
-subject. A crane goes straight up or down.
+1.0 scene scale is the subject's distance, and the subject is the point that far straight ahead. `scaled_move` turns an
+amount into degrees and scene scales. Orbit, arc and crane all keep the subject in the middle; they differ in where the
+camera goes. An orbit stays on a level circle around it, at one distance. An arc is a shorter piece of that circle on
+which the camera rises as well and tilts down to hold the subject. A crane goes straight up or down.
+
+`preset_path` is the move itself; `preset_document` is what the browser's editor puts on the timeline, and sampled on a
+clip of its length the same path to rounding. Most moves are two keys with one ease between them. A spiral, and a pan or
+tilt of half a turn and more, is no curve that two keys could hold: those have a key a frame. `web/math/presets.mjs`
+repeats the documents line by line.
 """
 
 from __future__ import annotations
@@ -20,12 +25,15 @@ import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
-from .easing import eased_progress
-from .path import CameraPath
+from .easing import eased, eased_progress
+from .keyframes.documents import FOCAL_RANGE, SUBJECT_AHEAD, Keyframe, Orbit, PathDocument
+from .keyframes.float_geometry import Quaternion
+from .path import CameraPath, checked_scene_scale
 from .rotations import matrix_from_axis_angle, rigid
-from .scene_scale import checked_scene_scale
 
 RelativeTo = Literal["source", "first_frame"]
+
+FARTHEST_TURN = 179.0  # degrees that two keys hold: beyond, the shortest way goes round the other side
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,25 @@ MOVES: Mapping[str, Move] = MappingProxyType(
 )
 
 
+def scaled_move(name: str, amount: float) -> Move:
+    """The numbers of the move `name` at `amount`; raises as `preset_path` does for the two."""
+    if name not in MOVES:
+        near = difflib.get_close_matches(str(name), MOVES, n=1)
+        hint = f" (perhaps {near[0]!r} is meant)" if near else ""
+        raise Track2ViewError(f"There is no camera preset {name!r}{hint}; it must be one of {', '.join(MOVES)}.")
+    if not math.isfinite(amount):
+        raise Track2ViewError(f"The preset's amount is {amount}; it must be a finite number, 1.0 for the nominal move.")
+    move = MOVES[name]
+    numbers = {key: value * amount for key, value in vars(move).items() if not isinstance(value, bool)}
+    scaled = replace(move, **numbers)
+    if (scaled.keeps_size or scaled.holds_subject) and scaled.dolly >= 1:
+        raise Track2ViewError(
+            f"{name} with amount {amount:g} would move the camera {scaled.dolly:.2f} scene scales forward and reach "
+            f"the subject at 1.0; keep the amount below {1 / move.dolly:g}."
+        )
+    return scaled
+
+
 def preset_path(
     name: str,
     source: CameraPath,
@@ -110,35 +137,6 @@ def preset_path(
     )
 
 
-def describe_move(name: str, amount: float) -> str:
-    """What the move `name` does at `amount`, in degrees and scene scales: "30.0 degrees to the left around a point
-    1.0 scene scales ahead".
-
-    Raises:
-        Track2ViewError: as `preset_path` for the name and the amount.
-    """
-    return _description(scaled_move(name, amount))
-
-
-def scaled_move(name: str, amount: float) -> Move:
-    """The numbers of the move `name` at `amount`; raises as `preset_path` does for the two."""
-    if name not in MOVES:
-        near = difflib.get_close_matches(str(name), MOVES, n=1)
-        hint = f" (perhaps {near[0]!r} is meant)" if near else ""
-        raise Track2ViewError(f"There is no camera preset {name!r}{hint}; it must be one of {', '.join(MOVES)}.")
-    if not math.isfinite(amount):
-        raise Track2ViewError(f"The preset's amount is {amount}; it must be a finite number, 1.0 for the nominal move.")
-    move = MOVES[name]
-    numbers = {key: value * amount for key, value in vars(move).items() if not isinstance(value, bool)}
-    scaled = replace(move, **numbers)
-    if (scaled.keeps_size or scaled.holds_subject) and scaled.dolly >= 1:
-        raise Track2ViewError(
-            f"{name} with amount {amount:g} would move the camera {scaled.dolly:.2f} scene scales forward and reach "
-            f"the subject at 1.0; keep the amount below {1 / move.dolly:g}."
-        )
-    return scaled
-
-
 def _camera_from_moved(
     move: Move,
     progress: Tensor,  # [T] 0..1
@@ -169,6 +167,16 @@ def _camera_from_moved(
 def _focal_factor(move: Move, progress: Tensor) -> Tensor:
     """Factor `[T]` on the focal length: the subject's share of its first distance, where its size is to be kept."""
     return 1 - move.dolly * progress if move.keeps_size else torch.ones_like(progress)
+
+
+def describe_move(name: str, amount: float) -> str:
+    """What the move `name` does at `amount`, in degrees and scene scales: "30.0 degrees to the left around a point
+    1.0 scene scales ahead".
+
+    Raises:
+        Track2ViewError: as `preset_path` for the name and the amount.
+    """
+    return _description(scaled_move(name, amount))
 
 
 def _description(move: Move) -> str:
@@ -209,3 +217,69 @@ def _description(move: Move) -> str:
 
 
 PRESETS: Mapping[str, str] = MappingProxyType({name: _description(move) for name, move in MOVES.items()})
+
+
+def preset_document(
+    name: str,
+    amount: float,
+    frames: int,
+    *,
+    ease: str = "smooth",
+    relative_to: RelativeTo = "source",
+    fps: float = 16.0,
+    aspect: tuple[int, int] | None = None,
+) -> PathDocument:
+    """The move `name` at `amount` (1.0 is the nominal one) as a document of `frames` frames.
+
+    Raises:
+        Track2ViewError: as `preset_path`; also a dolly_zoom whose focal length a document cannot hold.
+    """
+    keys = preset_keys(name, amount, frames, ease=ease)
+    return PathDocument(frames, keys, fps=fps, aspect=aspect, base=relative_to)
+
+
+def preset_keys(name: str, amount: float, frames: int, *, ease: str = "smooth") -> tuple[Keyframe, ...]:
+    """The keys of `preset_document`; a static move and amount 0 have none. One frame is the end of the move."""
+    move = scaled_move(name, amount)
+    eased(0.0, ease)
+    if not any(value for value in vars(move).values() if not isinstance(value, bool)):
+        return ()
+    last = frames - 1
+    if move.keeps_size and not FOCAL_RANGE[0] <= 1 - move.dolly <= FOCAL_RANGE[1]:
+        raise Track2ViewError(
+            f"{name} with amount {amount:g} takes the focal length times {1 - move.dolly:g}; a path document holds "
+            f"{FOCAL_RANGE[0]:g} to {FOCAL_RANGE[1]:g}, so bring the amount nearer to 0."
+        )
+    if last == 0:
+        return (_key(move, 0.0, 1.0, ease),)
+    if move.spiral or max(abs(move.pan), abs(move.tilt)) > FARTHEST_TURN:
+        return tuple(_key(move, float(frame), eased(frame / last, ease), "linear") for frame in range(frames))
+    return (_key(move, 0.0, 0.0, ease), _key(move, float(last), 1.0, ease))
+
+
+def _key(move, frame: float, share: float, ease: str) -> Keyframe:
+    """The camera at a share of the move, 0..1."""
+    shape = {"roll": move.roll * share, "focal": 1 - move.dolly * share if move.keeps_size else 1.0, "ease": ease}
+    if move.orbit:
+        # around an axis that rises with the camera, so that the circle stays level
+        target = (0.0, -move.rise * share, 1.0)
+        around = Orbit(azimuth=move.orbit * share, elevation=0.0, distance=1.0, target=target)
+        return Keyframe(frame, orbit=around, look_at=SUBJECT_AHEAD, **shape)
+    turn = 2 * math.pi * share
+    x = move.truck * share + move.spiral * share * math.sin(turn)
+    y = -move.rise * share - move.spiral * share * math.cos(turn)
+    position = (x, y, move.dolly * share)
+    if move.holds_subject:
+        return Keyframe(frame, position=position, look_at=SUBJECT_AHEAD, **shape)
+    return Keyframe(frame, position=position, quaternion=_turn(move.pan * share, move.tilt * share), **shape)
+
+
+def _turn(pan: float, tilt: float) -> Quaternion:
+    """The turn about the vertical, then about the camera's own x; degrees, of which one is 0."""
+    yaw, pitch = pan * math.pi / 360, tilt * math.pi / 360
+    return (
+        math.cos(yaw) * math.cos(pitch),
+        math.cos(yaw) * math.sin(pitch),
+        math.sin(yaw) * math.cos(pitch),
+        -math.sin(yaw) * math.sin(pitch),
+    )

@@ -1,14 +1,18 @@
-"""Rotations: matrix, quaternion, axis-angle, and the shortest way between two of them.
+"""Rotations and rigid transforms: matrix, quaternion, axis-angle, twist, and the shortest way between two rotations.
 
 All functions take any batch shape in front and compute in float64. Quaternions are (w, x, y, z), of unit length, w not
 below 0. An axis-angle vector points along the axis, its length is the angle in radians, turning right-handed: about +y
-(down, in camera axes) a positive angle turns the camera to the right, about +x upwards.
+(down, in camera axes) a positive angle turns the camera to the right, about +x upwards. A twist `[..., 6]` is an
+axis-angle vector and a velocity, both in the moving camera's axes: one turn and one shift at constant speed, so that
+half the twist of a step along a circle is a step half as far along the same circle.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+_SERIES_BELOW = 0.3  # radians; above it the closed forms keep 14 digits, below it five terms of the series do
 
 
 def matrix_from_quaternion(quaternion: Tensor) -> Tensor:
@@ -70,6 +74,15 @@ def slerp(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
     return torch.where(at_start, start, torch.where(at_end, end, between))
 
 
+def rigid(rotation: Tensor, translation: Tensor) -> Tensor:
+    """Rigid transforms `[..., 4, 4]` float64 of rotations `[..., 3, 3]` and translations `[..., 3]`."""
+    batch = torch.broadcast_shapes(rotation.shape[:-2], translation.shape[:-1])
+    transform = torch.eye(4, dtype=torch.float64, device=rotation.device).expand(*batch, 4, 4).clone()
+    transform[..., :3, :3] = rotation
+    transform[..., :3, 3] = translation
+    return transform
+
+
 def rigid_inverse(transform: Tensor) -> Tensor:
     """Inverse `[..., 4, 4]` of rigid transforms `[..., 4, 4]`: the rotation transposed, no general matrix inverse."""
     rotation, translation = transform[..., :3, :3], transform[..., :3, 3:]
@@ -79,10 +92,33 @@ def rigid_inverse(transform: Tensor) -> Tensor:
     return inverse
 
 
-def rigid(rotation: Tensor, translation: Tensor) -> Tensor:
-    """Rigid transforms `[..., 4, 4]` float64 of rotations `[..., 3, 3]` and translations `[..., 3]`."""
-    batch = torch.broadcast_shapes(rotation.shape[:-2], translation.shape[:-1])
-    transform = torch.eye(4, dtype=torch.float64, device=rotation.device).expand(*batch, 4, 4).clone()
-    transform[..., :3, :3] = rotation
-    transform[..., :3, 3] = translation
-    return transform
+def transform_from_twist(twist: Tensor) -> Tensor:
+    """Rigid transforms `[..., 4, 4]` of twists `[..., 6]`; zero gives the exact identity."""
+    turn, velocity = twist[..., :3].to(torch.float64), twist[..., 3:].to(torch.float64)
+    angle = turn.norm(dim=-1)
+    first = 0.5 * torch.sinc(angle / 2 / torch.pi) ** 2  # (1 - cos) / angle^2
+    large = angle.clamp(min=_SERIES_BELOW)
+    series = _polynomial(angle**2, (1 / 6, -1 / 120, 1 / 5040, -1 / 362880, 1 / 39916800))
+    second = torch.where(angle < _SERIES_BELOW, series, (large - large.sin()) / large**3)
+    across = torch.linalg.cross(turn, velocity)
+    twice = torch.linalg.cross(turn, across)
+    return rigid(matrix_from_axis_angle(turn), velocity + first[..., None] * across + second[..., None] * twice)
+
+
+def twist_from_transform(transform: Tensor) -> Tensor:
+    """Twists `[..., 6]` of rigid transforms `[..., 4, 4]`, turning by at most half a turn."""
+    turn, shift = axis_angle_from_matrix(transform[..., :3, :3]), transform[..., :3, 3].to(torch.float64)
+    angle = turn.norm(dim=-1)
+    large = angle.clamp(min=_SERIES_BELOW)
+    series = _polynomial(angle**2, (1 / 12, 1 / 720, 1 / 30240, 1 / 1209600, 1 / 47900160))
+    second = torch.where(angle < _SERIES_BELOW, series, (1 - large / 2 / (large / 2).tan()) / large**2)
+    across = torch.linalg.cross(turn, shift)
+    twice = torch.linalg.cross(turn, across)
+    return torch.cat([turn, shift - across / 2 + second[..., None] * twice], dim=-1)
+
+
+def _polynomial(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
+    total = torch.zeros_like(x)
+    for coefficient in reversed(coefficients):
+        total = total * x + coefficient
+    return total

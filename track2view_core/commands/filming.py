@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ..cameras import CameraPath, describe_move, preset_path
-from ..cameras.composing import compose
 from ..cameras.formats import write_path
-from ..cameras.placed_files import read_move
+from ..cameras.formats.reading_and_writing import read_move
+from ..cameras.operations.composing import compose
 from ..errors import Track2ViewError
 from ..preview import pair_view, path_plot, side_by_side, write_picture
 from ..tracks import PairedTracks, PointTracks, pair_tracks

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ..cameras import CameraPath
 from ..cameras.formats import FORMATS
-from ..cameras.formats.contents import Source
-from ..cameras.formats.exchange import recognised
+from ..cameras.formats.parsing import Source
+from ..cameras.formats.reading_and_writing import recognised
 from ..errors import Track2ViewError
 from ..progress import Progress
 from ..scenes import random_scenes

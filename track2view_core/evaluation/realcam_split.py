@@ -22,9 +22,9 @@ import torch
 
 from ..cameras import CameraPath, preset_path
 from ..cameras.formats import write_path
-from ..cameras.formats.contents import Source
+from ..cameras.formats.parsing import Source
+from ..cameras.formats.path_format import complete
 from ..cameras.formats.realcamvid import clip_recording, listed_clips
-from ..cameras.formats.recording import complete
 from ..errors import Track2ViewError
 from ..progress import Progress
 from ..video import open_stream

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..cameras.formats.contents import mapping
+from ..cameras.formats.parsing import mapping
 from ..errors import Track2ViewError
 from .intervals import LEVEL, RESAMPLES, Interval, mean_interval, paired_interval
 from .measures import SCORES, Measures

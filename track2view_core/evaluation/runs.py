@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ..cameras.formats.contents import mapping, number, whole
-from ..cameras.formats.writing import json_text, write_whole
+from ..cameras.formats.parsing import mapping, number, whole
+from ..cameras.formats.path_format import json_text
+from ..cameras.formats.reading_and_writing import write_whole
 from ..errors import Track2ViewError
 
 MANIFEST = "run.json"

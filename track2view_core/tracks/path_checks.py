@@ -1,11 +1,11 @@
-"""Is a path wise for these tracks: the checks of `cameras/checks.py` with what the tracks know of both views."""
+"""Is a path wise for these tracks: the checks of `cameras/path_quality.py` with what the tracks know of both views."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from ..cameras import CameraPath, project
-from ..cameras.checks import PathChecks, check_path, path_summary, path_warnings
+from ..cameras.path_quality import PathChecks, check_path, path_summary, path_warnings
 from ..errors import Track2ViewError
 from .pairing import PairedTracks
 from .types import PointTracks

@@ -1,6 +1,5 @@
 /**
- * The keyframe document: a camera path as a person draws it. `cameras/keyframes.py` and `keyframe_reading.py` in
- * JavaScript: the same texts are read, the same refused with the same sentence, and written the same to the byte.
+ * The keyframe document: a camera path as a person draws it. `cameras/keyframes/documents.py` in JavaScript: the same texts are read, the same refused with the same sentence, and written the same to the byte.
  *
  * @typedef {import("./linear.mjs").Vector} Vector
  * @typedef {Vector|"subject"} Target

@@ -1,5 +1,5 @@
 /**
- * What a keyframe document may hold: the checks of `cameras/keyframes.py`, in its order and in its words.
+ * What a keyframe document may hold: the checks of `cameras/keyframes/documents.py`, in its order and in its words.
  *
  * @typedef {import("./document.mjs").PathDocument} PathDocument
  * @typedef {import("./document.mjs").Key} Key

@@ -1,5 +1,5 @@
 /**
- * Vectors, quaternions and the curves through them: `track2view_core/cameras/float_geometry.py`, line by line.
+ * Vectors, quaternions and the curves through them: `track2view_core/cameras/keyframes/float_geometry.py`, line by line.
  *
  * Vectors are [x, y, z], quaternions [w, x, y, z] of unit length, angles in radians. The formulas stand in the Python
  * file; nothing here uses more than + - * /, sqrt, sin, cos and atan2 of 64-bit floats, in the same order.

@@ -1,5 +1,5 @@
 /**
- * Preset moves as keys of a document: `cameras/preset_documents.py` and the table of `cameras/presets.py`, line by line.
+ * Preset moves as keys of a document: `cameras/presets.py` and its table, line by line.
  *
  * @typedef {import("./document.mjs").Key} Key
  *

@@ -1,5 +1,5 @@
 /**
- * Projection: world points as one camera sees them; `cameras/view.py` for one frame, in 64-bit floats.
+ * Projection: world points as one camera sees them; `cameras/projection.py` for one frame, in 64-bit floats.
  *
  * Pixels are continuous: the picture spans 0..width and 0..height, the centre of pixel (row i, column j) is
  * (j + 0.5, i + 0.5).

@@ -1,5 +1,5 @@
 /**
- * From a keyframe document to a camera path: `cameras/keyframe_sampling.py`, whose header states the rules by number.
+ * From a keyframe document to a camera path: `cameras/keyframes/sampling.py`, whose header states the rules by number.
  *
  * @typedef {import("./linear.mjs").Vector} Vector
  * @typedef {import("./linear.mjs").Quaternion} Quaternion

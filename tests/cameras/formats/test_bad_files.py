@@ -11,7 +11,7 @@ import torch
 
 from track2view_core.cameras import CameraPath
 from track2view_core.cameras.formats import FORMATS, read_path, write_path
-from track2view_core.cameras.formats.contents import MOST_FRAMES
+from track2view_core.cameras.formats.parsing import MOST_FRAMES
 from track2view_core.errors import Track2ViewError
 
 GIVEN = {"width": 64, "height": 48, "fps": 25.0, "fov_degrees": 60.0}

@@ -251,7 +251,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("track2view_core.cameras.formats.writing.os.fdopen", full)
+    monkeypatch.setattr("track2view_core.cameras.formats.reading_and_writing.os.fdopen", full)
     for told in WRITABLE:
         with pytest.raises(Track2ViewError, match="No space left"):
             write_path(plain_path(), file_of(told, tmp_path), format=told.name)

@@ -1,8 +1,7 @@
 """Camera paths of other programs: one exchange format a file. Each reader converts at its own boundary."""
 
-from .exchange import read_path, write_path
 from .path_format import PathFormat
-from .registry import FORMATS
+from .reading_and_writing import FORMATS, read_path, write_path
 from .sockets import (
     cameractrl_from_path,
     cameraposes_from_path,

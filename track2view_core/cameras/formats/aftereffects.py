@@ -18,11 +18,19 @@ from torch import Tensor
 from ...errors import Track2ViewError
 from ..path import CameraPath
 from ..rotations import rigid
-from .contents import Source, check_length, number, rate, whole
-from .euler import compose, decompose, turn
-from .path_format import PathFormat
-from .recording import Recording, centred_lens, check_focals, checked_poses, frame_of, pixel_lens
-from .writing import refuse_off_centre, words
+from .axes import compose, decompose, turn
+from .parsing import Source, check_length, number, rate, whole
+from .path_format import (
+    PathFormat,
+    RecordedCamera,
+    centred_lens,
+    check_focals,
+    checked_poses,
+    frame_of,
+    pixel_lens,
+    refuse_off_centre,
+    words,
+)
 
 HEADER = "Adobe After Effects"
 PIXELS_PER_UNIT = 100.0
@@ -54,7 +62,7 @@ class _Clipboard:
     properties: dict[str, _Keys] = field(default_factory=dict)
 
 
-def _read(source: Source, camera: str | None) -> Recording:
+def _read(source: Source, camera: str | None) -> RecordedCamera:
     clipboard = _parsed(source)
     width, height = (whole(*_fact(clipboard, f"Source {side}", source)) for side in ("Width", "Height"))
     fps = rate(*_fact(clipboard, "Units Per Second", source))
@@ -72,10 +80,12 @@ def _read(source: Source, camera: str | None) -> Recording:
     where = frame_of(source.name)
     poses = rigid(_rotations(values, frames), (values["Position"] - middle) / PIXELS_PER_UNIT)
     if "Zoom" not in values:
-        return Recording(checked_poses(poses, where), None, (width, height), fps)
+        return RecordedCamera(checked_poses(poses, where), None, (width, height), fps)
     zoom = values["Zoom"][:, 0]
     check_focals(zoom.tolist(), where)
-    return Recording(checked_poses(poses, where), pixel_lens(centred_lens(zoom, width, height)), (width, height), fps)
+    return RecordedCamera(
+        checked_poses(poses, where), pixel_lens(centred_lens(zoom, width, height)), (width, height), fps
+    )
 
 
 def _rotations(values: dict[str, Tensor], frames: int) -> Tensor:

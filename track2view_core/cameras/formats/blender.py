@@ -17,18 +17,26 @@ import torch
 from ...errors import Track2ViewError
 from ..path import CameraPath
 from .axes import OPENGL_FROM_OPENCV, Z_UP_FROM_WORLD, change_axes
-from .contents import Source, field, frames_list, mapping, matrix, number, rate, whole
-from .path_format import PathFormat
-from .recording import Recording, check_focals, checked_poses, frame_of, pinhole, pixel_lens
+from .parsing import Source, field, frames_list, mapping, matrix, number, rate, whole
+from .path_format import (
+    PathFormat,
+    RecordedCamera,
+    check_focals,
+    checked_poses,
+    frame_of,
+    json_text,
+    pinhole,
+    pixel_lens,
+    refuse_two_focals,
+)
 from .track2view_json import states_format
-from .writing import json_text, refuse_two_focals
 
 NAME = "blender_camera"
 SENSOR_MM, SENSOR_HEIGHT_MM = 36.0, 24.0
 FITS = ("AUTO", "HORIZONTAL", "VERTICAL")
 
 
-def _read(source: Source, camera: str | None) -> Recording:
+def _read(source: Source, camera: str | None) -> RecordedCamera:
     document = mapping(source.json, source.name)
     size = tuple(
         whole(field(document, name, source.name), f"{source.name}, {name},")
@@ -48,7 +56,7 @@ def _read(source: Source, camera: str | None) -> Recording:
     )
     focal, cx, cy = torch.tensor(lenses, dtype=torch.float64).unbind(-1)
     fps = rate(field(document, "fps", source.name), f"{source.name}, fps,")
-    return Recording(poses, pixel_lens(pinhole(focal, focal, cx, cy)), (size[0], size[1]), fps)
+    return RecordedCamera(poses, pixel_lens(pinhole(focal, focal, cx, cy)), (size[0], size[1]), fps)
 
 
 def _lens(frame: dict[str, Any], width: int, height: int, where: str) -> tuple[float, float, float]:

@@ -15,20 +15,17 @@ import torch
 from ...errors import Track2ViewError
 from ..path import CameraPath
 from ..rotations import rigid
-from .axes import OPENGL_FROM_OPENCV, Y_UP_FROM_WORLD, change_axes
-from .contents import Source, numeric_row, table
-from .euler import compose, decompose
-from .path_format import PathFormat
-from .recording import Recording, checked_poses, line_of, vertical_fov_lens
+from .axes import OPENGL_FROM_OPENCV, Y_UP_FROM_WORLD, change_axes, compose, decompose
+from .parsing import Source, numeric_row, table
+from .path_format import PathFormat, RecordedCamera, checked_poses, line_of, refuse_off_centre, vertical_fov_lens, words
 from .tum import is_tum_row
-from .writing import refuse_off_centre, words
 
 LAYOUT = "frame tx ty tz rx ry rz vertical_fov"
 ORDER = "yxz"
 XYZ_FROM_ORDER = [1, 0, 2]  # the columns are x y z; its own inverse
 
 
-def _read(source: Source, camera: str | None) -> Recording:
+def _read(source: Source, camera: str | None) -> RecordedCamera:
     rows, lines = table(source, (7, 8), LAYOUT)
     values = torch.tensor(rows, dtype=torch.float64)
     for index in range(1, len(rows)):
@@ -41,13 +38,13 @@ def _read(source: Source, camera: str | None) -> Recording:
     poses = checked_poses(rigid(compose(ORDER, values[:, 4:7][:, XYZ_FROM_ORDER]), values[:, 1:4]), where)
     poses = change_axes(poses, new_world_from_old=Y_UP_FROM_WORLD.mT, new_camera_from_old=OPENGL_FROM_OPENCV.mT)
     if values.shape[1] == 7:
-        return Recording(poses)
+        return RecordedCamera(poses)
     for index, row in enumerate(rows):
         if not 0 < row[7] < 180:
             raise Track2ViewError(
                 f"{where(index)} has the vertical field of view {row[7]:g}; it must be above 0 and below 180 degrees."
             )
-    return Recording(poses, vertical_fov_lens([math.radians(row[7]) for row in rows]))
+    return RecordedCamera(poses, vertical_fov_lens([math.radians(row[7]) for row in rows]))
 
 
 def _write(path: CameraPath, file: Path) -> bytes:

@@ -16,11 +16,18 @@ import torch
 from ...errors import Track2ViewError
 from ..path import CameraPath
 from ..rotations import quaternion_from_matrix, rigid_inverse
-from .contents import Source, check_length, number, whole
-from .frame_names import frame_name, natural_order
-from .path_format import PathFormat
-from .recording import Recording, check_focals, line_of, pinhole, pixel_lens, poses_of_quaternions
-from .writing import refuse_skew, words
+from .parsing import Source, check_length, frame_name, natural_order, number, whole
+from .path_format import (
+    PathFormat,
+    RecordedCamera,
+    check_focals,
+    line_of,
+    pinhole,
+    pixel_lens,
+    poses_of_quaternions,
+    refuse_skew,
+    words,
+)
 
 # model -> (focal lengths, distortion parameters); after the focal lengths come cx and cy
 MODELS = {
@@ -63,7 +70,7 @@ def model_folder(file: Path) -> Path:
     return next((place for place in candidates if (place / IMAGES).is_file()), folder)
 
 
-def _read(source: Source, camera: str | None) -> Recording:
+def _read(source: Source, camera: str | None) -> RecordedCamera:
     folder = model_folder(source.file)
     for name in (CAMERAS, IMAGES):
         if not (folder / name).is_file():
@@ -90,7 +97,7 @@ def _read(source: Source, camera: str | None) -> Recording:
         "give fov_degrees (--fov) to take the poses with a plain lens."
     )
     lenses = pinhole(*torch.tensor([camera.lens for camera in used], dtype=torch.float64).unbind(-1))
-    return Recording(rigid_inverse(camera_from_world), pixel_lens(lenses), used[0].size, lens_problem=problem)
+    return RecordedCamera(rigid_inverse(camera_from_world), pixel_lens(lenses), used[0].size, lens_problem=problem)
 
 
 def _cameras(source: Source) -> dict[str, _Camera]:

@@ -18,17 +18,26 @@ from torch import Tensor
 from ...errors import Track2ViewError
 from ..path import CameraPath
 from .axes import IDENTITY, OPENGL_FROM_OPENCV, change_axes
-from .contents import Source, field, frames_list, mapping, matrix, number, whole
-from .frame_names import frame_name, natural_order
-from .path_format import PathFormat
-from .recording import Lens, Recording, centred_lens, check_focals, checked_poses, frame_of, pinhole, pixel_lens
-from .writing import json_text, refuse_skew
+from .parsing import Source, field, frame_name, frames_list, mapping, matrix, natural_order, number, whole
+from .path_format import (
+    Lens,
+    PathFormat,
+    RecordedCamera,
+    centred_lens,
+    check_focals,
+    checked_poses,
+    frame_of,
+    json_text,
+    pinhole,
+    pixel_lens,
+    refuse_skew,
+)
 
 DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
 PLAIN_MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "PERSPECTIVE")
 
 
-def _read(source: Source, camera: str | None) -> Recording:
+def _read(source: Source, camera: str | None) -> RecordedCamera:
     document = mapping(source.json, source.name)
     where = frame_of(source.name)
     listed = frames_list(field(document, "frames", source.name), f"{source.name}, frames,")
@@ -41,7 +50,7 @@ def _read(source: Source, camera: str | None) -> Recording:
     poses = change_axes(poses, new_world_from_old=IDENTITY, new_camera_from_old=OPENGL_FROM_OPENCV.mT)
     settings = [{**document, **frame} for frame in frames]
     size = _size(settings, source)
-    return Recording(poses, _lens(settings, source), size, lens_problem=_lens_problem(settings, source))
+    return RecordedCamera(poses, _lens(settings, source), size, lens_problem=_lens_problem(settings, source))
 
 
 def _pose(value: Any, where: str) -> list[list[float]]:

@@ -22,21 +22,29 @@ import torch
 
 from ...errors import Track2ViewError
 from ..rotations import rigid_inverse
-from .contents import MOST_BYTES, Source, check_length, number
-from .path_format import PathFormat
+from .parsing import MOST_BYTES, Source, check_length, number
+from .path_format import (
+    FARTHEST,
+    PathFormat,
+    RecordedCamera,
+    check_focals,
+    checked_poses,
+    frame_of,
+    normalised_lens,
+    pinhole,
+)
 from .plain_pickle import plain_data
-from .recording import FARTHEST, Recording, check_focals, checked_poses, frame_of, normalised_lens, pinhole
 
 NPY_MAGIC = b"\x93NUMPY"
 ARCHIVE_DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError)
 HINT = "give camera (--camera) as a clip's place from 0 or its video_path"
 
 
-def _read(source: Source, camera: str | None) -> Recording:
+def _read(source: Source, camera: str | None) -> RecordedCamera:
     return clip_recording(source, _chosen(source, listed_clips(source), camera))
 
 
-def clip_recording(source: Source, clip: dict[str, Any]) -> Recording:
+def clip_recording(source: Source, clip: dict[str, Any]) -> RecordedCamera:
     """The camera of one clip of the list."""
     where = frame_of(source.name)
     extrinsics = _numbers(source, clip, "camera_extrinsics")
@@ -55,7 +63,7 @@ def clip_recording(source: Source, clip: dict[str, Any]) -> Recording:
     if not 0 < factor < FARTHEST:
         source.refuse(f"has the align_factor {factor:g}; it must be above 0.")
     poses[:, :3, 3] *= factor
-    return Recording(checked_poses(poses, where), normalised_lens(pinhole(*lenses.unbind(-1))))
+    return RecordedCamera(checked_poses(poses, where), normalised_lens(pinhole(*lenses.unbind(-1))))
 
 
 def listed_clips(source: Source) -> list[dict[str, Any]]:

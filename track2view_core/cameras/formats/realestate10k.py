@@ -16,11 +16,19 @@ from torch import Tensor
 from ...errors import Track2ViewError
 from ..path import CameraPath
 from ..rotations import rigid_inverse
-from .contents import Source, numeric_row, table
-from .path_format import PathFormat
-from .recording import Recording, Where, check_focals, checked_poses, line_of, normalised_lens, pinhole
-from .timestamps import rate_of
-from .writing import refuse_skew, words
+from .parsing import Source, numeric_row, rate_of, table
+from .path_format import (
+    PathFormat,
+    RecordedCamera,
+    Where,
+    check_focals,
+    checked_poses,
+    line_of,
+    normalised_lens,
+    pinhole,
+    refuse_skew,
+    words,
+)
 
 LAYOUT = "timestamp, fx fy cx cy, 0 0, world-to-camera 3 x 4"
 COLUMNS = 19
@@ -28,7 +36,7 @@ FARTHEST_CENTRE = 10  # image widths or heights; a number of pixels is larger
 TICK = 1e-6  # seconds; the timestamps are whole microseconds
 
 
-def recording_of_rows(rows: Sequence[Sequence[float]], where: Where) -> Recording:
+def recording_of_rows(rows: Sequence[Sequence[float]], where: Where) -> RecordedCamera:
     """Poses and lens of rows of 19 numbers; their timestamps are not looked at."""
     values = torch.tensor(rows, dtype=torch.float64)
     camera_from_world = torch.eye(4, dtype=torch.float64).repeat(len(values), 1, 1)
@@ -41,7 +49,7 @@ def recording_of_rows(rows: Sequence[Sequence[float]], where: Where) -> Recordin
             f"{where(frame)} has its lens's centre at {centre[frame]:g}, where parts of the image's sides must stand; "
             "divide fx and cx by the width and fy and cy by the height."
         )
-    return Recording(
+    return RecordedCamera(
         rigid_inverse(checked_poses(camera_from_world, where)), normalised_lens(pinhole(*values[:, 1:5].unbind(-1)))
     )
 
@@ -57,11 +65,11 @@ def rows_of(path: CameraPath, timestamps: Sequence[int]) -> list[list[float]]:
     return [[float(time), *row] for time, row in zip(timestamps, whole.tolist(), strict=True)]
 
 
-def _read(source: Source, camera: str | None) -> Recording:
+def _read(source: Source, camera: str | None) -> RecordedCamera:
     rows, lines = table(source, (COLUMNS,), LAYOUT, header=True)
     recording = recording_of_rows(rows, line_of(source.name, lines))
     fps, problem = rate_of([row[0] / 1e6 for row in rows], lines, tick=TICK)
-    return Recording(recording.world_from_camera, recording.lens, fps=fps, fps_problem=problem)
+    return RecordedCamera(recording.world_from_camera, recording.lens, fps=fps, fps_problem=problem)
 
 
 def _write(path: CameraPath, file: Path) -> bytes:

@@ -19,10 +19,8 @@ from torch import Tensor
 from ...errors import Track2ViewError
 from ..path import CameraPath
 from .axes import UNREAL_FROM_OPENCV, change_axes
-from .contents import Source, check_length, mapping, number
-from .path_format import PathFormat
-from .recording import Lens, Recording, centred_lens, checked_poses, frame_of
-from .writing import json_text, words
+from .parsing import Source, check_length, mapping, number
+from .path_format import Lens, PathFormat, RecordedCamera, centred_lens, checked_poses, frame_of, json_text, words
 
 CENTIMETRES = 100.0
 SENSOR_MM = 23.76
@@ -43,7 +41,7 @@ def unreal_from_opencv(poses: Tensor) -> Tensor:
     return moved
 
 
-def _read(source: Source, camera: str | None) -> Recording:
+def _read(source: Source, camera: str | None) -> RecordedCamera:
     document = mapping(source.json, source.name)
     frames = [key for key in document if re.fullmatch(r"frame\d{1,9}", key)]
     check_length(len(frames), source.name)
@@ -62,7 +60,7 @@ def _read(source: Source, camera: str | None) -> Recording:
         rows.append(_matrix(entry[chosen], where(index)))
     # A left-handed matrix between left-handed axes is a rotation of determinant +1 as any other.
     poses = checked_poses(torch.tensor(rows, dtype=torch.float64).mT, where)
-    return Recording(opencv_from_unreal(poses), _lens_of_folder(source.file, len(rows)))
+    return RecordedCamera(opencv_from_unreal(poses), _lens_of_folder(source.file, len(rows)))
 
 
 def _chosen(source: Source, cameras: list[str], camera: str | None) -> str:

@@ -21,10 +21,18 @@ from ...errors import Track2ViewError
 from ..path import CameraPath
 from ..rotations import quaternion_from_matrix, rigid_inverse
 from .axes import OPENGL_FROM_OPENCV, Y_UP_FROM_WORLD, change_axes
-from .contents import check_length, mapping, number
+from .parsing import check_length, mapping, number
+from .path_format import (
+    RecordedCamera,
+    checked_poses,
+    complete,
+    frame_of,
+    pixel_lens,
+    poses_of_quaternions,
+    vertical_fov_lens,
+)
 from .realestate10k import COLUMNS, recording_of_rows, rows_of
 from .recammaster import opencv_from_unreal, unreal_from_opencv
-from .recording import Recording, checked_poses, complete, frame_of, pixel_lens, poses_of_quaternions, vertical_fov_lens
 
 LATENT_STRIDE = 4  # frames between two poses of CAMERAPOSES
 
@@ -60,7 +68,7 @@ def path_from_cameraposes(
     """
     matrices = _array(poses, "CAMERAPOSES", (4, 4))
     checked = checked_poses(matrices, frame_of("CAMERAPOSES"))
-    recording = Recording(opencv_from_unreal(checked))
+    recording = RecordedCamera(opencv_from_unreal(checked))
     sparse = complete(
         recording, "CAMERAPOSES", width=width, height=height, fov_degrees=fov_degrees, fps=fps / LATENT_STRIDE
     )
@@ -99,7 +107,7 @@ def path_from_load3d(
         if not 0 < fov < 180 or zoom <= 0:
             raise Track2ViewError(f"{name} has fov {fov:g} and zoom {zoom:g}; fov must be 0 to 180 and zoom above 0.")
         lens = vertical_fov_lens([2 * math.atan(math.tan(math.radians(fov) / 2) / zoom)])
-    return complete(Recording(poses, lens), name, width=width, height=height, fov_degrees=fov_degrees, fps=fps)
+    return complete(RecordedCamera(poses, lens), name, width=width, height=height, fov_degrees=fov_degrees, fps=fps)
 
 
 def load3d_from_path(path: CameraPath, frame: int, *, target_distance: float = 1.0) -> dict[str, Any]:

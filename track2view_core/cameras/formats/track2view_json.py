@@ -9,10 +9,8 @@ import torch
 
 from ...errors import Track2ViewError
 from ..path import CameraPath
-from .contents import Source, field, frames_list, mapping, matrix, rate, whole
-from .path_format import PathFormat
-from .recording import Recording, check_focals, checked_poses, frame_of, pixel_lens
-from .writing import json_text
+from .parsing import Source, field, frames_list, mapping, matrix, rate, whole
+from .path_format import PathFormat, RecordedCamera, check_focals, checked_poses, frame_of, json_text, pixel_lens
 
 NAME = "track2view_camera"
 VERSION = 1
@@ -36,7 +34,7 @@ def document_of(path: CameraPath) -> dict[str, Any]:
     }
 
 
-def recording_of(value: object, name: str) -> Recording:
+def recording_of(value: object, name: str) -> RecordedCamera:
     """The recording of such a document; `name` opens the sentence of an error."""
     document = mapping(value, name)
     version = field(document, "version", name)
@@ -52,7 +50,7 @@ def recording_of(value: object, name: str) -> Recording:
         poses.append(matrix(field(entry, "world_from_camera", place), 4, 4, place))
         lenses.append(matrix(field(entry, "intrinsics", place), 3, 3, place))
     check_focals([min(lens[0][0], lens[1][1]) for lens in lenses], where)
-    return Recording(
+    return RecordedCamera(
         checked_poses(torch.tensor(poses, dtype=torch.float64), where),
         pixel_lens(torch.tensor(lenses, dtype=torch.float64)),
         (size[0], size[1]),
@@ -60,7 +58,7 @@ def recording_of(value: object, name: str) -> Recording:
     )
 
 
-def _read(source: Source, camera: str | None) -> Recording:
+def _read(source: Source, camera: str | None) -> RecordedCamera:
     return recording_of(source.json, source.name)
 
 

@@ -14,22 +14,27 @@ import torch
 
 from ..path import CameraPath
 from ..rotations import quaternion_from_matrix
-from .contents import Source, numeric_row, table
-from .path_format import PathFormat
-from .recording import WORST_QUATERNION, Recording, checked_poses, line_of, poses_of_quaternions
-from .timestamps import rate_of
-from .writing import words
+from .parsing import Source, numeric_row, rate_of, table
+from .path_format import (
+    WORST_QUATERNION,
+    PathFormat,
+    RecordedCamera,
+    checked_poses,
+    line_of,
+    poses_of_quaternions,
+    words,
+)
 
 TUM_LAYOUT = "timestamp tx ty tz qx qy qz qw"
 KITTI_LAYOUT = "camera-to-world 3 x 4"
 
 
-def _read_tum(source: Source, camera: str | None) -> Recording:
+def _read_tum(source: Source, camera: str | None) -> RecordedCamera:
     rows, lines = table(source, (8,), TUM_LAYOUT)
     where = line_of(source.name, lines)
     poses = poses_of_quaternions([[row[7], *row[4:7]] for row in rows], [row[1:4] for row in rows], where)
     fps, problem = rate_of([row[0] for row in rows], lines)
-    return Recording(poses, fps=fps, fps_problem=problem)
+    return RecordedCamera(poses, fps=fps, fps_problem=problem)
 
 
 def _write_tum(path: CameraPath, file: Path) -> bytes:
@@ -45,11 +50,11 @@ def is_tum_row(line: str) -> bool:
     return row is not None and len(row) == 8 and abs(math.hypot(*row[4:]) - 1) < WORST_QUATERNION
 
 
-def _read_kitti(source: Source, camera: str | None) -> Recording:
+def _read_kitti(source: Source, camera: str | None) -> RecordedCamera:
     rows, lines = table(source, (12,), KITTI_LAYOUT)
     poses = torch.eye(4, dtype=torch.float64).repeat(len(rows), 1, 1)
     poses[:, :3] = torch.tensor(rows, dtype=torch.float64).reshape(-1, 3, 4)
-    return Recording(checked_poses(poses, line_of(source.name, lines)))
+    return RecordedCamera(checked_poses(poses, line_of(source.name, lines)))
 
 
 def _write_kitti(path: CameraPath, file: Path) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ...cameras.formats.contents import Source
+from ...cameras.formats.parsing import Source
 from ...cameras.formats.realcamvid import listed_clips
 from ...errors import Track2ViewError
 from ..clips import FilmedClip

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from track2view_core.cameras import EASES, CameraPath, preset_path
 from track2view_core.cameras.easing import eased_progress
-from track2view_core.cameras.operations import edit_path
-from track2view_core.cameras.retiming import sampled_at
+from track2view_core.cameras.operations.operation import edit_path
+from track2view_core.cameras.operations.retiming import sampled_at
 from track2view_core.cameras.rotations import axis_angle_from_matrix
 
-from .camera_paths import assert_same, paths, still, wandering
+from ..camera_paths import assert_same, paths, still, wandering
 
 laws = settings(deadline=None, max_examples=40)
 

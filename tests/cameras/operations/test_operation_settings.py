@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from track2view_core.cameras import OPERATIONS
-from track2view_core.cameras.operation_settings import chosen_settings, read_settings, settings_text
+from track2view_core.cameras.operations.operation import chosen_settings, read_settings, settings_text
 from track2view_core.errors import Track2ViewError
 
 

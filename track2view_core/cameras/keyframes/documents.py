@@ -1,20 +1,24 @@
-"""The keyframe document: a camera path as a person draws it, a few keys on a timeline. Plain data, and its JSON.
+"""The keyframe document: a camera path as a person draws it, a few keys on a timeline. Its data, checks and JSON.
 
 A document says where the camera goes relative to a base camera, in the base camera's axes (x right, y down, z forward)
 and in scene scales, so it carries from clip to clip. What its numbers mean, formula by formula, stands in
-`keyframe_sampling.py`; what they may be is checked here, once, when a PathDocument is made.
+`sampling.py`; what they may be is checked here, once, when a PathDocument is made. `parse_document` reads JSON text or
+the dict it stands for, `to_json` writes it.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from numbers import Real
+from types import MappingProxyType
 from typing import Any, Literal, TypeGuard
 
-from ..errors import Track2ViewError
-from .easing import EASES
+from ...errors import Track2ViewError
+from ..easing import EASES
 from .float_geometry import Quaternion, Vector, distance, orbit_offset
 
 FORMAT = "track2view.camera_path"
@@ -24,6 +28,7 @@ BASES = ("source", "first_frame")
 POSITION_INTERPOLATIONS = ("catmull_rom", "linear")
 ORIENTATION_INTERPOLATIONS = ("squad", "slerp")
 
+MOST_CHARACTERS = 16_000_000
 MOST_KEYS = 10_000
 MOST_FRAMES = 100_000
 FARTHEST = 1e6  # scene scales
@@ -33,7 +38,13 @@ FOCAL_RANGE = (0.01, 100.0)
 NEAREST = 1e-6  # scene scales between a camera and what it looks at
 
 SUBJECT = "subject"
+SUBJECT_AHEAD: Vector = (0.0, 0.0, 1.0)  # where a preset and a fitted document take it to be, in scene scales
 Target = Vector | Literal["subject"]
+
+_EXAMPLE = "the text that the Camera Path Editor copies"
+
+# version -> what brings a document of that version to the next; version 1 is the first
+MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,21 @@ class PathDocument:
         object.__setattr__(self, "frames", int(self.frames))
         if self.aspect is not None:
             object.__setattr__(self, "aspect", tuple(int(side) for side in self.aspect))
+
+
+def key_position(key: Keyframe, subject: Vector | None = None) -> Vector | None:
+    """Where a key's camera stands, in the base camera's axes; None where that takes the subject and none is given."""
+    if key.orbit is None:
+        return key.position
+    target = subject if isinstance(key.orbit.target, str) else key.orbit.target
+    if target is None:
+        return None
+    azimuth, elevation = key.orbit.azimuth * math.pi / 180, key.orbit.elevation * math.pi / 180
+    x, y, z = orbit_offset(azimuth, elevation, key.orbit.distance)
+    return (target[0] + x, target[1] + y, target[2] + z)
+
+
+# --- what a document may be -------------------------------------------------------------------------------------------
 
 
 def validate(document: PathDocument) -> None:
@@ -162,18 +188,6 @@ def _check_orbit(orbit: Orbit, where: str, document: PathDocument) -> None:
     _target(orbit.target, f"{where}.target", document)
 
 
-def key_position(key: Keyframe, subject: Vector | None = None) -> Vector | None:
-    """Where a key's camera stands, in the base camera's axes; None where that takes the subject and none is given."""
-    if key.orbit is None:
-        return key.position
-    target = subject if isinstance(key.orbit.target, str) else key.orbit.target
-    if target is None:
-        return None
-    azimuth, elevation = key.orbit.azimuth * math.pi / 180, key.orbit.elevation * math.pi / 180
-    x, y, z = orbit_offset(azimuth, elevation, key.orbit.distance)
-    return (target[0] + x, target[1] + y, target[2] + z)
-
-
 def _target(value: Any, where: str, document: PathDocument) -> None:
     if isinstance(value, str):
         if value != SUBJECT:
@@ -236,6 +250,125 @@ def _wrong(where: str, value: Any, wanted: str) -> Track2ViewError:
 
 def _capital(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
+
+
+# --- JSON in ----------------------------------------------------------------------------------------------------------
+
+
+def parse_document(document: str | dict[str, Any]) -> PathDocument:
+    """A keyframe document of JSON text or of the dict it stands for. Nothing is mended, nothing is run.
+
+    A key without `look_at` and `quaternion` looks at its orbit's target, or as the base camera does. Optional fields
+    have the defaults of PathDocument and Keyframe; `format`, `version`, `frames` and `keys` must be given.
+
+    Raises:
+        Track2ViewError: text that is no JSON, another format, a version that is not known, a field that is missing,
+            unknown or out of its range. Keys are counted from 1.
+    """
+    content = migrate(_read_json(document) if isinstance(document, str) else document)
+    content = {name: value for name, value in content.items() if name not in ("format", "version")}
+    _check_names(content, PathDocument, "The camera path document", required=("frames", "keys"))
+    keys = content["keys"]
+    if not isinstance(keys, list | tuple) or len(keys) > MOST_KEYS:
+        raise Track2ViewError(f"Field keys: {shown(keys)} came; it must be a list of at most {MOST_KEYS} keys.")
+    content["keys"] = tuple(_read_key(key, number) for number, key in enumerate(keys, start=1))
+    if isinstance(content.get("subject"), list | tuple):
+        content["subject"] = tuple(_tuple(point) for point in content["subject"])
+    if "aspect" in content:
+        content["aspect"] = _tuple(content["aspect"])
+    return PathDocument(**content)
+
+
+def migrate(content: Any) -> dict[str, Any]:
+    """The content of a document of any known version as one of the newest; the given one is not changed.
+
+    Raises:
+        Track2ViewError: it is no camera path document, or of a version that this release does not know.
+    """
+    if not isinstance(content, dict):
+        raise Track2ViewError(
+            f"A camera path document must be a JSON object, such as {_EXAMPLE}; {shown(content)} came."
+        )
+    if content.get("format") != FORMAT:
+        raise Track2ViewError(f"Field format: {shown(content.get('format'))} came; it must be {FORMAT!r}.")
+    version = content.get("version")
+    if not is_number(version) or version != int(version) or version < 1:
+        raise Track2ViewError(f"Field version: {shown(version)} came; it must be {VERSION}.")
+    if version > VERSION:
+        raise Track2ViewError(
+            f"Field version: {shown(version)} came; this release reads up to {VERSION}, so update Track2View."
+        )
+    content = dict(content)
+    for number in range(int(version), VERSION):
+        content = MIGRATIONS[number](content)
+    return content
+
+
+def _read_json(text: str) -> Any:
+    if len(text) > MOST_CHARACTERS:
+        raise Track2ViewError(
+            f"The camera path text has {len(text)} characters; it must have at most {MOST_CHARACTERS}."
+        )
+    if not text.strip():
+        raise Track2ViewError(f"The camera path text is empty; paste {_EXAMPLE}.")
+    try:
+        return json.loads(text, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        raise Track2ViewError(
+            f"The camera path text is no JSON: {error.msg} at line {error.lineno}, column {error.colno}; "
+            f"paste {_EXAMPLE}."
+        ) from None
+    except Track2ViewError:
+        raise
+    except (ValueError, RecursionError):  # a number of thousands of digits, or nesting without end
+        raise Track2ViewError(
+            f"The camera path text is JSON that is too deep or holds too long a number; paste {_EXAMPLE}."
+        ) from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Track2ViewError(f"Field {shown(twice)} is given twice in one object; keep one of them.")
+    return content
+
+
+def _read_key(content: Any, number: int) -> Keyframe:
+    if not isinstance(content, dict):
+        raise Track2ViewError(f"Key {number}: {shown(content)} came; it must be an object with the fields of a key.")
+    _check_names(content, Keyframe, f"Key {number}", required=("frame",))
+    values = {name: _tuple(value) for name, value in content.items()}
+    orbit = values.get("orbit")
+    if isinstance(orbit, dict):
+        _check_names(orbit, Orbit, f"Key {number}, field orbit", required=tuple(f.name for f in fields(Orbit)))
+        values["orbit"] = Orbit(**{name: _tuple(value) for name, value in orbit.items()})
+    if values.get("look_at") is None and values.get("quaternion") is None:
+        if isinstance(values.get("orbit"), Orbit):
+            values["look_at"] = values["orbit"].target
+        else:
+            values["quaternion"] = (1.0, 0.0, 0.0, 0.0)
+    return Keyframe(**values)
+
+
+def _check_names(content: dict[Any, Any], kind: type, where: str, *, required: tuple[str, ...]) -> None:
+    known = [field.name for field in fields(kind)]
+    for name in content:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1) if isinstance(name, str) and len(name) < 80 else []
+            hint = f"perhaps {near[0]!r} is meant" if near else f"it may have {', '.join(known)}"
+            raise Track2ViewError(f"{where} has no field {shown(name)}; {hint}.")
+    for name in required:
+        if name not in content:
+            raise Track2ViewError(f"{where} lacks the field {name!r}; it must be given.")
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+# --- JSON out ---------------------------------------------------------------------------------------------------------
 
 
 def to_json(document: PathDocument) -> str:

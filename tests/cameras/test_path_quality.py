@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 
 from track2view_core.cameras import PRESETS, CameraPath, preset_path
-from track2view_core.cameras.checks import check_path, path_summary, path_warnings
+from track2view_core.cameras.path_quality import check_path, path_summary, path_warnings
 from track2view_core.errors import Track2ViewError
 
 from .camera_paths import paths, still, wandering

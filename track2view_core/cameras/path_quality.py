@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
-from .path import CameraPath
+from .path import CameraPath, checked_scene_scale
 from .rotations import axis_angle_from_matrix
-from .scene_scale import checked_scene_scale
 
 LOW_COVERAGE = 0.2  # share of target tokens; below it the model has little to hold on to
 FAST = 2.0  # scene scales a second

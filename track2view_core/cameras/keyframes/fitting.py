@@ -11,17 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import Track2ViewError
-from .composing import relative_move
-from .easing import EASES
-from .float_geometry import Vector
-from .keyframe_sampling import sample_move
-from .keyframes import BASES, MOST_KEYS, NEAREST, STEEPEST, Keyframe, Orbit, PathDocument
-from .path import CameraPath
-from .rotations import axis_angle_from_matrix, matrix_from_quaternion, quaternion_from_matrix
-from .scene_scale import checked_scene_scale
-
-SUBJECT_AHEAD: Vector = (0.0, 0.0, 1.0)  # 1.0 scene scale straight ahead of the base camera
+from ...errors import Track2ViewError
+from ..easing import EASES
+from ..path import CameraPath, checked_scene_scale, relative_move
+from ..rotations import axis_angle_from_matrix, matrix_from_quaternion, quaternion_from_matrix
+from .documents import BASES, MOST_KEYS, NEAREST, STEEPEST, SUBJECT_AHEAD, Keyframe, Orbit, PathDocument
+from .sampling import sample_move
 
 
 class FittedDocument(NamedTuple):

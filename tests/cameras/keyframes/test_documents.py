@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from track2view_core.cameras import Keyframe, PathDocument, parse_document, to_json
-from track2view_core.cameras.keyframe_reading import MIGRATIONS
-from track2view_core.cameras.keyframes import VERSION
+from track2view_core.cameras.keyframes.documents import MIGRATIONS, VERSION
 from track2view_core.errors import Track2ViewError
 
 from .keyframe_documents import documents

@@ -19,7 +19,7 @@ from track2view_core.cameras import (
 from track2view_core.cameras.rotations import axis_angle_from_matrix
 from track2view_core.errors import Track2ViewError
 
-from .camera_paths import paths, still, wandering
+from ..camera_paths import paths, still, wandering
 
 SCALE = 4.0
 

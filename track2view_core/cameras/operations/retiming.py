@@ -9,13 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import Track2ViewError
-from .easing import EASES, eased, eased_progress
+from ...errors import Track2ViewError
+from ..easing import EASES, eased, eased_progress
+from ..path import CameraPath, checked_scene_scale
+from ..rotations import axis_angle_from_matrix, rigid_inverse, slerp, transform_from_twist, twist_from_transform
 from .operation import choice, curve, number, operation, switch, whole
-from .path import CameraPath
-from .rotations import axis_angle_from_matrix, rigid_inverse, slerp
-from .scene_scale import checked_scene_scale
-from .twists import transform_from_twist, twist_from_transform
 
 Pairs = Sequence[tuple[float, float]]
 

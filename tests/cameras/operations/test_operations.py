@@ -13,13 +13,17 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from track2view_core.cameras import CameraPath, preset_path
-from track2view_core.cameras.composing import relative_move, riding_on
-from track2view_core.cameras.operations import OPERATIONS, edit_path, operations_table, parse_curve
-from track2view_core.cameras.rotations import axis_angle_from_matrix, rigid_inverse
-from track2view_core.cameras.twists import transform_from_twist, twist_from_transform
+from track2view_core.cameras.operations.operation import OPERATIONS, edit_path, operations_table, parse_curve
+from track2view_core.cameras.path import relative_move, riding_on
+from track2view_core.cameras.rotations import (
+    axis_angle_from_matrix,
+    rigid_inverse,
+    transform_from_twist,
+    twist_from_transform,
+)
 from track2view_core.errors import Track2ViewError
 
-from .camera_paths import assert_same, paths, still, wandering
+from ..camera_paths import assert_same, paths, still, wandering
 
 laws = settings(deadline=None, max_examples=40)
 SCALE = 4.0

@@ -22,9 +22,9 @@ from track2view_core.cameras import (
     project,
     sample_document,
 )
-from track2view_core.cameras.float_geometry import Vector, aim, distance, normalised
-from track2view_core.cameras.keyframe_sampling import document_time, sample_move
-from track2view_core.cameras.keyframes import key_position
+from track2view_core.cameras.keyframes.documents import key_position
+from track2view_core.cameras.keyframes.float_geometry import Vector, aim, distance, normalised
+from track2view_core.cameras.keyframes.sampling import document_time, sample_move
 from track2view_core.cameras.rotations import (
     axis_angle_from_matrix,
     matrix_from_axis_angle,

@@ -10,12 +10,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..errors import Track2ViewError
-from .easing import EASES, eased_progress
+from ...errors import Track2ViewError
+from ..easing import EASES, eased_progress
+from ..path import CameraPath
+from ..projection import NEAR_DEPTH
+from ..rotations import matrix_from_axis_angle, rigid_inverse
 from .operation import checked_point, choice, number, operation
-from .path import CameraPath
-from .rotations import matrix_from_axis_angle, rigid_inverse
-from .view import NEAR_DEPTH
 
 
 @operation(

@@ -58,8 +58,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..errors import Track2ViewError
-from .easing import eased
+from ...errors import Track2ViewError
+from ..easing import eased
+from ..path import CameraPath, checked_scene_scale
+from ..rotations import matrix_from_quaternion, rigid, rigid_inverse
+from .documents import NEAREST, SUBJECT, Keyframe, Orbit, PathDocument, Target, key_position
 from .float_geometry import (
     IDENTITY,
     Quaternion,
@@ -77,10 +80,6 @@ from .float_geometry import (
     rolled,
     squad,
 )
-from .keyframes import NEAREST, SUBJECT, Keyframe, Orbit, PathDocument, Target, key_position
-from .path import CameraPath
-from .rotations import matrix_from_quaternion, rigid, rigid_inverse
-from .scene_scale import checked_scene_scale
 
 
 class MovedCamera(NamedTuple):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation, Slerp
 
-from track2view_core.cameras import float_geometry as geometry
+from track2view_core.cameras.keyframes import float_geometry as geometry
 
 laws = settings(deadline=None, max_examples=60)
 vectors = st.tuples(*[st.floats(-5, 5)] * 3)

@@ -7,45 +7,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..errors import Track2ViewError
+from ...errors import Track2ViewError
+from ..path import CameraPath, checked_scene_scale, inverse_intrinsics
+from ..rotations import rigid_inverse
 from .operation import choice, number, operation
-from .path import CameraPath
-from .rotations import rigid_inverse
-from .scene_scale import checked_scene_scale
 
 PLACES = {"on_top": "the move rides on the path", "instead": "the move starts from the path's first frame, held"}
 JOINS = {"continue": "the second path goes on from where the first ends", "cut": "both stay where they are"}
-
-
-def relative_move(path: CameraPath, source: CameraPath) -> CameraPath:
-    """What `path` adds to `source`: poses in the source camera's axes, and its lens in terms of the source's.
-
-    The result is no camera of its own: its intrinsics are `path.intrinsics @ inverse(source.intrinsics)`, so that
-    `riding_on(relative_move(path, source), source)` is the path again.
-
-    Raises:
-        Track2ViewError: the two differ in length.
-    """
-    _check_lengths(path, source)
-    return replace(
-        path,
-        world_from_camera=rigid_inverse(source.world_from_camera) @ path.world_from_camera,
-        intrinsics=path.intrinsics @ _inverse_intrinsics(source.intrinsics),
-    )
-
-
-def riding_on(move: CameraPath, source: CameraPath) -> CameraPath:
-    """The path that adds the move, as `relative_move` makes it, to `source`; size and fps are the source's.
-
-    Raises:
-        Track2ViewError: the two differ in length.
-    """
-    _check_lengths(move, source)
-    return replace(
-        source,
-        world_from_camera=source.world_from_camera @ move.world_from_camera,
-        intrinsics=move.intrinsics @ source.intrinsics,
-    )
 
 
 @operation(
@@ -116,7 +84,7 @@ def concatenate(path: CameraPath, *, other: CameraPath, join: str = "continue") 
     poses, intrinsics = other.world_from_camera.to(path.device), other.intrinsics.to(path.device)
     if join == "continue":
         step = path.world_from_camera[-1] @ rigid_inverse(poses[0])
-        lens = path.intrinsics[-1] @ _inverse_intrinsics(intrinsics[0])
+        lens = path.intrinsics[-1] @ inverse_intrinsics(intrinsics[0])
         poses, intrinsics = step @ poses[1:], lens @ intrinsics[1:]
     return replace(
         path,
@@ -145,19 +113,3 @@ def fit_to_scene(path: CameraPath, *, scene_scale: float, path_scale: float = 1.
 def _zoom(path: CameraPath) -> Tensor:
     """Focal length of each frame as a factor on the first's, `[T]`."""
     return path.intrinsics[:, 0, 0] / path.intrinsics[0, 0, 0]
-
-
-def _inverse_intrinsics(intrinsics: Tensor) -> Tensor:
-    """Inverse `[..., 3, 3]` of `[[fx, s, cx], [0, fy, cy], [0, 0, 1]]`, with exact zeros and ones below."""
-    fx, s, cx = intrinsics[..., 0, :].unbind(-1)
-    fy, cy = intrinsics[..., 1, 1], intrinsics[..., 1, 2]
-    zero, one = torch.zeros_like(fx), torch.ones_like(fx)
-    rows = ((1 / fx, -s / (fx * fy), (s * cy / fy - cx) / fx), (zero, 1 / fy, -cy / fy), (zero, zero, one))
-    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
-
-
-def _check_lengths(path: CameraPath, source: CameraPath) -> None:
-    if len(path) != len(source):
-        raise Track2ViewError(
-            f"The path has {len(path)} frames and the source camera {len(source)}; resample one to the other's length."
-        )

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from track2view_core.cameras import CameraPath, preset_path
-from track2view_core.cameras.operations import edit_path
+from track2view_core.cameras.operations.operation import edit_path
 from track2view_core.cameras.rotations import axis_angle_from_matrix, matrix_from_axis_angle, rigid_inverse
 
-from .camera_paths import paths, still, wandering
+from ..camera_paths import paths, still, wandering
 
 laws = settings(deadline=None, max_examples=40)
 

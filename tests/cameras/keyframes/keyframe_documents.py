@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from track2view_core.cameras import EASES, Keyframe, Orbit, PathDocument
-from track2view_core.cameras.float_geometry import normalised
+from track2view_core.cameras.keyframes.float_geometry import normalised
 
 eases = st.sampled_from(list(EASES))
 coordinates = st.floats(-5, 5)

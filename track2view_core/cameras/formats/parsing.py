@@ -1,15 +1,16 @@
-"""What stands in a camera file: its lines, its JSON, its numbers. Any encoding; bounded; each complaint says where."""
+"""What stands in a camera file: its lines, JSON, numbers, frame names and times. Bounded; each complaint says where."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from statistics import median
+from typing import Any, NoReturn, TypeVar
 
 from ...errors import Track2ViewError
 
@@ -19,6 +20,9 @@ LONGEST_LINE = 32 * 2**20  # characters; COLMAP lists all points of an image in 
 DEEPEST_JSON = 100
 HEAD_LINES = 40
 BINARY_BEGINNINGS = (b"glTF", b"PK\x03\x04")
+UNEVEN = 0.25  # share of a step that rounding and a drifting clock explain; a dropped frame doubles it
+
+Item = TypeVar("Item")
 
 
 class Source:
@@ -107,6 +111,9 @@ class Source:
         return bool(head) and head[0].startswith(("{", "["))
 
 
+# --- JSON -------------------------------------------------------------------------------------------------------------
+
+
 def parse_json(text: str, source: Source) -> Any:
     """JSON of bounded depth without NaN; what is wrong is told with its line."""
 
@@ -136,6 +143,33 @@ def _depth_exceeds(text: str, deepest: int) -> bool:
         if depth > deepest:
             return True
     return False
+
+
+def mapping(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Track2ViewError(f"{where} holds {_shown(value)} where an object with named fields must stand.")
+    return value
+
+
+def field(value: dict[str, Any], name: str, where: str) -> Any:
+    if name not in value:
+        raise Track2ViewError(f"{where} lacks the field {name!r}; it is cut short or of another format.")
+    return value[name]
+
+
+def frames_list(value: object, where: str) -> list[Any]:
+    """A JSON list of one to MOST_FRAMES frames."""
+    if not isinstance(value, list) or not value:
+        raise Track2ViewError(f"{where} must be a list with one entry a frame; it is empty or of another kind.")
+    check_length(len(value), where)
+    return value
+
+
+def matrix(value: object, rows: int, columns: int, where: str) -> list[list[float]]:
+    """A JSON list of `rows` lists of `columns` numbers."""
+    if not isinstance(value, list) or len(value) != rows:
+        raise Track2ViewError(f"{where} holds {_shown(value)} where a {rows} x {columns} matrix must stand.")
+    return [numbers(row, columns, where) for row in value]
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
@@ -184,45 +218,21 @@ def rate(value: object, where: str) -> float:
     return told
 
 
-def _shown(value: object) -> str:
-    text = repr(value) if not isinstance(value, list | dict) else f"a {type(value).__name__} of {len(value)}"
-    text = "".join(sign if sign.isprintable() else "?" for sign in text)
-    return text if len(text) <= 40 else text[:37] + "..."
-
-
-def matrix(value: object, rows: int, columns: int, where: str) -> list[list[float]]:
-    """A JSON list of `rows` lists of `columns` numbers."""
-    if not isinstance(value, list) or len(value) != rows:
-        raise Track2ViewError(f"{where} holds {_shown(value)} where a {rows} x {columns} matrix must stand.")
-    return [numbers(row, columns, where) for row in value]
-
-
-def mapping(value: object, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise Track2ViewError(f"{where} holds {_shown(value)} where an object with named fields must stand.")
-    return value
-
-
-def field(value: dict[str, Any], name: str, where: str) -> Any:
-    if name not in value:
-        raise Track2ViewError(f"{where} lacks the field {name!r}; it is cut short or of another format.")
-    return value[name]
-
-
-def frames_list(value: object, where: str) -> list[Any]:
-    """A JSON list of one to MOST_FRAMES frames."""
-    if not isinstance(value, list) or not value:
-        raise Track2ViewError(f"{where} must be a list with one entry a frame; it is empty or of another kind.")
-    check_length(len(value), where)
-    return value
-
-
 def check_length(frames: int, where: str) -> None:
     if frames > MOST_FRAMES:
         raise Track2ViewError(
             f"{where} goes past {MOST_FRAMES:,} frames, over an hour of video; it is likely a log or a point list, "
             "so give one clip's camera."
         )
+
+
+def _shown(value: object) -> str:
+    text = repr(value) if not isinstance(value, list | dict) else f"a {type(value).__name__} of {len(value)}"
+    text = "".join(sign if sign.isprintable() else "?" for sign in text)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+# --- rows of text -----------------------------------------------------------------------------------------------------
 
 
 def table(
@@ -283,3 +293,56 @@ def numeric_row(line: str) -> list[float] | None:
     """The numbers of a line, or None where a word is none."""
     words = line.split()
     return [float(word) for word in words] if words and all(map(_is_number, words)) else None
+
+
+# --- the order and the rate of frames ---------------------------------------------------------------------------------
+
+
+def frame_name(frame: int) -> str:
+    return f"frame_{frame:06d}.png"
+
+
+def natural_order(items: Sequence[Item], name: Callable[[Item], str]) -> list[Item]:
+    """The items by their names, numbers within a name counted as numbers: frame_2 before frame_10."""
+
+    def key(item: Item) -> list[tuple[int, int, str]]:
+        # Digits beyond 18 are compared as text: a name may hold any number of them.
+        parts = re.split(r"([0-9]{1,18})", name(item))
+        return [(0, int(part), "") if index % 2 else (1, 0, part) for index, part in enumerate(parts)]
+
+    return sorted(items, key=key)
+
+
+def rate_of(
+    times: Sequence[float],  # seconds
+    lines: Sequence[int],
+    *,
+    tick: float = 0.0,
+) -> tuple[float | None, str | None]:
+    """(fps, problem) of the times of consecutive frames. Times that are all the same say nothing: (None, None).
+
+    Args:
+        lines: the line each time stands in.
+        tick: seconds to which times are rounded; a whole rate, or a whole one / 1.001, that agrees to it is taken.
+    """
+    if len(times) < 2 or all(time == times[0] for time in times):
+        return None, None
+    steps = [after - before for before, after in pairwise(times)]
+    asked = "give fps (--fps) to take each row as one frame, or export every frame in order"
+    for index, step in enumerate(steps):
+        if step <= 0:
+            return None, f"has a time in line {lines[index + 1]} that is not after the one before; {asked}."
+    middle = median(steps)
+    for index, step in enumerate(steps):
+        if abs(step - middle) > UNEVEN * middle + 2 * tick:
+            return None, (
+                f"has a step of {step:.4g} s before line {lines[index + 1]} where others take {middle:.4g} s, so "
+                f"frames are missing; {asked}."
+            )
+    span = times[-1] - times[0]
+    fps = len(steps) / span
+    if tick:
+        for candidate in (float(round(fps)), round(fps * 1.001) * 1000 / 1001):
+            if candidate > 0 and abs(len(steps) / candidate - span) <= tick:
+                return candidate, None
+    return fps, None
