@@ -2,7 +2,7 @@
 
 from .arithmetic import FRAME_STRIDE, SIZE_STRIDE, fit_inside, frame_rate, latent_frames, model_frames, model_side
 from .clip import Audio, VideoClip
-from .preparation import ClipInfo, prepare_clip, prepare_file, restore_clip
+from .preparation import ClipInfo, TakenClip, prepare_clip, prepare_file, restore_clip, take_clip
 from .reading import ClipStream, open_stream, read_clip, stream_pictures
 from .writing import write_clip
 
@@ -12,6 +12,7 @@ __all__ = [
     "Audio",
     "ClipInfo",
     "ClipStream",
+    "TakenClip",
     "VideoClip",
     "fit_inside",
     "frame_rate",
@@ -24,5 +25,6 @@ __all__ = [
     "read_clip",
     "restore_clip",
     "stream_pictures",
+    "take_clip",
     "write_clip",
 ]

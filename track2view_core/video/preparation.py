@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,9 +13,9 @@ from torch import Tensor
 
 from ..errors import Track2ViewError
 from ..progress import Progress
-from .arithmetic import fit_inside, model_frames, model_side, rate_in_words, square_size
+from .arithmetic import SIZE_STRIDE, fit_inside, model_frames, model_side, rate_in_words, square_size
 from .clip import Audio, VideoClip, check_frames
-from .reading import open_stream, stream_pictures
+from .reading import ClipStream, open_stream, stream_pictures
 from .resizing import resize_picture
 from .sound import read_audio
 from .source import ClipFile
@@ -75,6 +75,16 @@ class ClipInfo:
         return "\n".join([*lines, *self.notes])
 
 
+@dataclass(frozen=True, eq=False)
+class TakenClip:
+    """A clip at the two sizes that re-filming works at."""
+
+    prepared: Tensor  # [T', H', W', 3] uint8, as the model takes it
+    info: ClipInfo
+    clip: VideoClip | None = None
+    """The same frames without padding and with square pixels, at the size to track at, where one was asked for."""
+
+
 def prepare_clip(
     clip: VideoClip, *, width: int, height: int, frames: int | None = None, progress: Progress | None = None
 ) -> tuple[Tensor, ClipInfo]:
@@ -85,53 +95,62 @@ def prepare_clip(
 
     Returns frames [T', H', W', 3] uint8 and the `ClipInfo` that `restore_clip` undoes it with.
     """
-    clip = clip.first(frames)
-    fitted = fit_inside(*square_size(clip.width, clip.height, clip.pixel_aspect), width, height)
-    pictures = (picture.cpu().contiguous().numpy() for picture in clip.frames)
-    prepared, taken = _fill(pictures, len(clip), fitted, "Preparing", progress)
-    return prepared, ClipInfo(
-        width=clip.width,
-        height=clip.height,
-        frames=taken,
-        fps=clip.fps,
-        audio=clip.audio,
-        frames_in_file=clip.frames_in_file or len(clip),
-        notes=clip.notes,
-        pixel_aspect=clip.pixel_aspect,
-        **_prepared_shape(prepared, fitted),
-    )
+    taken = take_clip(clip.first(frames), width=width, height=height, progress=progress)
+    return taken.prepared, taken.info
 
 
 def prepare_file(
     file: ClipFile, *, width: int, height: int, frames: int | None = None, progress: Progress | None = None
 ) -> tuple[Tensor, ClipInfo]:
     """`prepare_clip` of a file as it is decoded: no more than one frame is held at its full size."""
-    stream = open_stream(file, frames=frames)
-    fitted = fit_inside(*square_size(stream.width, stream.height, stream.pixel_aspect), width, height)
-    prepared, taken = _fill(stream_pictures(stream, progress=progress), stream.wanted, fitted, "Reading", None)
-    rate = stream.timing.rate
-    audio, sound_notes = read_audio(file, start=stream.start, seconds=taken / rate)
-    return prepared, ClipInfo(
-        width=stream.width,
-        height=stream.height,
-        frames=taken,
-        fps=rate,
-        audio=audio,
-        frames_in_file=max(stream.frames_in_file, taken),
-        notes=stream.notes + sound_notes,
-        pixel_aspect=stream.pixel_aspect,
-        **_prepared_shape(prepared, fitted),
-    )
+    taken = take_clip(open_stream(file, frames=frames), width=width, height=height, progress=progress)
+    return taken.prepared, taken.info
 
 
-def _prepared_shape(prepared: Tensor, fitted: tuple[int, int]) -> dict[str, Any]:
+def take_clip(
+    source: ClipStream | VideoClip,
+    *,
+    width: int,
+    height: int,
+    longest_side: int | None = None,
+    progress: Progress | None = None,
+) -> TakenClip:
+    """`prepare_clip`, and from the same pass over the pictures the clip with sides of `longest_side` pixels at most.
+
+    A stream is decoded once, and one frame of it is held at its full size.
+    """
+    square = square_size(source.width, source.height, source.pixel_aspect)
+    fitted = fit_inside(*square, width, height)
+    sizes = [fitted]
+    if longest_side is not None:
+        side = max(SIZE_STRIDE, min(max(square), longest_side))
+        sizes.append(fit_inside(*square, side, side))
+    if isinstance(source, VideoClip):
+        pictures = (picture.cpu().contiguous().numpy() for picture in source.frames)
+        prepared, scaled, taken = _fill(pictures, len(source), sizes, progress)
+        audio, notes, in_file = source.audio, source.notes, source.frames_in_file or len(source)
+    else:
+        pictures = stream_pictures(source, progress=progress)
+        prepared, scaled, taken = _fill(pictures, source.wanted, sizes, None)
+        audio, sound_notes = read_audio(source.file, start=source.start, seconds=taken / source.fps)
+        notes, in_file = source.notes + sound_notes, max(source.frames_in_file, taken)
     left, top, padded_width, padded_height = _placement(*fitted)
-    return {
-        "content": (left, top, *fitted),
-        "prepared_width": padded_width,
-        "prepared_height": padded_height,
-        "prepared_frames": len(prepared),
-    }
+    info = ClipInfo(
+        width=source.width,
+        height=source.height,
+        frames=taken,
+        fps=source.fps,
+        audio=audio,
+        content=(left, top, *fitted),
+        prepared_width=padded_width,
+        prepared_height=padded_height,
+        prepared_frames=len(prepared),
+        frames_in_file=in_file,
+        notes=notes,
+        pixel_aspect=source.pixel_aspect,
+    )
+    clip = None if scaled is None else VideoClip(scaled, source.fps, audio, notes=notes, frames_in_file=in_file)
+    return TakenClip(prepared, info, clip)
 
 
 def _placement(width: int, height: int) -> tuple[int, int, int, int]:
@@ -141,22 +160,25 @@ def _placement(width: int, height: int) -> tuple[int, int, int, int]:
 
 
 def _fill(
-    pictures: Iterable[np.ndarray], count: int, size: tuple[int, int], stage: str, progress: Progress | None
-) -> tuple[Tensor, int]:
-    """Prepared frames, written straight into their padded place, and how many pictures came."""
-    left, top, padded_width, padded_height = _placement(*size)
-    right, below = padded_width - size[0] - left, padded_height - size[1] - top
+    pictures: Iterable[np.ndarray], count: int, sizes: list[tuple[int, int]], progress: Progress | None
+) -> tuple[Tensor, Tensor | None, int]:
+    """Frames at `sizes[0]`, written straight into their padded place, those at `sizes[1]`, and how many there were."""
+    (width, height), *others = sizes
+    left, top, padded_width, padded_height = _placement(width, height)
+    right, below = padded_width - width - left, padded_height - height - top
     prepared = torch.empty((model_frames(count), padded_height, padded_width, 3), dtype=torch.uint8)
-    target = prepared.numpy()
+    scaled = [torch.empty((count, high, wide, 3), dtype=torch.uint8) for wide, high in others]
     taken = 0
     for picture in pictures:
-        scaled = resize_picture(picture, *size)
-        target[taken] = np.pad(scaled, ((top, below), (left, right), (0, 0)), mode="edge")
+        for frames, size in zip(scaled, others, strict=True):
+            frames.numpy()[taken] = resize_picture(picture, *size)
+        fitted = resize_picture(picture, width, height)
+        prepared.numpy()[taken] = np.pad(fitted, ((top, below), (left, right), (0, 0)), mode="edge")
         taken += 1
         if progress is not None:
-            progress(taken, count, stage)
-    target[taken:] = target[taken - 1]
-    return prepared[: model_frames(taken)], taken
+            progress(taken, count, "Preparing")
+    prepared[taken:] = prepared[taken - 1].clone()
+    return prepared[: model_frames(taken)], scaled[0][:taken] if scaled else None, taken
 
 
 def restore_clip(

@@ -54,6 +54,10 @@ class ClipStream:
     """The frames that the file's index promises; no more than those at hand unless its end is missing."""
     notes: tuple[str, ...]
 
+    @property
+    def fps(self) -> Fraction:
+        return self.timing.rate
+
 
 def read_clip(
     file: ClipFile, *, frames: int | None = None, box: tuple[int, int] | None = None, progress: Progress | None = None
@@ -75,10 +79,10 @@ def read_clip(
     for picture in stream_pictures(stream, progress=progress):
         target[count] = resize_picture(picture, *size)
         count += 1
-    audio, sound_notes = read_audio(file, start=stream.start, seconds=count / stream.timing.rate)
+    audio, sound_notes = read_audio(file, start=stream.start, seconds=count / stream.fps)
     return VideoClip(
         pictures[:count],
-        stream.timing.rate,
+        stream.fps,
         audio,
         notes=stream.notes + sound_notes,
         frames_in_file=max(stream.frames_in_file, count),
