@@ -20,11 +20,11 @@ from torch import Tensor
 from track2view_core.evaluation import rotation_error
 from track2view_core.evaluation.tracker_scores import RenderedClip, path_scores, point_scores
 from track2view_core.scenes.rendering import cast
-from track2view_core.tracks.trackers.bundle_adjustment import Cameras
+from track2view_core.tracks.trackers.camera_solver import Cameras
 from track2view_core.tracks.trackers.flow import PixelTracks, follow_points
 from track2view_core.tracks.trackers.klt import USUAL_FOCAL, gray_frames
-from track2view_core.tracks.trackers.lifting import lift_travelling
 from track2view_core.tracks.trackers.reconstruction import reconstruct
+from track2view_core.tracks.trackers.triangulation import lift_travelling
 
 Row = dict[str, Any]
 HEAD = (

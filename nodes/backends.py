@@ -144,11 +144,11 @@ class TracksTo2D(io.ComfyNode):
 
     @classmethod
     def execute(cls, paired_tracks, view, samples) -> io.NodeOutput:
-        from ..track2view_core.tracks import exchange_2d
+        from ..track2view_core.tracks import tracks_2d
 
-        flat = exchange_2d.tracks_of_view(paired_tracks, view)
-        text = exchange_2d.json_from_tracks(flat, samples=exchange_2d.ATI_SAMPLES if samples == FOR_ATI else None)
-        return io.NodeOutput(exchange_2d.core_from_tracks(flat), text)
+        flat = tracks_2d.tracks_of_view(paired_tracks, view)
+        text = tracks_2d.json_from_tracks(flat, samples=tracks_2d.ATI_SAMPLES if samples == FOR_ATI else None)
+        return io.NodeOutput(tracks_2d.core_from_tracks(flat), text)
 
 
 NODES = (RenderTargetView, TracksTo2D)

@@ -121,7 +121,7 @@ class CameraFromPoses(io.ComfyNode):
 def _path_of(poses, clip, width, height, fov_degrees, fps):
     """(name of the socket, its path) of the one source among `poses` that is linked."""
     from ..track2view_core.cameras.formats import sockets
-    from ..track2view_core.tracks.geometry_sockets import path_from_matrices
+    from ..track2view_core.tracks.model_geometry import path_from_matrices
 
     linked = {name: value for name, value in poses.items() if value is not None}
     names = set(linked) - {"intrinsics"}

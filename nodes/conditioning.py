@@ -53,12 +53,12 @@ class PairTracks(io.ComfyNode):
     @classmethod
     def execute(cls, point_tracks, camera_path, clip_info=None) -> io.NodeOutput:
         from ..track2view_core.tracks import pair_tracks
-        from ..track2view_core.tracks.placing import place_in_frame
+        from ..track2view_core.tracks.pairing import pair_in_prepared_frame
 
         if clip_info is None:
             paired = pair_tracks(point_tracks, camera_path)
         else:
-            paired = place_in_frame(point_tracks, camera_path, clip_info)
+            paired = pair_in_prepared_frame(point_tracks, camera_path, clip_info)
         report = coverage_report(paired)
         show_text(report)
         return io.NodeOutput(paired, report)

@@ -6,7 +6,7 @@ import torch
 from comfy_api.latest import io
 
 from ..track2view_core.errors import Track2ViewError
-from ..track2view_core.tracks.geometry_sockets import DEPTH_KINDS
+from ..track2view_core.tracks.model_geometry import DEPTH_KINDS
 from .other_sockets import DA3_GEOMETRY, MOGE_GEOMETRY
 
 
@@ -54,7 +54,7 @@ def geometry_sockets() -> list[io.Input]:
 
 def linked_geometry(image, clip_info, *, depth, depth_is, near, far, da3, moge):
     """The one source of depth that is linked, as the core takes it, of the clip without padding; None without any."""
-    from ..track2view_core.tracks import geometry_sockets as sockets
+    from ..track2view_core.tracks import model_geometry
 
     linked = [
         name for name, value in (("depth", depth), ("da3_geometry", da3), ("moge_geometry", moge)) if value is not None
@@ -65,11 +65,11 @@ def linked_geometry(image, clip_info, *, depth, depth_is, near, far, da3, moge):
         return None
     frames, height, width = image.shape[:3]
     if da3 is not None:
-        geometry = sockets.geometry_from_da3(da3, frames=frames, width=width, height=height)
+        geometry = model_geometry.geometry_from_da3(da3, frames=frames, width=width, height=height)
     elif moge is not None:
-        geometry = sockets.geometry_from_moge(moge, frames=frames, width=width, height=height)
+        geometry = model_geometry.geometry_from_moge(moge, frames=frames, width=width, height=height)
     else:
-        geometry = sockets.geometry_from_pictures(_gray(depth, image), depth_is, near=near, far=far)
+        geometry = model_geometry.geometry_from_pictures(_gray(depth, image), depth_is, near=near, far=far)
     if clip_info is None:
         return geometry
     return geometry.cropped(clip_info.content, (width, height), clip_info.frames)

@@ -215,7 +215,7 @@ class FollowPoint(io.ComfyNode):
 
     @classmethod
     def execute(cls, point_tracks, frame, x, y) -> io.NodeOutput:
-        from ..track2view_core.tracks.picking import pick_track
+        from ..track2view_core.tracks.selection import pick_track
 
         picked = pick_track(point_tracks, frame, x, y)
         report = (

@@ -191,7 +191,7 @@ class SaveTracks(io.ComfyNode):
     @classmethod
     def execute(cls, point_tracks, filename_prefix, file_format, frame=0) -> io.NodeOutput:
         from ..track2view_core.tracks import save_tracks
-        from ..track2view_core.tracks.point_cloud_file import write_point_cloud
+        from ..track2view_core.tracks.storage import write_point_cloud
 
         file = output_file(filename_prefix, f".{file_format}")
         what = f"{point_tracks.positions.shape[1]} tracks of {len(point_tracks)} frames"

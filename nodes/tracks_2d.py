@@ -8,7 +8,7 @@ import torch
 from comfy_api.latest import io
 
 from ..track2view_core.errors import Track2ViewError
-from ..track2view_core.tracks.editing import MASK_RULES, MOTION_CLASSES
+from ..track2view_core.tracks.selection import MASK_RULES, MOTION_CLASSES
 from .comfy_bridge import schema, show_text
 from .depth_inputs import depth_distances, depth_kind, geometry_sockets, linked_geometry
 from .other_sockets import TRACKS
@@ -80,8 +80,7 @@ class LiftTracks(io.ComfyNode):
         da3_geometry=None,
         moge_geometry=None,
     ) -> io.NodeOutput:
-        from ..track2view_core.tracks.exchange_2d import tracks_from_core, tracks_from_json
-        from ..track2view_core.tracks.lifting_2d import lift_tracks
+        from ..track2view_core.tracks.tracks_2d import lift_tracks, tracks_from_core, tracks_from_json
 
         if (tracks is None) == (tracks_json is None):
             raise Track2ViewError("Link exactly one of tracks and tracks_json.")
@@ -174,7 +173,7 @@ class EditTracks(io.ComfyNode):
 
     @classmethod
     def execute(cls, point_tracks, motion, least_confidence, most_tracks, mask_rule, mask=None) -> io.NodeOutput:
-        from ..track2view_core.tracks.editing import edit_tracks
+        from ..track2view_core.tracks.selection import edit_tracks
 
         edited, report = edit_tracks(
             point_tracks,

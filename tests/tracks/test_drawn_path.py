@@ -14,7 +14,7 @@ from track2view_core.errors import Track2ViewError
 from track2view_core.tracks import PointTracks, pair_tracks
 from track2view_core.tracks.drawn_path import drawn_path
 from track2view_core.tracks.path_checks import check_against_tracks, check_paired, checks_report
-from track2view_core.tracks.picking import pick_track
+from track2view_core.tracks.selection import pick_track
 
 FRAMES = 17
 TEXT = to_json(preset_document("orbit_left", 0.5, FRAMES))

@@ -17,7 +17,7 @@ from ..cameras.operations.composing import compose
 from ..errors import Track2ViewError
 from ..preview import pair_view, path_plot, side_by_side, write_picture
 from ..tracks import PairedTracks, PointTracks, pair_tracks
-from ..tracks.placing import place_in_frame
+from ..tracks.pairing import pair_in_prepared_frame
 from ..video import ClipInfo, VideoClip, restore_clip, write_clip
 from ..wan.models import Models, load_models
 from ..wan.rerender import rerender, rerender_notes
@@ -107,7 +107,7 @@ def target_path(arguments: argparse.Namespace, tracks: PointTracks) -> CameraPat
 
 def film(filming: Filming, models: Models, arguments: argparse.Namespace, output: Path, staging: Staging) -> None:
     """Re-render the clip and write OUT, the side-by-side video and both pictures."""
-    paired = place_in_frame(filming.tracks, filming.target, filming.info)
+    paired = pair_in_prepared_frame(filming.tracks, filming.target, filming.info)
     say_coverage(paired)
     say("sampling", *sampling_notes(filming.prepared, models, arguments))
     with progress_bars() as progress:

@@ -3,8 +3,8 @@
 from ..cameras import ViewTracks
 from .batch import TrackBatch, collate_tracks
 from .pairing import PairedTracks, pair_tracks
+from .point_tracks import PointTracks
 from .storage import load_tracks, save_tracks
-from .types import PointTracks
 
 __all__ = [
     "PairedTracks",

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ..cameras import CameraPath
 from ..errors import Track2ViewError
+from .point_tracks import PointTracks
 from .storage import load_tracks, save_tracks
-from .types import PointTracks
 
 MOST_BYTES = 2**30
 ENDING = ".safetensors"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..errors import Track2ViewError
 from .pairing import PairedTracks
-from .trackers.depth import align_to_points, sample_inverse_depth
+from .trackers.depth_maps import align_to_points, sample_inverse_depth
 
 SAME = 0.1
 """A pixel whose inverse depth is within this share of its median over time shows the background."""

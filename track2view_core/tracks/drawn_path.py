@@ -9,7 +9,7 @@ import torch
 
 from ..cameras import CameraPath, PathDocument, document_notes, parse_document, sample_document
 from ..cameras.keyframes.fitting import fit_document
-from .types import PointTracks
+from .point_tracks import PointTracks
 
 DEFAULT_FRAMES, DEFAULT_SIZE, DEFAULT_FIELD = 81, (832, 480), 60.0  # degrees, horizontal
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
 from ..cameras import CameraPath, ViewTracks, project
 from ..errors import Track2ViewError
-from .types import PointTracks
+from .point_tracks import PointTracks
+
+if TYPE_CHECKING:
+    from ..video import ClipInfo
 
 FRAMES_PER_LATENT = 4  # latent frame k of WAN 2.1 stands for video frames 4k-3..4k, latent frame 0 for frame 0 alone
 PIXELS_PER_TOKEN = 16  # latent stride 8 times patch 2
@@ -206,3 +209,50 @@ def _mean_view(view: ViewTracks, counts: Tensor, fallback: ViewTracks) -> ViewTr
     xy = (_grouped(view.xy) * weight[..., None]).sum(dim=1) / total.clamp(min=1)[..., None]
     depth = (_grouped(view.depth) * weight).sum(dim=1) / total.clamp(min=1)
     return ViewTracks(torch.where(held[..., None], xy, fallback.xy), torch.where(held, depth, fallback.depth), held)
+
+
+ASPECT_TOLERANCE = 0.03  # whole pixels and encoders that round to even sides stay within it, another shape does not
+
+
+def pair_in_prepared_frame(tracks: PointTracks, target_camera: CameraPath, info: ClipInfo) -> PairedTracks:
+    """Pair `tracks` with `target_camera` in the frame that `prepare_clip` made of the clip.
+
+    Both cameras' intrinsics are scaled into the content of the prepared frame and moved by its offset, and both paths
+    hold their last frame as long as the clip does. The points themselves live in the world and stay as they are.
+
+    Raises:
+        Track2ViewError: tracks of another length or shape than the clip, and all that `pair_tracks` refuses.
+    """
+    from ..video.arithmetic import square_size  # the room of clips brings PyAV along
+
+    if len(tracks) != info.frames:
+        raise Track2ViewError(
+            f"The tracks have {len(tracks)} frames and the clip has {info.frames}; track this clip, or set frames so "
+            "that both agree."
+        )
+    check_path_length(tracks, target_camera)
+    camera = tracks.camera
+    clip_width, clip_height = square_size(info.width, info.height, info.pixel_aspect)
+    height = clip_height * camera.width / clip_width
+    if abs(height - camera.height) > max(1.0, ASPECT_TOLERANCE * height):
+        raise Track2ViewError(
+            f"The tracks were made on pictures of {camera.width} x {camera.height} and the clip is {clip_width} x "
+            f"{clip_height}, another shape; track this clip, uncropped."
+        )
+    placed = replace(tracks, camera=camera_of_prepared_frame(camera, info))
+    return pair_tracks(
+        placed.padded(info.prepared_frames), camera_of_prepared_frame(target_camera, info).padded(info.prepared_frames)
+    )
+
+
+def camera_of_prepared_frame(camera: CameraPath, info: ClipInfo) -> CameraPath:
+    """`camera`, of a picture of the whole clip at any scale, as the camera of the prepared frame."""
+    left, top, width, height = info.content
+    offset = torch.zeros(3, 3, dtype=torch.float64, device=camera.device)
+    offset[0, 2], offset[1, 2] = left, top
+    return replace(
+        camera,
+        intrinsics=camera.resized(width, height).intrinsics + offset,
+        width=info.prepared_width,
+        height=info.prepared_height,
+    )

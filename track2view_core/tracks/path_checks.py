@@ -8,7 +8,7 @@ from ..cameras import CameraPath, project
 from ..cameras.path_quality import PathChecks, check_path, path_summary, path_warnings
 from ..errors import Track2ViewError
 from .pairing import PairedTracks
-from .types import PointTracks
+from .point_tracks import PointTracks
 
 
 def check_paired(paired: PairedTracks, *, scene_scale: float | None = None) -> PathChecks:

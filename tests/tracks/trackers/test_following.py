@@ -6,11 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from track2view_core.tracks.trackers.flow import PixelTracks, follow_points
+from track2view_core.tracks.trackers.assembly import spread_over_picture, standing_points_seen
+from track2view_core.tracks.trackers.flow import Patches, PixelTracks, find_again, follow_points
 from track2view_core.tracks.trackers.motion_class import classify
-from track2view_core.tracks.trackers.patches import Patches, find_again
-from track2view_core.tracks.trackers.selection import spread_over_picture
-from track2view_core.tracks.trackers.visibility import standing_points_seen
 
 
 def texture(seed: int = 0, size: int = 420) -> np.ndarray:

@@ -5,8 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from track2view_core.tracks.trackers.bundle_adjustment import Cameras, Observations, residuals, rotation_from_vector
-from track2view_core.tracks.trackers.depth import (
+from track2view_core.tracks.trackers.camera_solver import (
+    Cameras,
+    Observations,
+    refine_points,
+    refine_poses,
+    residuals,
+    rotation_from_vector,
+    triangulate,
+)
+from track2view_core.tracks.trackers.depth_maps import (
     align_to_each_other,
     align_to_points,
     fit_inverse_depth,
@@ -16,9 +24,8 @@ from track2view_core.tracks.trackers.depth import (
     smoothed,
 )
 from track2view_core.tracks.trackers.flow import PixelTracks
-from track2view_core.tracks.trackers.lifting import carried, lift_turning
 from track2view_core.tracks.trackers.rotation_solver import kabsch, robust_rotation, solve_rotation, zoom_ratios
-from track2view_core.tracks.trackers.structure import refine_points, refine_poses, triangulate
+from track2view_core.tracks.trackers.triangulation import carried, lift_turning
 
 
 def unit_vectors(count: int, seed: int = 0) -> np.ndarray:

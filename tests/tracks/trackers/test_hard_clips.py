@@ -23,8 +23,8 @@ from track2view_core.scenes import random_scenes, render, source_camera
 from track2view_core.scenes.moves import move_poses
 from track2view_core.tracks import PointTracks
 from track2view_core.tracks.trackers import KltTracker
-from track2view_core.tracks.trackers.focal_doubt import stretch
 from track2view_core.tracks.trackers.klt import gray_frames
+from track2view_core.tracks.trackers.reconstruction import stretch
 from track2view_core.video import read_clip
 
 WIDTH, HEIGHT, FOV = 320, 192, 62.0

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from track2view_core.tracks.trackers.bundle_adjustment import Cameras, rotation_from_vector
-from track2view_core.tracks.trackers.coherence import among_movers
+from track2view_core.tracks.trackers.camera_solver import Cameras, rotation_from_vector
 from track2view_core.tracks.trackers.flow import PixelTracks
-from track2view_core.tracks.trackers.reconstruction import reconstruct
+from track2view_core.tracks.trackers.reconstruction import among_movers, reconstruct
 
 FRAMES, FOCAL, CENTER = 13, 500.0, np.array([320.0, 200.0])
 

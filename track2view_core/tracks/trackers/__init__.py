@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from .protocol import PointTracker
+import numpy as np
+from torch import Tensor
+
+from ...progress import Progress
+from ..point_tracks import PointTracks
 
 if TYPE_CHECKING:
     from .klt import KltTracker
@@ -23,3 +27,15 @@ def __getattr__(name: str) -> object:
 
         return SpatialTrackerV2
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class PointTracker(Protocol):
+    def track(
+        self,
+        video: Tensor | np.ndarray,  # [T, H, W, 3] uint8
+        *,
+        points: int,
+        progress: Progress | None = None,
+    ) -> PointTracks:
+        """3D tracks of at most `points` points and the source camera; the world is the camera of frame 0."""
+        ...

@@ -1,21 +1,63 @@
-"""The solved shots put together into one set of tracks: chosen, re-projected, judged visible, coloured."""
+"""A grid of standing points for a shot in which nothing can be followed, so that there still is a result."""
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 
 from ...cameras import CameraPath, ViewTracks, project
-from ..types import PointTracks
-from .depth import nan_median, sample_inverse_depth
+from ..point_tracks import PointTracks
+from .camera_solver import Cameras
+from .depth_maps import nan_median, ramp_inverse_depth, sample_inverse_depth
 from .flow import PixelTracks
-from .lifting import Lifted
-from .selection import spread_over_picture
-from .shots import Shot
-from .visibility import sample_colours, standing_points_seen
+from .shots import Setup, Shot
+from .triangulation import Lifted
+
+FEWEST_TRACKS = 16
+
+
+def with_grid(shot: Shot, part: PixelTracks, setup: Setup, points: int) -> tuple[Shot, PixelTracks]:
+    """A shot in which nothing could be followed gets a grid of standing points, so that there is a result."""
+    if shot.lifted.kept.sum() >= min(FEWEST_TRACKS, points):
+        return shot, part
+    side = np.sqrt(setup.width * setup.height / points)
+    columns = max(1, min(points, int(setup.width / side)))
+    rows = max(1, points // columns)
+    y, x = (np.mgrid[:rows, :columns].reshape(2, -1) + 0.5) / [[rows], [columns]]
+    xy = np.stack([x * setup.width, y * setup.height], 1)
+    first = Cameras(
+        shot.cameras.rotation[:1], shot.cameras.translation[:1], shot.cameras.focal[:1], shot.cameras.center
+    )
+    inverse = _grid_inverse_depth(xy, setup)
+    world = first.rays(np.zeros(len(xy), int), xy) / inverse[:, None]
+    frames, count = len(part.xy), len(xy)
+    seen = np.zeros((frames, count), bool)
+    seen[0] = True
+    everywhere = np.broadcast_to(world, (frames, count, 3)).copy()
+    none = np.zeros(count, bool)
+    lifted = Lifted(everywhere, none, np.ones(count), ~none, ~none if setup.depth is None else none)
+    notes = (*shot.notes, f"WARNING: nothing could be followed, so {count} points were laid over the picture as a grid")
+    grid = np.broadcast_to(xy, (frames, count, 2)).copy()
+    return Shot(shot.motion, shot.cameras, lifted, notes), PixelTracks(grid, seen)
+
+
+def _grid_inverse_depth(xy: np.ndarray, setup: Setup) -> np.ndarray:
+    if setup.depth is None:
+        return ramp_inverse_depth(xy[:, 1], setup.height)
+    frames = len(setup.depth)
+    everywhere = np.broadcast_to(xy, (frames, *xy.shape))
+    sampled = sample_inverse_depth(
+        setup.depth, everywhere, np.ones(everywhere.shape[:2], bool), setup.width, setup.height
+    )
+    inverse = nan_median(sampled[:1])
+    return np.where(np.isfinite(inverse), inverse, 0.5 * np.nanmin(inverse) if np.isfinite(inverse).any() else 1.0)
+
 
 MOST_DOUBTFUL = 0.5
 OUT_OF_SIGHT = 50.0
@@ -167,3 +209,116 @@ def _closing_notes(
     elif depth is not None:
         notes.append("depth maps aligned in inverse depth")
     return notes
+
+
+TIMES = 24
+"""The picture is compared at about so many moments."""
+
+
+def spread_over_picture(
+    xy: np.ndarray,  # [T, N, 2] pixels
+    seen: np.ndarray,  # [T, N] bool
+    quality: np.ndarray,  # [N] 0..1
+    points: int,
+    width: float,
+    height: float,
+) -> np.ndarray:
+    """Indices of at most `points` tracks, in their old order.
+
+    Greedy: the next track is the one whose places and times the chosen ones have visited least. A short track in an
+    empty place goes before a long one in a crowded place, or moving things, hard to follow for long, would have none.
+    """
+    count = seen.shape[1]
+    if count <= points or points < 1:
+        return np.arange(min(count, points))
+    moments = np.unique(np.linspace(0, len(xy) - 1, TIMES).round().astype(int))
+    side = np.sqrt(width * height / points)
+    columns, rows = int(np.ceil(width / side)), int(np.ceil(height / side))
+    column = np.clip((xy[moments, :, 0] / side).astype(int), 0, columns - 1)
+    row = np.clip((xy[moments, :, 1] / side).astype(int), 0, rows - 1)
+    cell = (np.arange(len(moments))[:, None] * rows + row) * columns + column
+    visits = [cell[seen[moments, n], n] for n in range(count)]
+    filled = np.zeros(len(moments) * rows * columns)
+
+    def gain(n: int) -> float:
+        places = visits[n]
+        return float((0.5 + 0.5 * quality[n]) * (8.0 ** -filled[places]).sum() / np.sqrt(max(1, len(places))))
+
+    queue = [(-gain(n), n) for n in range(count)]
+    heapq.heapify(queue)
+    chosen = []
+    while len(chosen) < points:
+        _, n = heapq.heappop(queue)
+        now = -gain(n)
+        if queue and now > queue[0][0]:
+            heapq.heappush(queue, (now, n))
+            continue
+        chosen.append(n)
+        filled[visits[n]] += 1
+    return np.sort(np.array(chosen))
+
+
+NEIGHBOURS = 4
+REACH = 0.06
+"""Followed points within this share of the longer side vouch for the depth around them."""
+BEHIND = 1.08
+"""A point this much farther than all its neighbours is hidden behind them."""
+SAME_COLOUR = 22.0
+"""Mean difference of the three channels, in grey levels, up to which it is still the same place."""
+
+
+def sample_colours(video: np.ndarray, xy: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Colours [n, 3] float of points `index` [n] (frame numbers) at xy [n, 2], each the mean of a small patch."""
+    out = np.zeros((len(index), 3))
+    for t in np.unique(index):
+        here = index == t
+        out[here] = _at(_softened(video[t]), xy[here])
+    return out
+
+
+def standing_points_seen(
+    video: np.ndarray,  # [T, H, W, 3] uint8
+    xy: np.ndarray,  # [T, N, 2] projected, pixels
+    depth: np.ndarray,  # [T, N]
+    inside: np.ndarray,  # [T, N]
+    followed: np.ndarray,  # [T, N] bool
+    moving: np.ndarray,  # [N]
+    colours: np.ndarray,  # [N, 3]
+    surface: Callable[[int, np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
+    """Visibility [T, N]: where a point was followed, and where it would fall on something as near and of its colour.
+
+    `surface(frame, xy)` may give the depth of what is seen at pixels [n, 2], NaN where unknown.
+    """
+    visible = followed & inside
+    reach = REACH * max(video.shape[1:3])
+    for t in range(len(video)):
+        open_ = np.flatnonzero(inside[t] & ~followed[t] & ~moving)
+        live = np.flatnonzero(followed[t] & inside[t])
+        if not len(open_):
+            continue
+        alike = np.abs(_at(_softened(video[t]), xy[t, open_]) - colours[open_]).mean(1) < SAME_COLOUR
+        open_ = open_[alike]
+        if len(live) and len(open_):
+            near = min(NEIGHBOURS, len(live))
+            distance, who = cKDTree(xy[t, live]).query(xy[t, open_], k=near)
+            distance, who = distance.reshape(-1, near), who.reshape(-1, near)
+            farthest = np.where(distance < reach, depth[t, live][who], -np.inf).max(1)
+            alone = distance[:, 0] >= reach
+            open_ = open_[alone | (depth[t, open_] <= BEHIND * farthest)]
+        if surface is not None and len(open_):
+            wall = surface(t, xy[t, open_])
+            open_ = open_[~(depth[t, open_] > BEHIND * 1.1 * wall)]
+        visible[t, open_] = True
+    return visible
+
+
+def _softened(frame: np.ndarray) -> np.ndarray:
+    return cv2.blur(frame, (5, 5))
+
+
+def _at(frame: np.ndarray, xy: np.ndarray) -> np.ndarray:
+    height, width = frame.shape[:2]
+    column = np.clip(xy[:, 0].astype(int), 0, width - 1)
+    row = np.clip(xy[:, 1].astype(int), 0, height - 1)
+    return frame[row, column].astype(np.float64)

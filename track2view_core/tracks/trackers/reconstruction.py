@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
+from scipy.spatial import cKDTree
 
-from .bundle_adjustment import LEAST_NOISE, Cameras, Observations, bundle_adjust, residuals
-from .coherence import among_movers
-from .depth_anchor import denied, depth_rows, drifts, map_misfit, map_spread, without_shift
+from .camera_solver import (
+    CORRELATED,
+    LEAST_NOISE,
+    Cameras,
+    Observations,
+    bundle_adjust,
+    refine_points,
+    refine_poses,
+    resect,
+    residuals,
+    triangulate,
+    two_view_start,
+)
+from .depth_maps import denied, depth_rows, drifts, map_misfit, map_spread, without_shift
 from .flow import PixelTracks
-from .focal_doubt import AWAY, stretch
-from .lifting import MOVES, SHORTEST_MOVER
 from .motion_class import spanned
-from .starts import FEWEST_POINTS, Start, two_view_starts
-from .structure import refine_points, refine_poses, resect, triangulate
+from .rotation_solver import robust_rotation
+from .triangulation import MOVES, SHORTEST_MOVER
 
 MOST_KEYFRAMES = 32
 MOST_POINTS = 700
@@ -390,3 +401,128 @@ def _all_frames(flow: PixelTracks, keyframes: np.ndarray, columns: np.ndarray, w
         work.maps_agree,
         work.maps_denied,
     )
+
+
+FEWEST_POINTS = 12
+PAIR_SAMPLE = 300
+THINGS = 2
+"""In a pair of frames so many things are looked for, which move as one each."""
+REACH = (1.0, 2.0)
+"""In limits: a wrong guess of the lens costs a long baseline its points, a wide reach lets in another thing's."""
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    score: float
+    first: int
+    second: int
+    points: np.ndarray
+    rotation: np.ndarray
+    translation: np.ndarray
+
+
+def two_view_starts(xy: np.ndarray, seen: np.ndarray, focal: float, center: np.ndarray, limit: float) -> list[Start]:
+    """The most promising first, of strict and lax ones by turns; xy [K, N, 2] pixels, seen [K, N]."""
+    cameras = Cameras(np.eye(3)[None], np.zeros((1, 3)), np.full(1, focal), center)
+    by_turns = zip_longest(*(_within(reach, xy, seen, cameras, limit) for reach in REACH))
+    return [start for both in by_turns for start in both if start is not None]
+
+
+def _within(reach: float, xy: np.ndarray, seen: np.ndarray, cameras: Cameras, limit: float) -> list[Start]:
+    """The best pair for every first frame, then the others.
+
+    The points of a pair may belong to two things, the scene and a large mover; each begins a solution of its own.
+    """
+    found: list[Start] = []
+    for first, second, shared in _pairs(seen):
+        shared = np.random.default_rng(second).permutation(shared)[:PAIR_SAMPLE]
+        for _ in range(THINGS):
+            start = _start(first, second, shared, xy, cameras, reach, limit)
+            if start is None:
+                break
+            found.append(start)
+            shared = np.setdiff1d(shared, start.points)
+    found.sort(key=lambda start: -start.score)
+    leading = {start.first: start for start in reversed(found)}
+    heads = sorted(leading.values(), key=lambda start: -start.score)
+    return [*heads, *(start for start in found if start not in heads)]
+
+
+def _pairs(seen: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
+    """(first, second, shared points), with the first near the start, the middle and two thirds."""
+    frames = len(seen)
+    for first in sorted({0, frames // 3, 2 * frames // 3}):
+        for second in range(first + 1, frames):
+            shared = np.flatnonzero(seen[first] & seen[second])
+            if len(shared) < max(FEWEST_POINTS + 4, 0.25 * seen[first].sum()):
+                break
+            if second - first >= min(3, frames - 1) and (second - first) % max(1, frames // 8) == 0:
+                yield first, second, shared
+
+
+def _start(
+    first: int, second: int, shared: np.ndarray, xy: np.ndarray, cameras: Cameras, reach: float, limit: float
+) -> Start | None:
+    """What the largest group of the points `shared` that move as one makes of the two frames."""
+    if len(shared) < FEWEST_POINTS:
+        return None
+    a, b = xy[first, shared], xy[second, shared]
+    pose = two_view_start(a, b, float(cameras.focal[0]), cameras.center, reach * limit)
+    if pose is None or pose[2].sum() < FEWEST_POINTS:
+        return None
+    rotation, translation, fits = pose
+    parallax = _parallax(a[fits], b[fits], cameras, limit)
+    if parallax < 1.5 * limit:
+        return None
+    span = min(spanned(xy[fits], *(2 * cameras.center)) for xy in (a, b))
+    score = min(parallax, 60 * limit) * float(fits.sum()) * span
+    return Start(score, first, second, shared[fits], rotation, translation)
+
+
+def _parallax(start: np.ndarray, end: np.ndarray, cameras: Cameras, limit: float) -> float:
+    """Pixels by which a quarter of the points leave the best pure turn."""
+    index = np.zeros(len(start), int)
+    a, b = cameras.rays(index, start), cameras.rays(index, end)
+    a, b = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (a, b))
+    rotation, _ = robust_rotation(a, b, 2 * limit / float(cameras.focal[0]))
+    return float(np.quantile(np.linalg.norm(a @ rotation.T - b, axis=1), 0.75) * cameras.focal[0])
+
+
+AWAY = 0.03
+"""A lens nearer than this (log) is no other lens."""
+MOST_STRETCH = 100.0
+
+
+def stretch(deviation: float, away: float, gained: float, residual: float) -> float:
+    """By what factor a focal is less certain than its local standard deviation (log) says.
+
+    The solution with a lens `away` (log) from it is worse by `gained` in misfit, which such a deviation promises to be
+    more. `residual` is the pixels' median error.
+    """
+    if not deviation or away < max(AWAY, deviation):
+        return 1.0
+    promised = 0.5 * (CORRELATED * max(residual, LEAST_NOISE) * away / deviation) ** 2
+    return float(np.clip(np.sqrt(promised / max(gained, 1e-9)), 1.0, MOST_STRETCH))
+
+
+NEIGHBOURS = 6
+FEWEST_ALIKE = 0.34
+"""A standing point has at least this share of standing ones among its nearest neighbours, all frames together."""
+
+
+def among_movers(xy: np.ndarray, seen: np.ndarray, stands: np.ndarray, moves: np.ndarray) -> np.ndarray:
+    """Which [N] of the points that stand have mostly movers around them.
+
+    xy [T, N, 2] pixels, seen [T, N], stands and moves [N] bool; points that are neither do not vote.
+    """
+    judged = stands | moves
+    alike, asked = np.zeros(len(stands)), np.zeros(len(stands))
+    for t in range(len(xy)):
+        here = np.flatnonzero(seen[t] & judged)
+        standing = here[stands[here]]
+        if len(here) <= NEIGHBOURS or not len(standing):
+            continue
+        _, near = cKDTree(xy[t, here]).query(xy[t, standing], k=NEIGHBOURS + 1)
+        alike[standing] += stands[here[near[:, 1:]]].sum(1)
+        asked[standing] += NEIGHBOURS
+    return stands & (alike < FEWEST_ALIKE * asked)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .bundle_adjustment import Cameras, Observations, bundle_adjust
+from .camera_solver import Cameras, Observations, bundle_adjust
 from .flow import PixelTracks
 
 TRIALS = 60

@@ -17,8 +17,8 @@ from torch import Tensor
 from ....cameras import CameraPath
 from ....errors import Track2ViewError
 from ....progress import Progress
-from ...types import PointTracks
-from ..checks import checked_video
+from ...point_tracks import PointTracks
+from ..klt import checked_video
 from .joining import Piece, carried_tracks, held, joined, piece_spans
 from .placement import Placement, start_points
 from .process import Message, run_watched
@@ -286,7 +286,7 @@ def _rigid(poses: np.ndarray) -> np.ndarray:
 
 
 def _tracks(frames: np.ndarray, piece: Piece, points: int, notes: list[str]) -> PointTracks:
-    from ..visibility import sample_colours
+    from ..assembly import sample_colours
 
     found = np.flatnonzero(piece.known[piece.born - piece.start, np.arange(len(piece.born))])[:points]
     if len(found) == 0:

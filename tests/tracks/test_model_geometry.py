@@ -10,7 +10,7 @@ import torch
 
 from track2view_core.cameras.rotations import matrix_from_axis_angle, rigid
 from track2view_core.errors import Track2ViewError
-from track2view_core.tracks.geometry_sockets import (
+from track2view_core.tracks.model_geometry import (
     geometry_from_da3,
     geometry_from_moge,
     geometry_from_pictures,

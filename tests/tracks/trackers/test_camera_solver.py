@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from track2view_core.tracks.trackers.bundle_adjustment import (
+from track2view_core.tracks.trackers.camera_solver import (
     Cameras,
     DepthRows,
     Observations,

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from track2view_core.tracks.trackers.bundle_adjustment import (
+from track2view_core.tracks.trackers.camera_solver import (
     Cameras,
     Observations,
     bundle_adjust,
     residuals,
     rotation_from_vector,
 )
-from track2view_core.tracks.trackers.depth import align_to_points
-from track2view_core.tracks.trackers.depth_anchor import (
+from track2view_core.tracks.trackers.depth_maps import (
+    align_to_points,
     denied,
     depth_rows,
     drifts,

@@ -10,7 +10,7 @@ import torch
 from track2view_core.cameras import CameraPath
 from track2view_core.errors import Track2ViewError
 from track2view_core.tracks import PointTracks
-from track2view_core.tracks.editing import edit_tracks, is_moving
+from track2view_core.tracks.selection import edit_tracks, is_moving
 
 FRAMES, WIDTH, HEIGHT = 6, 128, 96
 

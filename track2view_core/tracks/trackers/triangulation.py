@@ -7,16 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from .bundle_adjustment import CORRELATED, LEAST_NOISE, Cameras, Observations
-from .depth import (
-    align_to_each_other,
-    align_to_points,
-    nan_median,
-    ramp_inverse_depth,
-    smoothed,
-)
+from .camera_solver import CORRELATED, LEAST_NOISE, Cameras, Observations, refine_points, triangulate
+from .depth_maps import align_to_each_other, align_to_points, nan_median, ramp_inverse_depth, smoothed
 from .flow import PixelTracks
-from .structure import refine_points, triangulate
 
 STANDS, MOVES = 1.5, 2.5
 """Root mean square residual, in limits, up to which a point stands and from which it moves; between, it is dropped."""
