@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from track2view_core.conditioner import TrackConditioner
 from track2view_core.tracks.pairing import FrameAnchor
 from track2view_core.training.batches import PairBatch
-from track2view_core.training.flow_matching import drawn_levels, noised
+from track2view_core.training.objectives import drawn_levels, noised
 from track2view_core.wan.lora import add_lora
 from track2view_core.wan.sampler import TRAIN_TIMESTEPS, initial_noise, make_scheduler
 from track2view_core.wan.seams import Deltas, Rotary, SourceTimestep, attach_seams

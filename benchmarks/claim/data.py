@@ -21,7 +21,8 @@ from track2view_core.scenes import exact_tracks, visible_points
 from track2view_core.scenes.rendering import pixel_rays
 from track2view_core.tracks import PairedTracks, collate_tracks, pair_tracks
 from track2view_core.tracks.pairing import FRAMES_PER_LATENT, FrameAnchor
-from track2view_core.training.batches import TEXT_DIM, BatchDraw, CameraBatch, PairBatch, PairShare, PairSource
+from track2view_core.training.batches import TEXT_DIM, CameraBatch, PairBatch, PairShare, PairSource
+from track2view_core.training.settings import BatchDraw
 
 
 def training_pairs(protocol: Protocol, vae: Path, folder: Path, progress: Progress | None = None) -> PairDataset:

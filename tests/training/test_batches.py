@@ -8,10 +8,7 @@ import torch
 from track2view_core.errors import Track2ViewError
 from track2view_core.tracks import collate_tracks, pair_tracks
 from track2view_core.training import BatchDraw, PairShare, PairSource, TrackerErrors, draw_batch
-from track2view_core.training.config import BaseSettings
-from track2view_core.training.flow_matching import drawn_levels, noised
-from track2view_core.training.new_transformer import new_transformer
-from track2view_core.training.tracker_errors import perturb
+from track2view_core.training.batches import perturb
 
 from .pair_data import TRACKS, PairsInMemory
 
@@ -103,26 +100,3 @@ def test_several_data_sets_take_turns_from_their_start_on(pairs):
     assert names == ["large"] * 4 + ["large", "small"] * 2
     with pytest.raises(Track2ViewError, match="set start of one to 0"):
         PairSource([PairShare(pairs, EXACT, start=0.2)])
-
-
-def test_noise_lies_on_the_straight_path_to_the_velocity():
-    clean, generator = torch.randn(6, 16, 2, 4, 4), torch.Generator().manual_seed(0)
-    levels = drawn_levels(6, 3.0, generator)
-    noisy = noised(clean, levels, generator)
-    assert torch.allclose(noisy.latent - levels[:, None, None, None, None] * noisy.velocity, clean, atol=1e-5)
-    assert torch.equal(noisy.timestep, levels * 1000) and (levels > 0).all() and (levels <= 1).all()
-
-
-def test_levels_are_spread_by_the_shift():
-    levels = torch.cat([drawn_levels(64, 5.0, torch.Generator().manual_seed(seed)) for seed in range(20)])
-    for u in (0.25, 0.5, 0.75):  # the quantiles of s = 5 u / (1 + 4 u)
-        assert levels.quantile(u) == pytest.approx(5 * u / (1 + 4 * u), abs=0.01)
-
-
-def test_the_fresh_transformer_is_already_a_linear_denoiser():
-    generator = torch.Generator().manual_seed(0)
-    noisy = noised(torch.randn(4, 16, 2, 8, 8, generator=generator), drawn_levels(4, 3.0, generator), generator)
-    transformer = new_transformer(BaseSettings(width=128, layers=2, ffn=128))
-    with torch.no_grad():
-        velocity = transformer(noisy.latent, noisy.timestep, torch.zeros(4, 1, 4096), return_dict=False)[0]
-    assert torch.corrcoef(torch.stack([velocity.flatten(), noisy.latent.flatten()]))[0, 1] > 0.9

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from track2view_core.cli import main
 from track2view_core.dataset import DatasetInfo, Shard, VaeIdentity, start_dataset, write_shard
 from track2view_core.errors import Track2ViewError
-from track2view_core.training.config import config_from
-from track2view_core.training.running import run_config
+from track2view_core.training.run import run_config
+from track2view_core.training.settings import config_from
 from track2view_core.wan.bundle import load_bundle
 from track2view_core.wan.checkpoints import load_transformer
 from track2view_core.wan.vae import encode, load_vae

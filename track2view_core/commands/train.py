@@ -6,8 +6,8 @@ import argparse
 import os
 
 from ..training import Stopped
-from ..training.config import load_config
-from ..training.running import export_run, run_config
+from ..training.run import export_run, run_config
+from ..training.settings import load_config
 from .console import progress_bars, say
 
 EXIT_INTERRUPTED = 130

@@ -1,13 +1,11 @@
 """Training: one loop for every objective, batches that depend on the step alone, checkpoints that are whole."""
 
-from .batches import BatchDraw, BatchSource, CameraBatch, PairBatch, PairShare, PairSource, draw_batch
+from .batches import BatchSource, CameraBatch, PairBatch, PairShare, PairSource, draw_batch
 from .loop import Objective, Stopped, Validate, train
-from .objectives import BaseObjective, ConditionerObjective, FlowSettings
-from .settings import OptimiserSettings, TrainSettings
-from .tracker_errors import TrackerErrors
+from .objectives import ConditionerObjective
+from .settings import BatchDraw, FlowSettings, OptimiserSettings, TrackerErrors, TrainSettings
 
 __all__ = [
-    "BaseObjective",
     "BatchDraw",
     "BatchSource",
     "CameraBatch",

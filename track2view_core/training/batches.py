@@ -1,13 +1,17 @@
-"""Batches of training pairs: drawn from a data set by a generator alone, with what a model must learn to bear.
+"""Batches of training pairs: what a step sees depends on the run's seed, the step and the process, and on nothing else.
 
-Every sample of a batch has random numbers of its own, so that a broken one is replaced without changing its neighbours.
+Every sample of a batch has random numbers of its own, so that a broken one is replaced without changing its neighbours;
+and every batch a generator of its own, so that reading ahead or going on after a stop changes nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,15 +20,24 @@ from ..cameras import CameraPath, project
 from ..dataset import BrokenSample, ClipPair
 from ..errors import Track2ViewError
 from ..tracks import PairedTracks, TrackBatch, collate_tracks
-from ..tracks.pairing import FRAMES_PER_LATENT, FrameAnchor
+from ..tracks.pairing import FRAMES_PER_LATENT
 from ..wan.models import TEXT_TOKENS
-from .settings_checks import check_choices, check_shares
-from .tracker_errors import TrackerErrors, perturb
+from .settings import BatchDraw, TrackerErrors
 
-TargetPositions = Literal["reprojected", "tracked"]
 TEXT_DIM = 4096
 GIVE_UP_AFTER = 100  # broken samples in a row: then the data set is broken, not a sample
 Sample = TypeVar("Sample")
+
+
+def seed_for(*purpose: int | str) -> int:
+    """A seed for a purpose such as (run's seed, step, process, "data")."""
+    words = "/".join(str(part) for part in purpose).encode()
+    return int.from_bytes(hashlib.blake2b(words, digest_size=8).digest(), "big") >> 1
+
+
+def generator_for(*purpose: int | str) -> torch.Generator:
+    """A generator on the CPU, freshly seeded for a purpose."""
+    return torch.Generator().manual_seed(seed_for(*purpose))
 
 
 class Pairs(Protocol):
@@ -74,40 +87,6 @@ class PairBatch:
 
 
 _MOVED = tuple(field.name for field in fields(PairBatch) if field.name not in ("name", "replaced"))
-
-
-@dataclass(frozen=True)
-class BatchDraw:
-    """How a batch is drawn. Shares are probabilities between 0 and 1."""
-
-    batch: int = 1
-    """Pairs a batch (of one process)."""
-    tracks: tuple[int, int] = (500, 1500)
-    """Least and most tracks of a batch; a pair that has fewer gives what it has."""
-    track_dropout: float = 0.0
-    """Upper end of the share of those tracks that a pair loses again, its own share each time."""
-    identity: float = 0.1
-    """Share of pairs whose target is the source itself."""
-    text_dropout: float = 0.1
-    """Share of pairs whose text is the empty prompt."""
-    late_window: float = 0.25
-    """Share of batches cut to latent frames that start after frame 0, as the later windows of a long clip do."""
-    target_positions: TargetPositions = "reprojected"
-    """Where the tracks lie in the target view: the source's points `reprojected`, as in use, or `tracked` there,
-    where the data set holds that."""
-    frame_anchor: FrameAnchor = "last"
-    """Which video frames a latent frame's tracks stand for."""
-    errors: TrackerErrors | None = TrackerErrors()  # noqa: RUF009 - frozen
-    """How the tracks err; None leaves them as the data set holds them."""
-
-    def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise Track2ViewError(f"batch is {self.batch}; it must be at least 1.")
-        low, high = self.tracks
-        if not 0 < low <= high:
-            raise Track2ViewError(f"tracks is {list(self.tracks)}; it must be [least, most] with 0 < least <= most.")
-        check_shares(self, "track_dropout", "identity", "text_dropout", "late_window")
-        check_choices(self, target_positions=("reprojected", "tracked"), frame_anchor=("last", "mean"))
 
 
 def draw_batch(
@@ -197,6 +176,33 @@ def _erring(
     return points[0] @ rotation.mT + centre, visible[0]
 
 
+def perturb(
+    points: Tensor,  # [B, F, N, 3] in the source camera of each frame
+    visible: Tensor,  # [B, F, N] bool
+    focal: Tensor,  # [B] pixels
+    width: int,
+    errors: TrackerErrors,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Points and visibilities with errors; a point moves across the line of sight by pixels and along it by a share."""
+    batch, frames, count = visible.shape
+
+    def share() -> Tensor:
+        return torch.rand(batch, 1, 1, generator=generator)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(batch, *shape, generator=generator)
+
+    ramp = torch.linspace(0, 1, frames)[None, :, None, None]
+    pixels = errors.jitter * width * share()[..., None] * normal(frames, count, 2)
+    pixels = pixels + errors.drift * width * share()[..., None] * ramp * normal(1, count, 2)
+    z = points[..., 2:]
+    xy = points[..., :2] + pixels * z / focal[:, None, None, None]
+    depth = 1 + (errors.depth * share() * normal(1, count)).clamp(-0.3, 0.3)[..., None]
+    flips = torch.rand(batch, frames, count, generator=generator) < errors.flipped * share()
+    return torch.cat([xy, z], -1) * depth, visible ^ flips
+
+
 def _collated(samples: Sequence[_Sample], draw: BatchDraw, empty_text: Tensor | None) -> PairBatch:
     for name in ("source", "target"):
         shapes = {tuple(getattr(sample, name).shape) for sample in samples}
@@ -262,3 +268,34 @@ class BatchSource(Protocol):
     """What a training learns from. A batch has `to(device)` and a length; `name` and `replaced` are logged."""
 
     def draw(self, step: int, steps: int, generator: torch.Generator) -> Any: ...
+
+
+class Feed:
+    """The batches of one process in the order of steps, from `start` on."""
+
+    def __init__(
+        self, source: BatchSource, *, start: int, steps: int, accumulation: int, seed: int, process: int, ahead: int
+    ) -> None:
+        self.source, self.steps, self.seed, self.process, self.ahead = source, steps, seed, process, ahead
+        self._next = ((step, part) for step in range(start, steps) for part in range(accumulation))
+        self._pool = ThreadPoolExecutor(ahead, thread_name_prefix="batches") if ahead else None
+        self._waiting: deque[Future[Any]] = deque()
+
+    def __enter__(self) -> Feed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def take(self) -> Any:
+        """The next batch."""
+        if self._pool is None:
+            return self._draw(*next(self._next))
+        while len(self._waiting) < self.ahead and (place := next(self._next, None)) is not None:
+            self._waiting.append(self._pool.submit(self._draw, *place))
+        return self._waiting.popleft().result()
+
+    def _draw(self, step: int, part: int) -> Any:
+        generator = generator_for(self.seed, step, self.process, part, "data")
+        return self.source.draw(step, self.steps, generator)

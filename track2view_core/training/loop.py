@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from types import FrameType
 from typing import Any, Protocol
 
 import torch
@@ -15,16 +18,11 @@ from torch import Tensor, nn
 
 from ..errors import Track2ViewError
 from ..progress import Progress
-from .batches import BatchSource
-from .checkpoints import Checkpoints
-from .feeding import Feed
-from .meter import Meter
+from .batches import BatchSource, Feed, generator_for, seed_for
+from .checkpoints import Checkpoints, RunState, settings_of
 from .optimisers import make_optimisers, rate_factor
-from .run_log import RunLog
-from .run_state import RunState, settings_of
-from .seeds import generator_for, seed_for
+from .run_log import Meter, RunLog
 from .settings import TrainSettings
-from .stopping import StopRequest
 
 Validate = Callable[[int], Mapping[str, float | Tensor]]
 """Called with the step while the averaged weights are in the module; returns figures and pictures [H, W, 3] uint8."""
@@ -42,6 +40,31 @@ class Objective(Protocol):
 
 class Stopped(KeyboardInterrupt):
     """The run was asked to stop, and has saved where it is."""
+
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """While the block runs, the first signal is remembered in `came` and the second one interrupts at once."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __enter__(self) -> StopRequest:
+        self._before = {}
+        if threading.current_thread() is threading.main_thread():  # elsewhere nobody may listen
+            self._before = {number: signal.signal(number, self._remember) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _remember(self, _number: int, _frame: FrameType | None) -> None:
+        if self.came:
+            raise KeyboardInterrupt
+        self.came = True
 
 
 def train(
@@ -75,45 +98,6 @@ def train(
     finally:
         run.log.close()
     return {name: run.state.whole(value) for name, value in run.state.average.items()}
-
-
-class _Step(nn.Module):
-    """The loss as a module's forward, so that whatever accelerate wraps around the module sees it called."""
-
-    def __init__(self, objective: Objective, half: bool) -> None:
-        super().__init__()
-        self.module, self.half = objective.module, half
-        self._objective = (objective,)  # in a tuple: not a submodule, should it be one
-
-    def forward(self, batch: Any, generator: torch.Generator) -> Tensor:
-        with self.autocast():
-            return self._objective[0].loss(batch, generator)
-
-    def autocast(self) -> torch.autocast:
-        device = next(self.module.parameters()).device.type
-        return torch.autocast(device, torch.bfloat16, enabled=self.half)
-
-
-def make_accelerator(settings: TrainSettings) -> Any:
-    """accelerate's view of the machine, which its own config and `accelerate launch` decide."""
-    try:
-        from accelerate import Accelerator
-        from accelerate.utils import DistributedDataParallelKwargs
-    except ImportError as error:
-        raise Track2ViewError("Training needs accelerate; pip install 'track2view[train]'.") from error
-    accelerator = Accelerator(
-        cpu=settings.device == "cpu",
-        mixed_precision="no",  # the step's own autocast: accelerate would fix one precision for the whole process
-        # A batch without any visible track leaves the transformer over time without gradients.
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-    )
-    kind = str(accelerator.distributed_type.value)
-    if kind in ("DEEPSPEED", "MEGATRON_LM") or (kind == "FSDP" and not accelerator.is_fsdp2):
-        raise Track2ViewError(
-            f"accelerate is set to {kind}, which would cast or cut the frozen base beside the float32 weights that are "
-            "trained; run `accelerate config` again and choose several GPUs, or FSDP with fsdp_version 2."
-        )
-    return accelerator
 
 
 class _Run:
@@ -281,3 +265,42 @@ class _Run:
         except (OSError, SafetensorError) as error:
             self.log.lost += 1
             self.log.event(self.done, "failed_write", f"The checkpoint of step {self.done} was not written: {error}.")
+
+
+class _Step(nn.Module):
+    """The loss as a module's forward, so that whatever accelerate wraps around the module sees it called."""
+
+    def __init__(self, objective: Objective, half: bool) -> None:
+        super().__init__()
+        self.module, self.half = objective.module, half
+        self._objective = (objective,)  # in a tuple: not a submodule, should it be one
+
+    def forward(self, batch: Any, generator: torch.Generator) -> Tensor:
+        with self.autocast():
+            return self._objective[0].loss(batch, generator)
+
+    def autocast(self) -> torch.autocast:
+        device = next(self.module.parameters()).device.type
+        return torch.autocast(device, torch.bfloat16, enabled=self.half)
+
+
+def make_accelerator(settings: TrainSettings) -> Any:
+    """accelerate's view of the machine, which its own config and `accelerate launch` decide."""
+    try:
+        from accelerate import Accelerator
+        from accelerate.utils import DistributedDataParallelKwargs
+    except ImportError as error:
+        raise Track2ViewError("Training needs accelerate; pip install 'track2view[train]'.") from error
+    accelerator = Accelerator(
+        cpu=settings.device == "cpu",
+        mixed_precision="no",  # the step's own autocast: accelerate would fix one precision for the whole process
+        # A batch without any visible track leaves the transformer over time without gradients.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+    kind = str(accelerator.distributed_type.value)
+    if kind in ("DEEPSPEED", "MEGATRON_LM") or (kind == "FSDP" and not accelerator.is_fsdp2):
+        raise Track2ViewError(
+            f"accelerate is set to {kind}, which would cast or cut the frozen base beside the float32 weights that are "
+            "trained; run `accelerate config` again and choose several GPUs, or FSDP with fsdp_version 2."
+        )
+    return accelerator

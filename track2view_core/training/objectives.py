@@ -1,11 +1,15 @@
-"""What the stages on latents learn: the base prior, and LoRA and conditioner on the frozen base."""
+"""What is learnt from pairs: flow matching on the target half of [target, source].
+
+As WAN is trained: a straight path from data to noise, noise levels drawn with a shift. LoRA and conditioner learn, and
+the base stays frozen.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from diffusers import WanTransformer3DModel
@@ -13,26 +17,28 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..conditioner import TrackConditioner
-from ..wan.seams import ROTARY, SOURCE_TIMESTEPS, Rotary, Seams, SourceTimestep, attach_seams
+from ..wan.seams import Seams, attach_seams
 from .batches import PairBatch
-from .flow_matching import Noised, drawn_levels, noised
-from .settings_checks import check_choices, check_positive
+from .settings import FlowSettings
 
 
-@dataclass(frozen=True)
-class FlowSettings:
-    """Flow matching and the sequence of both views; stored in the bundle, which is sampled as it was trained."""
+class Noised(NamedTuple):
+    latent: Tensor  # [B, C, F, h, w]
+    timestep: Tensor  # [B] 0..1000
+    velocity: Tensor  # [B, C, F, h, w] what the model has to predict
 
-    shift: float = 5.0
-    """Noise levels are s = shift u / (1 + (shift - 1) u) for uniform u: the higher, the more noise."""
-    rotary: Rotary = "shared"
-    """Temporal positions: `shared` by both views, or `consecutive`."""
-    source_timestep: SourceTimestep = "zero"
-    """Timestep of the clean source's tokens: `zero`, or the `same` as the target's."""
 
-    def __post_init__(self) -> None:
-        check_positive(self, "shift")
-        check_choices(self, rotary=ROTARY, source_timestep=SOURCE_TIMESTEPS)
+def drawn_levels(count: int, shift: float, generator: torch.Generator) -> Tensor:
+    """Noise levels [count]: s = shift u / (1 + (shift - 1) u), one uniform u in each of `count` parts of 0..1."""
+    u = (torch.rand(count, generator=generator) + torch.arange(count)) / count
+    return shift * u / (1 + (shift - 1) * u)
+
+
+def noised(clean: Tensor, levels: Tensor, generator: torch.Generator) -> Noised:
+    """z_s = (1 - s) z + s e for levels s [B]; the velocity is e - z. Noise is drawn on the CPU."""
+    e = torch.randn(clean.shape, generator=generator).to(clean)
+    s = levels.to(clean)[:, None, None, None, None]
+    return Noised((1 - s) * clean + s * e, levels.to(clean.device) * 1000, e - clean)
 
 
 class PairObjective:
@@ -77,19 +83,6 @@ class PairObjective:
     def _velocity(self, batch: PairBatch, noisy: Noised, generator: torch.Generator) -> Tensor:
         tracks = None if self.conditioner is None else batch.tracks
         return self.seams(noisy.latent, batch.source, noisy.timestep, batch.text, tracks)
-
-
-class BaseObjective(PairObjective):
-    """The whole transformer: half of the batches plain clips, half untracked [target, source] sequences."""
-
-    def __init__(self, transformer: WanTransformer3DModel, flow: FlowSettings) -> None:
-        super().__init__(transformer, None, flow)
-        self.module = transformer
-
-    def _velocity(self, batch: PairBatch, noisy: Noised, generator: torch.Generator) -> Tensor:
-        if float(torch.rand((), generator=generator)) < 0.5:
-            return self.transformer(noisy.latent, noisy.timestep, batch.text, return_dict=False)[0]
-        return super()._velocity(batch, noisy, generator)
 
 
 class Adapted(nn.Module):

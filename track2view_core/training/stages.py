@@ -1,15 +1,19 @@
-"""The three stages: what each builds from a config, validates by and writes when it is done."""
+"""What a run's stage builds from a config, is validated by and writes when it is done; and the stage `conditioner`.
+
+The stages `vae` and `base`, which only the tiny models need, are in `tiny/`.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import platform
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
-from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from diffusers import WanTransformer3DModel
 from torch import Tensor
 
 from ..conditioner import TrackConditioner
@@ -17,29 +21,25 @@ from ..dataset import PairDataset
 from ..errors import Track2ViewError
 from ..wan.bundle import Bundle, load_bundle, save_bundle
 from ..wan.bundle_config import BaseConfig, BundleConfig, SamplingConfig
-from ..wan.checkpoints import load_transformer, save_transformer
+from ..wan.checkpoints import load_transformer
 from ..wan.lora import ADAPTER, PREFIX, add_lora, fill_lora
+from ..wan.models import TextEncoder
 from ..wan.original_layout import dit_name_to_original
-from ..wan.vae import load_vae, save_vae
+from ..wan.tensor_files import read_tensors
+from ..wan.vae import load_vae
 from .batches import BatchSource, PairShare, PairSource
-from .config import DataShare, TrainConfig
-from .empty_prompt import empty_prompt
+from .checkpoints import write_durably
 from .loop import Objective, Validate
-from .model_card import model_card
-from .new_transformer import new_transformer
 from .objectives import (
-    BaseObjective,
     ConditionerObjective,
     PairObjective,
     keep_time_in_float32,
     recompute_activations,
 )
-from .seeds import seed_for
-from .vae_objective import ClipSource, VaeObjective, fold_statistics, measured_statistics, new_vae
-from .validation import PairValidation, VaeValidation, spread
+from .settings import DataShare, TrainConfig
+from .validation import PairValidation
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-STATISTICS_CLIPS = 96  # whose latents give the mean and std that are folded into a finished VAE
 
 
 class Stage(Protocol):
@@ -52,57 +52,9 @@ class Stage(Protocol):
         ...
 
 
-def make_stage(config: TrainConfig) -> Stage:
-    """Models and data of a run, before its first step."""
-    with torch.random.fork_rng():  # the weights a run starts from depend on its seed alone
-        torch.manual_seed(seed_for(config.run.seed, "initial weights"))
-        return {"vae": VaeStage, "base": BaseStage, "conditioner": ConditionerStage}[config.stage](config)
-
-
-class VaeStage:
-    def __init__(self, config: TrainConfig) -> None:
-        self.config = config
-        self.datasets = opened(config)
-        for dataset in self.datasets:
-            if not dataset.info.has_frames:
-                raise Track2ViewError(f"{dataset.folder} holds no frames; make it again with --keep-frames.")
-        self.vae: AutoencoderKLWan = new_vae(config.vae.base_width)
-        self.objective = VaeObjective(self.vae)
-        self.source = ClipSource(self.datasets, config.vae)
-        held_out = config.validation
-        self.validate = None
-        if held_out.folder:
-            clips = PairDataset(held_out.folder)
-            self.validate = VaeValidation(self.vae, clips, held_out, Path(config.folder) / "samples")
-
-    def export(self, average: Mapping[str, Tensor], file: Path, facts: Mapping[str, str]) -> None:
-        self.vae.load_state_dict(average)
-        data = self.datasets[0]
-        clips = spread(data.clip_count, STATISTICS_CLIPS, data.clip_frames)
-        fold_statistics(self.vae, *measured_statistics(self.vae, clips))
-        save_vae(self.vae, file, DTYPES[self.config.export.dtype])
-
-
-class BaseStage:
-    def __init__(self, config: TrainConfig) -> None:
-        self.config, model = config, config.model
-        if model.transformer:
-            self.transformer = load_transformer(model.transformer).requires_grad_(True)
-        else:
-            self.transformer = new_transformer(config.base, zero_prompt=not model.uses_text)
-        if not model.uses_text:  # a prompt of zeros teaches this matrix nothing
-            self.transformer.condition_embedder.text_embedder.linear_1.weight.requires_grad_(False)
-        self.objective: PairObjective = BaseObjective(self.transformer, config.flow)
-        self.source = pair_source(config)
-        self.validate = pair_validation(config, self.objective, None)
-        _prepare(config, self.transformer, None)
-
-    def export(self, average: Mapping[str, Tensor], file: Path, facts: Mapping[str, str]) -> None:
-        self.transformer.load_state_dict(average, strict=False)
-        save_transformer(self.transformer, file, DTYPES[self.config.export.dtype])
-
-
 class ConditionerStage:
+    """LoRA and conditioner on a frozen base, into a bundle."""
+
     def __init__(self, config: TrainConfig) -> None:
         self.config, model = config, config.model
         if not model.transformer:
@@ -123,7 +75,7 @@ class ConditionerStage:
         self.objective: PairObjective = ConditionerObjective(self.transformer, conditioner, config.flow)
         bundle = Bundle(conditioner, {}, self.bundle_config)
         self.validate = pair_validation(config, self.objective, bundle)
-        _prepare(config, self.transformer, conditioner)
+        prepare(config, self.transformer, conditioner)
 
     def _start_from(self, bundle: Bundle, conditioner: TrackConditioner) -> None:
         wanted = self.config.conditioner
@@ -138,7 +90,7 @@ class ConditionerStage:
         conditioner.load_state_dict(bundle.conditioner.state_dict())
 
     def _bundle_config(self, card: Mapping[str, str]) -> BundleConfig:
-        config, info = self.config, opened(self.config)[-1].info
+        config, info = self.config, open_datasets(self.config)[-1].info
         sampling = SamplingConfig(
             steps=config.sampling.steps,
             guidance=config.sampling.guidance,
@@ -154,7 +106,7 @@ class ConditionerStage:
         return BundleConfig(config.conditioner, sampling, self.base, dict(card))
 
     def export(self, average: Mapping[str, Tensor], file: Path, facts: Mapping[str, str]) -> None:
-        card = {**model_card(self.config, opened(self.config)), **facts, **self.config.export.card}
+        card = {**model_card(self.config, open_datasets(self.config)), **facts, **self.config.export.card}
         conditioner = TrackConditioner(self.config.conditioner)
         start = "conditioner."
         conditioner.load_state_dict(
@@ -177,25 +129,43 @@ def lora_of(average: Mapping[str, Tensor], alpha: float) -> dict[str, Tensor]:
     return lora
 
 
-def opened(config: TrainConfig) -> list[PairDataset]:
+def model_card(config: TrainConfig, datasets: Sequence[PairDataset]) -> dict[str, str]:
+    """What a bundle says about its making: data, settings, hardware; the config's own lines come on top."""
+    run, optimiser, draw = config.run, config.run.optimiser, config.draw
+    shares = zip(config.data, datasets, strict=True)
+    data = "; ".join(
+        f"{len(dataset)} pairs ({dataset.info.source}, tracks: {dataset.info.tracker}) at {dataset.info.width} x "
+        f"{dataset.info.height} x {dataset.info.frames}, {share.batch or draw.batch} a batch"
+        for share, dataset in shares
+    )
+    trained = "; ".join(
+        [
+            f"{optimiser.name} at {optimiser.rate:g}",
+            f"shift {config.flow.shift:g}",
+            f"LoRA rank {config.lora.rank}",
+            f"{config.model.dtype} base, {run.precision} products",
+            f"{draw.identity:.0%} identity pairs, {draw.text_dropout:.0%} text dropout" if config.model.uses_text
+            else f"{draw.identity:.0%} identity pairs, an all-zero prompt",
+        ]
+    )  # fmt: skip
+    start = {"start": Path(config.model.bundle).name} if config.model.bundle else {}
+    return {
+        **start,
+        "data": data,
+        "base": f"{Path(config.model.transformer).name}, frozen",
+        "training": trained,
+        "hardware": _hardware(),
+    }
+
+
+def _hardware() -> str:
+    if torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
+    return f"CPU ({platform.machine()}), {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+def open_datasets(config: TrainConfig) -> list[PairDataset]:
     return [PairDataset(share.folder) for share in config.data]
-
-
-def check_one_vae(config: TrainConfig) -> None:
-    """Latents of two VAEs mean different things; the decoder of validation pictures must be theirs, too."""
-    found: dict[str, str] = {}
-    for folder in [*(share.folder for share in config.data), config.validation.folder]:
-        if folder and (vae := PairDataset(folder).info.vae) is not None:
-            found.setdefault(vae.sha256, folder)
-    decoder = Path(config.validation.vae)
-    if config.validation.vae and decoder.is_file():
-        found.setdefault(hashlib.sha256(decoder.read_bytes()).hexdigest(), str(decoder))
-    if len(found) > 1:
-        first, second, *_ = found.values()
-        raise Track2ViewError(
-            f"The latents of {first} and {second} belong to different VAEs; encode all data of a run with one, and "
-            "name that in validation.vae."
-        )
 
 
 def pair_source(config: TrainConfig) -> PairSource:
@@ -216,6 +186,46 @@ def _share(config: TrainConfig, share: DataShare) -> PairShare:
     return PairShare(dataset, draw, share.start, share.name or Path(share.folder).name)
 
 
+def check_one_vae(config: TrainConfig) -> None:
+    """Latents of two VAEs mean different things; the decoder of validation pictures must be theirs, too."""
+    found: dict[str, str] = {}
+    for folder in [*(share.folder for share in config.data), config.validation.folder]:
+        if folder and (vae := PairDataset(folder).info.vae) is not None:
+            found.setdefault(vae.sha256, folder)
+    decoder = Path(config.validation.vae)
+    if config.validation.vae and decoder.is_file():
+        found.setdefault(hashlib.sha256(decoder.read_bytes()).hexdigest(), str(decoder))
+    if len(found) > 1:
+        first, second, *_ = found.values()
+        raise Track2ViewError(
+            f"The latents of {first} and {second} belong to different VAEs; encode all data of a run with one, and "
+            "name that in validation.vae."
+        )
+
+
+def empty_prompt(config: TrainConfig) -> Tensor | None:
+    """What a dropped text becomes [L, 4096]: the empty prompt's embedding, made once and kept in the run's folder.
+
+    None for a run without text.
+    """
+    if not config.model.uses_text:
+        return None
+    file = Path(config.folder) / "empty_prompt.safetensors"
+    if file.is_file():
+        return read_tensors(file, "The empty prompt")[0]["embedding"]
+    folder = Path(config.model.text_encoder or config.model.transformer)
+    if not TextEncoder.is_in(folder):
+        raise Track2ViewError(
+            f"{folder} holds no text encoder to embed the empty prompt with; set model.text_encoder to a diffusers "
+            "folder of WAN 2.1, or model.uses_text to false."
+        )
+    embedding = TextEncoder(folder, torch.bfloat16).encode([""])[0][0]
+    embedding = embedding[: int(embedding.abs().amax(1).nonzero()[-1]) + 1]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_durably({"embedding": embedding}, file, {})
+    return embedding
+
+
 def pair_validation(config: TrainConfig, objective: PairObjective, bundle: Bundle | None) -> PairValidation | None:
     settings = config.validation
     if not settings.folder:
@@ -234,7 +244,8 @@ def pair_validation(config: TrainConfig, objective: PairObjective, bundle: Bundl
     )
 
 
-def _prepare(config: TrainConfig, transformer: WanTransformer3DModel, conditioner: Any) -> None:
+def prepare(config: TrainConfig, transformer: WanTransformer3DModel, conditioner: TrackConditioner | None) -> None:
+    """What precision and memory ask of the models, whatever is trained of them."""
     keep_time_in_float32(transformer)
     if config.model.gradient_checkpointing:
         recompute_activations(transformer, conditioner)

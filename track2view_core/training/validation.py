@@ -1,9 +1,13 @@
-"""Figures and pictures on held-out data, alike at every call: fixed pairs, fixed noise, fixed noise levels."""
+"""Figures and pictures on held-out data, alike at every call: fixed pairs, fixed noise, fixed noise levels.
+
+Pictures stand beside what they should be: a sheet of a few frames, and all frames as a clip.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,34 +17,23 @@ from torch import Tensor
 
 from ..dataset import BrokenSample, ClipPair, PairDataset
 from ..errors import Track2ViewError
+from ..preview import write_picture
+from ..preview.drawing import GAP, GROUND, caption, pane
 from ..tracks import pair_tracks
+from ..video import VideoClip, write_clip
 from ..wan.bundle import Bundle
 from ..wan.condition import TrackCondition
 from ..wan.models import TEXT_TOKENS
 from ..wan.sampler import sample
-from ..wan.vae import decode, decode_whole_clip, encode_whole_clip
-from .batches import TEXT_DIM, BatchDraw, draw_batch
-from .config import ValidationSettings
-from .contact_sheets import write_samples
+from ..wan.vae import decode
+from .batches import TEXT_DIM, BatchDraw, draw_batch, generator_for
 from .objectives import PairObjective
-from .seeds import generator_for
-from .vae_objective import pixels, psnr
+from .settings import ValidationSettings
 
 SEED = 20_000  # of validation alone
+SHOWN = 4  # frames of a clip on the sheet
+_LEAST_SIDE = 128
 Sample = TypeVar("Sample")
-
-
-class _OnePair:
-    """A data set of one pair, to draw a batch of exactly that one."""
-
-    def __init__(self, pair: ClipPair) -> None:
-        self.pair = pair
-
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, index: int) -> ClipPair:
-        return self.pair
 
 
 class PairValidation:
@@ -123,36 +116,17 @@ class PairValidation:
         return padded
 
 
-class VaeValidation:
-    """Round-trip PSNR of whole clips, of their last frame (drift shows there) and of single frames, and a sheet."""
+class _OnePair:
+    """A data set of one pair, to draw a batch of exactly that one."""
 
-    def __init__(self, vae: AutoencoderKLWan, dataset: PairDataset, settings: ValidationSettings, folder: Path) -> None:
-        self.vae, self.settings, self.folder, self.fps = vae, settings, folder, dataset.info.fps
-        self.clips = spread(dataset.clip_count, settings.pairs, dataset.clip_frames)
+    def __init__(self, pair: ClipPair) -> None:
+        self.pair = pair
 
-    def __call__(self, step: int) -> Mapping[str, float | Tensor]:
-        device = next(self.vae.parameters()).device
-        scores: dict[str, list[float]] = {"psnr": [], "psnr_last_frame": [], "psnr_single_frame": []}
-        rows = []
-        for clip in self.clips:
-            wanted = pixels(clip)[None].to(device)
-            decoded, single = self._there_and_back(wanted), self._there_and_back(wanted[:, :1])
-            scores["psnr"].append(psnr(decoded, wanted))
-            scores["psnr_last_frame"].append(psnr(decoded[:, -1:], wanted[:, -1:]))
-            scores["psnr_single_frame"].append(psnr(single, wanted[:, :1]))
-            if len(rows) < self.settings.samples:
-                rows.append({"clip": clip, "there and back": _frames(decoded[0])})
-        found: dict[str, float | Tensor] = {name: sum(values) / len(values) for name, values in scores.items()}
-        if rows:
-            found["samples"] = write_samples(rows, self.folder, step, self.fps)
-        return found
+    def __len__(self) -> int:
+        return 1
 
-    def _there_and_back(self, clip: Tensor) -> Tensor:
-        return decode_whole_clip(self.vae, encode_whole_clip(self.vae, clip))
-
-
-def _frames(decoded: Tensor) -> Tensor:  # [T, 3, H, W] -> uint8 [T, H, W, 3]
-    return ((decoded.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).movedim(1, -1).cpu()
+    def __getitem__(self, index: int) -> ClipPair:
+        return self.pair
 
 
 def spread(total: int, count: int, read: Callable[[int], Sample]) -> list[Sample]:
@@ -168,3 +142,52 @@ def spread(total: int, count: int, read: Callable[[int], Sample]) -> list[Sample
     if not found:
         raise Track2ViewError("Every sample of a data set is broken; make it again.")
     return found
+
+
+def write_samples(rows: Sequence[Mapping[str, Tensor]], folder: Path, step: int, fps: float) -> Tensor:
+    """`step_N.png` and `step_N.mp4` in `folder`; returns the sheet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sheet = contact_sheet(rows)
+    write_picture(sheet, folder / f"step_{step:08d}.png")
+    rate = Fraction(fps).limit_denominator(1001)
+    write_clip(VideoClip(beside_each_other(rows), rate), folder / f"step_{step:08d}.mp4")
+    return sheet
+
+
+def contact_sheet(rows: Sequence[Mapping[str, Tensor]]) -> Tensor:  # [h, w, 3] uint8
+    """One block a row of clips [T, H, W, 3] uint8 by name: a line of frames for each, under each other."""
+    blocks = []
+    for clips in rows:
+        for name, clip in clips.items():
+            shown = torch.linspace(0, len(clip) - 1, min(SHOWN, len(clip))).round().long()
+            blocks.append(_line([_tile(clip[t], name if i == 0 else "") for i, t in enumerate(shown.tolist())]))
+        blocks.append(_ground(GAP, blocks[-1].shape[1]))
+    return torch.cat(blocks[:-1])
+
+
+def beside_each_other(rows: Sequence[Mapping[str, Tensor]]) -> Tensor:  # [T, h, w, 3] uint8, even sides
+    """All frames: one line a row of clips, its clips side by side."""
+    count = min(len(clip) for clips in rows for clip in clips.values())
+    frames = []
+    for t in range(count):
+        picture = torch.cat([_line([_tile(clip[t], name) for name, clip in clips.items()]) for clips in rows])
+        frames.append(picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2])
+    return torch.stack(frames)
+
+
+def _tile(picture: Tensor, name: str) -> Tensor:
+    height, width = picture.shape[:2]
+    times = max(1, -(-_LEAST_SIDE // min(height, width)))
+    drawn = pane(picture, (times * width, times * height))
+    if name:
+        caption(drawn, name)
+    return torch.from_numpy(drawn)
+
+
+def _line(tiles: Sequence[Tensor]) -> Tensor:
+    gap = _ground(tiles[0].shape[0], GAP)
+    return torch.cat([part for tile in tiles for part in (tile, gap)][:-1], 1)
+
+
+def _ground(height: int, width: int) -> Tensor:
+    return torch.tensor(GROUND, dtype=torch.uint8).expand(height, width, 3)

@@ -5,8 +5,7 @@ import copy
 import pytest
 import torch
 
-from track2view_core.training.muon import Muon, orthogonalise
-from track2view_core.training.vae_objective import (
+from track2view_core.training.tiny.vae_stage import (
     ClipSource,
     VaeSettings,
     fold_statistics,
@@ -69,23 +68,6 @@ def test_single_frames_come_first_and_then_clips_of_every_shape_in_turn():
     assert batches[0].clip.shape == (3, 1, 3, 32, 32)
     again = source.draw(6, 12, torch.Generator().manual_seed(6))
     assert torch.equal(again.clip, batches[6].clip) and batches[6].clip.abs().max() <= 1
-
-
-def test_orthogonalise_moves_singular_values_towards_one():
-    values = torch.linalg.svdvals(orthogonalise(torch.randn(3, 16, 40), iterations=6))
-    assert values.min() > 0.5 and values.max() < 1.5
-
-
-def test_muon_descends_a_quadratic():
-    torch.manual_seed(0)
-    weight, goal = torch.nn.Parameter(torch.zeros(8, 4, 3, 3)), torch.randn(8, 4, 3, 3)
-    optimiser = Muon([weight], lr=0.05)
-    start = (weight - goal).square().mean().item()
-    for _ in range(120):
-        optimiser.zero_grad()
-        (weight - goal).square().mean().backward()
-        optimiser.step()
-    assert (weight - goal).square().mean().item() < 0.2 * start
 
 
 def test_scores_of_a_perfect_and_of_an_offset_picture():

@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
 from ..progress import Progress
+from .batches import seed_for
 from .checkpoints import Checkpoints
-from .config import TrainConfig
 from .loop import train
-from .stages import Stage, make_stage
+from .settings import TrainConfig
+from .stages import ConditionerStage, Stage
+from .tiny.base_stage import BaseStage
+from .tiny.vae_stage import VaeStage
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,13 @@ def run_config(config: TrainConfig, *, resume: bool = False, progress: Progress 
         identity=config.identity(),
     )
     return Done(config.run.steps, _export(stage, average, config.run.steps, file))
+
+
+def make_stage(config: TrainConfig) -> Stage:
+    """Models and data of a run, before its first step."""
+    with torch.random.fork_rng():  # the weights a run starts from depend on its seed alone
+        torch.manual_seed(seed_for(config.run.seed, "initial weights"))
+        return {"vae": VaeStage, "base": BaseStage, "conditioner": ConditionerStage}[config.stage](config)
 
 
 def export_run(config: TrainConfig, file: Path) -> Done:

@@ -1,4 +1,4 @@
-"""Configs: all of the repository's can be read, and what they misspell is refused by name."""
+"""Settings: all of the repository's can be read, and what they misspell is refused by name."""
 
 import tomllib
 from pathlib import Path
@@ -7,9 +7,8 @@ import pytest
 
 from track2view_core.conditioner import ConditionerConfig
 from track2view_core.errors import Track2ViewError
-from track2view_core.training import BatchDraw, OptimiserSettings, TrainSettings
-from track2view_core.training.config import config_from, load_config
-from track2view_core.training.optimisers import rate_factor
+from track2view_core.training import BatchDraw, TrainSettings
+from track2view_core.training.settings import config_from, load_config
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.toml"))
 SMALL = {"stage": "conditioner", "folder": "runs/a", "data": [{"folder": "data/a"}], "run": {"steps": 3}}
@@ -86,13 +85,3 @@ def test_no_toml_file_is_one_sentence(tmp_path):
 def test_defaults_are_those_of_the_dataclasses():
     config = config_from(SMALL)
     assert config.run == TrainSettings(steps=3) and config.draw == BatchDraw()
-
-
-def test_the_rate_rises_stays_and_falls():
-    settings = OptimiserSettings(warmup=10, points=((0.1, 1.0), (1.0, 0.02)))
-    factors = [rate_factor(step, 1000, settings) for step in range(1000)]
-    assert factors[0] == 0.1 and factors[9:101] == [1.0] * 92
-    assert factors[100:] == sorted(factors[100:], reverse=True)
-    assert factors[550] == pytest.approx(0.51, abs=1e-3) and factors[-1] == pytest.approx(0.02, abs=1e-3)
-    constant = OptimiserSettings(warmup=0, points=((0.0, 1.0),))
-    assert {rate_factor(step, 7, constant) for step in range(7)} == {1.0}

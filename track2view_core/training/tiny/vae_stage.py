@@ -1,0 +1,285 @@
+"""The tiny VAE: WAN's architecture with a small base width, started near the identity, taught pictures there and back.
+
+Single frames come first, then clips and frames in turn. When it is done, the statistics of its latents are folded into
+its weights, so that readers may normalise them with WAN's own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKLWan
+from diffusers.models.autoencoders.autoencoder_kl_wan import (
+    WanAttentionBlock,
+    WanCausalConv3d,
+    WanResample,
+    WanResidualBlock,
+)
+from torch import Tensor, nn
+
+from ...dataset import PairDataset
+from ...errors import Track2ViewError
+from ...wan.vae import decode_whole_clip, encode_whole_clip, latent_statistics, save_vae
+from ..batches import draw_samples
+from ..settings import TrainConfig, VaeSettings, ValidationSettings
+from ..stages import DTYPES, open_datasets
+from ..validation import spread, write_samples
+
+STATISTICS_CLIPS = 96  # whose latents give the mean and std that are folded into a finished VAE
+LATENT_WEIGHT = 1e-5  # keeps latents from drifting to where no statistics are known
+
+
+class VaeStage:
+    """The VAE, into WAN's original layout; its latents leave with WAN's statistics."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.datasets = open_datasets(config)
+        for dataset in self.datasets:
+            if not dataset.info.has_frames:
+                raise Track2ViewError(f"{dataset.folder} holds no frames; make it again with --keep-frames.")
+        self.vae: AutoencoderKLWan = new_vae(config.vae.base_width)
+        self.objective = VaeObjective(self.vae)
+        self.source = ClipSource(self.datasets, config.vae)
+        held_out = config.validation
+        self.validate = None
+        if held_out.folder:
+            clips = PairDataset(held_out.folder)
+            self.validate = VaeValidation(self.vae, clips, held_out, Path(config.folder) / "samples")
+
+    def export(self, average: Mapping[str, Tensor], file: Path, facts: Mapping[str, str]) -> None:
+        self.vae.load_state_dict(average)
+        data = self.datasets[0]
+        clips = spread(data.clip_count, STATISTICS_CLIPS, data.clip_frames)
+        fold_statistics(self.vae, *measured_statistics(self.vae, clips))
+        save_vae(self.vae, file, DTYPES[self.config.export.dtype])
+
+
+class VaeObjective:
+    """L1 + MSE + pooled L1 of the clip there and back; no KL term, so only the mean of the posterior is trained."""
+
+    def __init__(self, vae: AutoencoderKLWan) -> None:
+        self.module = vae
+
+    def loss(self, batch: ClipBatch, generator: torch.Generator) -> Tensor:
+        latent = encode_whole_clip(self.module, batch.clip)
+        decoded = decode_whole_clip(self.module, latent)
+        return reconstruction_loss(decoded, batch.clip) + LATENT_WEIGHT * latent.square().mean()
+
+
+def reconstruction_loss(decoded: Tensor, clip: Tensor) -> Tensor:
+    """L1 + MSE, and L1 of the 8x8-pooled picture, which keeps flat areas at the right colour."""
+    error = decoded - clip
+    return error.abs().mean() + error.square().mean() + 0.5 * F.avg_pool2d(error.flatten(0, 1), 8).abs().mean()
+
+
+def psnr(decoded: Tensor, clip: Tensor) -> float:
+    """Of clips in -1..1, averaged over the batch."""
+    error = (decoded.clamp(-1, 1) - clip).square().flatten(1).mean(1)
+    return float((10 * torch.log10(4 / error.clamp_min(1e-8))).mean())
+
+
+class VaeValidation:
+    """Round-trip PSNR of whole clips, of their last frame (drift shows there) and of single frames, and a sheet."""
+
+    def __init__(self, vae: AutoencoderKLWan, dataset: PairDataset, settings: ValidationSettings, folder: Path) -> None:
+        self.vae, self.settings, self.folder, self.fps = vae, settings, folder, dataset.info.fps
+        self.clips = spread(dataset.clip_count, settings.pairs, dataset.clip_frames)
+
+    def __call__(self, step: int) -> Mapping[str, float | Tensor]:
+        device = next(self.vae.parameters()).device
+        scores: dict[str, list[float]] = {"psnr": [], "psnr_last_frame": [], "psnr_single_frame": []}
+        rows = []
+        for clip in self.clips:
+            wanted = pixels(clip)[None].to(device)
+            decoded, single = self._there_and_back(wanted), self._there_and_back(wanted[:, :1])
+            scores["psnr"].append(psnr(decoded, wanted))
+            scores["psnr_last_frame"].append(psnr(decoded[:, -1:], wanted[:, -1:]))
+            scores["psnr_single_frame"].append(psnr(single, wanted[:, :1]))
+            if len(rows) < self.settings.samples:
+                rows.append({"clip": clip, "there and back": _frames(decoded[0])})
+        found: dict[str, float | Tensor] = {name: sum(values) / len(values) for name, values in scores.items()}
+        if rows:
+            found["samples"] = write_samples(rows, self.folder, step, self.fps)
+        return found
+
+    def _there_and_back(self, clip: Tensor) -> Tensor:
+        return decode_whole_clip(self.vae, encode_whole_clip(self.vae, clip))
+
+
+def _frames(decoded: Tensor) -> Tensor:  # [T, 3, H, W] -> uint8 [T, H, W, 3]
+    return ((decoded.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).movedim(1, -1).cpu()
+
+
+class Clips(Protocol):
+    """What the VAE's batches are cut from; `track2view_core.dataset.PairDataset` with frames is one."""
+
+    @property
+    def clip_count(self) -> int: ...
+
+    def clip_frames(self, index: int) -> Tensor: ...
+
+
+@dataclass(frozen=True, eq=False)
+class ClipBatch:
+    clip: Tensor  # [B, T, 3, h, w] in -1..1
+    name: str = ""
+    replaced: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.clip)
+
+    def to(self, device: torch.device | str) -> ClipBatch:
+        return replace(self, clip=self.clip.to(device))
+
+
+class ClipSource:
+    """Random crops of random clips, at their own size or averaged down by two, flipped in space and time."""
+
+    def __init__(self, datasets: Sequence[Clips], settings: VaeSettings) -> None:
+        self.datasets, self.settings = tuple(datasets), settings
+
+    def draw(self, step: int, steps: int, generator: torch.Generator) -> ClipBatch:
+        dataset, settings = self.datasets[step % len(self.datasets)], self.settings
+        if step < settings.frames_until * steps or step % 2:
+            name, count, frames, side = "frames", settings.image_batch, 1, settings.image_crop
+        else:
+            frames, side = settings.clip_shapes[step // 2 % len(settings.clip_shapes)]
+            name, count = "clips", max(1, settings.clip_pixels // (frames * side**2))
+        cut, replaced = draw_samples(
+            dataset.clip_count, count, lambda index, own: _cut(dataset.clip_frames(index), frames, side, own), generator
+        )
+        return ClipBatch(torch.stack(cut), name, replaced)
+
+
+def _cut(clip: Tensor, frames: int, side: int, generator: torch.Generator) -> Tensor:
+    """[frames, 3, side, side] of a clip uint8 [T, H, W, 3]."""
+
+    def below(high: int) -> int:
+        return int(torch.randint(high, (), generator=generator))
+
+    if frames > len(clip):
+        clip = torch.cat([clip, clip.flip(0)[1:]])
+    if frames > len(clip) or side > min(clip.shape[1:3]):
+        raise Track2ViewError(
+            f"The clips are {len(clip)} frames of {clip.shape[2]} x {clip.shape[1]}, too small for {frames} frames of "
+            f"{side} px; lower clip_shapes or image_crop."
+        )
+    start = below(len(clip) - frames + 1)
+    x = pixels(clip[start : start + frames])
+    if below(2) and side <= min(x.shape[-2:]) // 2:
+        x = F.avg_pool2d(x, 2)
+    top, left = below(x.shape[-2] - side + 1), below(x.shape[-1] - side + 1)
+    x = x[..., top : top + side, left : left + side]
+    for axis in (-1, -2, 0):
+        x = x.flip(axis) if below(2) else x
+    return x.transpose(-1, -2) if below(2) else x
+
+
+def pixels(frames: Tensor) -> Tensor:
+    """Pictures uint8 [..., H, W, 3] as the VAE takes them, [..., 3, H, W] in -1..1."""
+    return frames.movedim(-1, -3).float() / 127.5 - 1
+
+
+@torch.no_grad()
+def measured_statistics(vae: AutoencoderKLWan, clips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and std [16] of the raw latents of clips uint8 [T, H, W, 3]."""
+    device = next(vae.parameters()).device
+    raw = [encode_whole_clip(vae, pixels(clip)[None].to(device))[0] for clip in clips]
+    channels = torch.cat([latent.transpose(0, 1).flatten(1).cpu() for latent in raw], 1)
+    return channels.mean(1), channels.std(1)
+
+
+@torch.no_grad()
+def fold_statistics(vae: AutoencoderKLWan, mean: Tensor, std: Tensor) -> None:
+    """Change the two 1x1x1 convolutions so that latents of mean and std [16] leave the VAE with WAN's statistics.
+
+    The decoded picture stays the same; readers that subtract WAN's mean and divide by WAN's std get unit variance.
+    """
+    wan_mean, wan_std = (value.flatten() for value in latent_statistics(vae))
+    gain = wan_std / std
+    channels = len(mean)
+    out, back = vae.quant_conv, vae.post_quant_conv
+    out.weight[:channels] *= gain[:, None, None, None, None]
+    out.bias[:channels] = (out.bias[:channels] - mean) * gain + wan_mean
+    back.bias += back.weight[:, :, 0, 0, 0] @ (mean - wan_mean / gain)
+    back.weight /= gain[None, :, None, None, None]
+
+
+def new_vae(base_width: int) -> AutoencoderKLWan:
+    """WAN's architecture with a small base width, near the identity."""
+    vae = AutoencoderKLWan(
+        base_dim=base_width,
+        z_dim=16,
+        dim_mult=[1, 2, 4, 4],
+        num_res_blocks=2,
+        temperal_downsample=[False, True, True],
+    )
+    initialise_near_identity(vae)
+    return vae
+
+
+@torch.no_grad()
+def initialise_near_identity(vae: AutoencoderKLWan, seed: int = 0) -> None:
+    """Make WAN's VAE close to the identity, so that a tiny one trains in minutes instead of hours.
+
+    Causal kernels start with the current frame's tap only, residual branches end in zeros, shortcuts are (padded)
+    identities, downsampling averages, upsampling smooths, time down takes the mean of two frames and time up copies.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for module in vae.modules():
+        if isinstance(module, WanCausalConv3d) and module.weight.shape[2:] == (3, 3, 3):
+            module.weight[:, :, :2] = 0
+            module.weight[:, :, 2] *= 1.7 * math.sqrt(3.0)
+        elif isinstance(module, WanResample):
+            _initialise_resample(module, generator)
+    for module in vae.modules():  # after the generic kernels: these overwrite some of them
+        if isinstance(module, WanResidualBlock):
+            _zero(module.conv2)
+            if not isinstance(module.conv_shortcut, nn.Identity):
+                weight = module.conv_shortcut.weight
+                weight[:, :, 0, 0, 0] = _partial_identity(weight.shape[0], weight.shape[1], generator)
+                module.conv_shortcut.bias.zero_()
+        elif isinstance(module, WanAttentionBlock):
+            _zero(module.proj)
+
+
+def _zero(conv: nn.Module) -> None:
+    conv.weight.zero_()
+    conv.bias.zero_()
+
+
+def _partial_identity(rows: int, columns: int, generator: torch.Generator, spread: float = 0.5) -> Tensor:
+    """An identity where it fits, small random mixing for the rows or columns that remain."""
+    matrix = torch.randn(rows, columns, generator=generator) * spread / math.sqrt(columns)
+    square = min(rows, columns)
+    matrix[:square, :square] = torch.eye(square)
+    return matrix
+
+
+def _initialise_resample(block: WanResample, generator: torch.Generator) -> None:
+    conv = block.resample[1]
+    rows, columns = conv.weight.shape[:2]
+    conv.weight.copy_(torch.randn(conv.weight.shape, generator=generator) * 0.3 / math.sqrt(9 * columns))
+    conv.bias.zero_()
+    if block.mode.startswith("down"):
+        conv.weight[:, :, :2, :2] += torch.eye(rows)[:, :, None, None] * 0.25
+    else:
+        tent = torch.tensor([0.25, 0.5, 0.25])
+        conv.weight += _partial_identity(rows, columns, generator)[:, :, None, None] * (tent[:, None] * tent)
+    if hasattr(block, "time_conv"):
+        weight = block.time_conv.weight
+        rows, columns = weight.shape[:2]
+        weight *= 0.1
+        block.time_conv.bias.zero_()
+        if rows == columns:
+            weight[:, :, 1:, 0, 0] += torch.eye(columns)[:, :, None] * 0.5
+        else:
+            weight[:columns, :, 2, 0, 0] += torch.eye(columns)
+            weight[columns:, :, 2, 0, 0] += torch.eye(columns)
