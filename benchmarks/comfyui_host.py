@@ -34,7 +34,8 @@ BASES = {
 class Host:
     """The modules a benchmark calls."""
 
-    bridge: ModuleType  # the pack's comfy_bridge
+    native: ModuleType  # the pack's nodes/bridge/native
+    bridge: ModuleType  # and nodes/bridge/host
     core: Callable[[str], ModuleType]  # a module of track2view_core as the pack imports it
     samplers: ModuleType
     device: torch.device
@@ -65,7 +66,8 @@ def open_host(comfyui: Path | None, *, cpu: bool, low_memory: bool = False) -> H
     sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[name])
     return Host(
-        importlib.import_module(f"{name}.nodes.comfy_bridge"),
+        importlib.import_module(f"{name}.nodes.bridge.native"),
+        importlib.import_module(f"{name}.nodes.bridge.host"),
         lambda module: importlib.import_module(f"{name}.track2view_core.{module}"),
         importlib.import_module("comfy.samplers"),
         management.get_torch_device(),
@@ -115,7 +117,7 @@ def random_condition(
 ) -> Any:
     """A condition of random tracks, latent and conditioner weights for `model`; frames in video frames, sides in px."""
     bundles, conditioners = host.core("wan.bundle"), host.core("conditioner")
-    base = host.bridge.base_of(model)
+    base = host.native.base_of(model)
     wide = conditioner_width or base.dim
     config = conditioners.ConditionerConfig(dim=base.dim, width=wide, heads=max(1, wide // 128))
     torch.manual_seed(0)
@@ -153,7 +155,7 @@ def prompt(condition: Any | None, host: Host, *, seed: int = 1, frames: Tensor |
     """A random prompt of 512 tokens; with the condition, or with core's own extra frames behind the target."""
     text = torch.randn(1, 512, 4096, generator=torch.Generator().manual_seed(seed))
     conditioning = [[text, {} if frames is None else {"time_dim_concat": frames}]]
-    return conditioning if condition is None else host.bridge.with_condition(conditioning, condition)
+    return conditioning if condition is None else host.native.with_condition(conditioning, condition)
 
 
 def guider_of(host: Host, model: Any, positive: list[Any], negative: list[Any] | None = None, cfg: float = 1.0) -> Any:

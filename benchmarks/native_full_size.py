@@ -91,7 +91,7 @@ def measure(arguments: argparse.Namespace, way: str, frames: int) -> dict[str, A
         condition = random_condition(
             host, model, frames=frames, height=height, width=width, tracks=arguments.tracks, dtype=dtype
         )
-        patched = host.bridge.with_seams(model, condition, host.bridge.managed(condition.bundle.conditioner))
+        patched = host.native.with_seams(model, condition, host.bridge.managed(condition.bundle.conditioner))
         _start_peak(host.device)
         steps = _sample(guider_of(host, patched, prompt(condition, host)), condition, arguments.steps, host.device)
     return {

@@ -42,7 +42,7 @@ def main() -> None:
             source_timestep=arguments.source_timestep,
             rotary="shared",
         )
-        tracked = host.bridge.with_seams(ours, condition, host.bridge.managed(condition.bundle.conditioner))
+        tracked = host.native.with_seams(ours, condition, host.bridge.managed(condition.bundle.conditioner))
         source = host.bridge.raw_latent(condition.source_latent)["samples"]
         turns = _Turns(2)
         runs = [

@@ -68,7 +68,7 @@ def sampled(host: Host, model: Any, condition: Any, steps: int, *, empty: bool =
     sampling = condition.bundle.config.sampling
     sigmas = host.core("wan.sampler").make_scheduler("euler", steps, sampling.shift).sigmas
     conditioning = [[torch.zeros(1, 512, 4096), {}]] if empty else prompt(None, host)
-    conditioning = host.bridge.with_condition(conditioning, condition)
+    conditioning = host.native.with_condition(conditioning, condition)
     noise = host.core("wan.sampler").initial_noise(condition.source_latent, 5)
     guider = guider_of(host, model, conditioning)
     euler = sampler_object("euler")
@@ -82,7 +82,7 @@ def report_memory(host: Host, side: int) -> None:
         condition = random_condition(
             host, model, frames=frames, height=side, width=side, conditioner_width=64, window=81
         )
-        patched = host.bridge.with_seams(model, condition, host.bridge.managed(condition.bundle.conditioner))
+        patched = host.native.with_seams(model, condition, host.bridge.managed(condition.bundle.conditioner))
         with LivePeak() as peak:
             sampled(host, windowed(patched, 21, 8), condition, 2)
         peaks[frames] = peak.bytes
@@ -105,7 +105,7 @@ def report_seams(host: Host, scenes: int, steps: int, out: Path) -> None:
     base = open_model(load_file(models.TINY_TRANSFORMER))
     bundle = host.core("wan.bundle").load_bundle(models.TINY_BUNDLE)
     vae = host.core("wan.vae").load_vae(models.TINY_VAE)
-    base = host.bridge.with_lora(base, bundle, 1.0)
+    base = host.native.with_lora(base, bundle, 1.0)
     rows = []
     for number, clip in enumerate(held_out_clips(scenes, seed=EVALUATION_SEED, size=128, frames=33)):
         truth = clip.view(clip.target).frames()
@@ -144,7 +144,7 @@ Shared = tuple[list[int], Tensor, Tensor]  # video frames of the clip, and the p
 
 def shared_frames(host: Host, base: Any, condition: Any, vae: Any, steps: int) -> list[Shared]:
     """Both windows' pictures of every overlap, from the predictions of the last step."""
-    patched = host.bridge.with_seams(base, condition, host.bridge.managed(condition.bundle.conditioner))
+    patched = host.native.with_seams(base, condition, host.bridge.managed(condition.bundle.conditioner))
     model = windowed(patched, LATENT_WINDOW, LATENT_OVERLAP)
     predictions: dict[int, tuple[list[int], Tensor]] = {}
 

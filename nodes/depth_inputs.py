@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from ..track2view_core.errors import Track2ViewError
 from ..track2view_core.tracks.model_geometry import DEPTH_KINDS
-from .other_sockets import DA3_GEOMETRY, MOGE_GEOMETRY
+from .sockets import DA3_GEOMETRY, MOGE_GEOMETRY
 
 
 def depth_kind() -> io.Input:

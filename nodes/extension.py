@@ -5,38 +5,26 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from . import (
-    backends,
-    camera_files,
-    camera_sockets,
-    clip,
-    conditioning,
-    loading,
-    path_editor,
-    path_operations,
-    planning,
-    sampling,
-    spatial_tracker,
-    tracking,
-    tracks_2d,
-    trajectory,
+    camera_exchange_nodes,
+    clip_nodes,
+    conditioning_nodes,
+    loading_nodes,
+    other_models_nodes,
+    sampling_nodes,
+    tracking_nodes,
+    trajectory_nodes,
 )
-from .folders import register_model_folders
+from .bridge.folders import register_model_folders
 
 NODES: tuple[type[io.ComfyNode], ...] = (
-    *clip.NODES,
-    *tracking.NODES,
-    *spatial_tracker.NODES,
-    *tracks_2d.NODES,
-    *trajectory.NODES,
-    *path_editor.NODES,
-    *path_operations.NODES,
-    *camera_files.NODES,
-    *camera_sockets.NODES,
-    *conditioning.NODES,
-    *loading.NODES,
-    *sampling.NODES,
-    *planning.NODES,
-    *backends.NODES,
+    *clip_nodes.NODES,
+    *tracking_nodes.NODES,
+    *trajectory_nodes.NODES,
+    *camera_exchange_nodes.NODES,
+    *conditioning_nodes.NODES,
+    *loading_nodes.NODES,
+    *sampling_nodes.NODES,
+    *other_models_nodes.NODES,
 )
 
 

@@ -1,4 +1,4 @@
-"""The socket types of the pack, and the border between ComfyUI's IMAGE and the core's frames."""
+"""The socket types that the nodes speak, and the border between ComfyUI's IMAGE and the core's frames."""
 
 from __future__ import annotations
 
@@ -18,6 +18,16 @@ PAIRED_TRACKS = io.Custom("TRACK2VIEW_PAIRED_TRACKS")
 CONDITION = io.Custom("TRACK2VIEW_CONDITION")
 CLIP_INFO = io.Custom("TRACK2VIEW_CLIP_INFO")
 TARGET = io.Custom("TRACK2VIEW_TARGET")
+
+# Of ComfyUI's core and of other packs, by the names their owners gave them.
+DA3_GEOMETRY = io.Custom("DA3_GEOMETRY")  # core, Depth Anything 3
+MOGE_GEOMETRY = io.Custom("MOGE_GEOMETRY")  # core, MoGe
+TRACKS = io.Custom("TRACKS")  # core, Wan-Move
+LOAD3D_CAMERA = io.Custom("LOAD3D_CAMERA")  # core, 3D nodes
+CAMERACTRL_POSES = io.Custom("CAMERACTRL_POSES")  # AnimateDiff-Evolved and others
+CAMERAPOSES = io.Custom("CAMERAPOSES")  # WanVideoWrapper, ReCamMaster
+EXTRINSICS = io.Custom("EXTRINSICS")  # Depth Anything 3 packs and camera packs
+INTRINSICS = io.Custom("INTRINSICS")
 
 
 def one_of(options: Collection[str], value: str, name: str) -> str:

@@ -71,7 +71,7 @@ MODULES = {module_name(file): file for file in CORE_FILES}
 
 def imported_modules(file: Path) -> Iterator[tuple[str, bool]]:
     """(absolute module name, was it written relative) of every import in the file, also those inside functions."""
-    package = ["track2view_core", *file.relative_to(CORE).parent.parts]
+    package = list(file.relative_to(ROOT).parent.parts)
     for node in ast.walk(syntax(file)):
         if isinstance(node, ast.Import):
             yield from ((alias.name, False) for alias in node.names)
@@ -168,6 +168,25 @@ def test_names_say_what_they_hold() -> None:
     empty = {"utils", "util", "helpers", "helper", "misc", "common"}
     files = python_files("track2view_core", "nodes", "tests", "benchmarks", "extras")
     wrong = [str(file.relative_to(ROOT)) for file in files if {file.stem, *file.relative_to(ROOT).parts} & empty]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_nodes_import_the_core_and_comfyuis_api_alone() -> None:
+    """What is internal to ComfyUI stays behind nodes/bridge. The core is reached by relative imports: ComfyUI loads
+    it under the pack's own name, so an absolute one would load a second copy."""
+    wrong = []
+    for file in python_files("nodes"):
+        name = file.relative_to(ROOT)
+        for module, relative in imported_modules(file):
+            top = module.split(".")[0]
+            if relative:
+                allowed = top in {"nodes", "track2view_core"}
+            else:
+                allowed = top in {"torch", "comfy_api", *sys.stdlib_module_names}
+                if name.parts[1] == "bridge":
+                    allowed |= top.startswith("comfy") or top in HOST_MODULES
+            if not allowed:
+                wrong.append(f"{name} imports {module}")
     assert not wrong, "\n".join(wrong)
 
 

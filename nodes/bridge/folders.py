@@ -8,10 +8,11 @@ from pathlib import Path
 
 import folder_paths
 
-from ..track2view_core.errors import Track2ViewError
+from ...track2view_core.errors import Track2ViewError
 
-WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "track2view_core" / "weights"
+WEIGHTS_FOLDER = Path(__file__).resolve().parents[2] / "track2view_core" / "weights"
 BUNDLE_FOLDER = "track2view"
+OUTPUT_MARK = " [output]"  # core's own way to say that a file lies in the output folder
 
 
 def register_model_folders() -> None:
@@ -96,6 +97,35 @@ def is_input(name: str | None) -> bool | str:
     except Track2ViewError as error:
         return str(error)
     return True
+
+
+def kept_names(endings: tuple[str, ...]) -> list[str]:
+    """Files with these endings in ComfyUI's input folder, then in its output folder, marked as core marks them."""
+    names = []
+    for folder, mark in ((folder_paths.get_input_directory(), ""), (folder_paths.get_output_directory(), OUTPUT_MARK)):
+        files = (file for file in Path(folder).rglob("*") if file.suffix.lower() in endings and file.is_file())
+        names += sorted(file.relative_to(folder).as_posix() + mark for file in files)
+    return names
+
+
+def kept_file(name: str, endings: tuple[str, ...]) -> Path:
+    """The file that `kept_names` called `name`; nothing outside the two folders."""
+    in_output = name.endswith(OUTPUT_MARK)
+    folder = folder_paths.get_output_directory() if in_output else folder_paths.get_input_directory()
+    root = Path(folder).resolve()
+    file = (root / name.removesuffix(OUTPUT_MARK)).resolve()
+    if not file.is_relative_to(root) or file.suffix.lower() not in endings:
+        raise Track2ViewError(
+            f'file is "{name}"; it must be a {" or ".join(endings)} inside ComfyUI\'s input or output folder.'
+        )
+    if not file.is_file():
+        raise Track2ViewError(f'"{name}" is not in ComfyUI\'s folder any more; choose another file, or put it back.')
+    return file
+
+
+def private_folder() -> Path:
+    """The pack's own folder under ComfyUI's user folder, which ComfyUI's own API neither reads nor writes."""
+    return Path(folder_paths.get_user_directory()) / "__track2view"
 
 
 def output_file(prefix: str, suffix: str) -> Path:

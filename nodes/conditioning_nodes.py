@@ -9,8 +9,8 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..track2view_core.errors import Track2ViewError
-from .comfy_bridge import model_latent, progress_callback, schema, show_text
-from .folders import temp_content, temp_file
+from .bridge.folders import temp_content, temp_file
+from .bridge.host import model_latent, progress_callback, schema, show_text
 from .sockets import BUNDLE, CAMERA_PATH, CLIP_INFO, CONDITION, PAIRED_TRACKS, POINT_TRACKS, frames_from_image
 
 CATEGORY = "Track2View/conditioning"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from .comfy_bridge import device_memory, progress_callback, schema, show_text
+from .bridge.host import device_memory, progress_callback, schema, show_text
 from .depth_inputs import depth_distances, depth_kind, geometry_sockets, linked_geometry
-from .other_sockets import TRACKS
-from .sockets import PAIRED_TRACKS, frames_from_image, image_from_frames
+from .sockets import PAIRED_TRACKS, TRACKS, frames_from_image, image_from_frames
 
 CATEGORY = "Track2View/back-ends"
 ONE_A_FRAME, FOR_ATI = "one a frame", "121 (ATI)"

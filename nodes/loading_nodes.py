@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from .comfy_bridge import compute_dtype, managed, schema, show_text, with_lora
-from .folders import BUNDLE_FOLDER, diffusers_folder, diffusers_folders, is_there, model_file, model_files
+from .bridge.folders import BUNDLE_FOLDER, diffusers_folder, diffusers_folders, is_there, model_file, model_files
+from .bridge.host import compute_dtype, managed, schema, show_text
+from .bridge.native import with_lora
 from .sockets import BUNDLE, WAN
 
 CATEGORY = "Track2View/loading"

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
-from comfy_api.latest import io
+from comfy_api.latest import InputImpl, Types, io
+from torch import Tensor
 
 from ..track2view_core.errors import Track2ViewError
-from .comfy_bridge import progress_callback, schema, show_text
+from .bridge.folders import temp_file
+from .bridge.host import progress_callback, schema, show_text
 from .sockets import CAMERA_PATH, CLIP_INFO, frames_from_image, image_from_frames
-from .videos import ExactVideo, streamable_source
+
+if TYPE_CHECKING:
+    from ..track2view_core.video import VideoClip
 
 CATEGORY = "Track2View/clip"
 
@@ -45,6 +51,50 @@ class DemoClip(io.ComfyNode):
         demo = demo_clip()
         clip = VideoClip(demo.frames, demo.fps)
         return io.NodeOutput(ExactVideo(clip, image_from_frames(clip.frames)), demo.camera)
+
+
+class PrepareClip(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="Track2View_PrepareClip",
+            display_name="Prepare Clip",
+            category=CATEGORY,
+            description="Bring a video of any size and length to what the model takes, without cropping; Restore "
+            "Clip undoes it.",
+            search_aliases=["resize video", "pad video", "4n+1 frames"],
+            inputs=_prepare_inputs(),
+            outputs=[
+                io.Image.Output(
+                    "prepared", display_name="image", tooltip="The frames for the tracker and for VAE Encode."
+                ),
+                CLIP_INFO.Output(
+                    "clip_info", display_name="clip info", tooltip="What Restore Clip needs to undo this."
+                ),
+                io.String.Output(
+                    "report", display_name="report", tooltip="What was resized, padded, left out or guessed."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, width, height, max_frames, fps, video=None, image=None, audio=None) -> io.NodeOutput:
+        from ..track2view_core.video import prepare_clip, prepare_file
+
+        if (video is None) == (image is None):
+            came = "neither video nor image" if video is None else "both video and image"
+            raise Track2ViewError(f"Prepare Clip got {came}; link one of the two.")
+        wanted = {"width": width, "height": height, "frames": max_frames or None, "progress": progress_callback()}
+        source = None if video is None else streamable_source(video)
+        if source is not None:
+            frames, info = prepare_file(source, **wanted)
+        else:
+            frames, info = prepare_clip(_clip_in_memory(video, image, fps), **wanted)
+        if audio is not None:
+            info = replace(info, audio=_sound(audio).trimmed(info.frames / info.fps))
+        report = info.report()
+        show_text(report)
+        return io.NodeOutput(image_from_frames(frames), info, report)
 
 
 def _prepare_inputs() -> list[io.Input]:
@@ -90,50 +140,6 @@ def _prepare_inputs() -> list[io.Input]:
             "audio", optional=True, tooltip="Sound for the images; with a VIDEO it takes the place of its own."
         ),
     ]
-
-
-class PrepareClip(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return schema(
-            node_id="Track2View_PrepareClip",
-            display_name="Prepare Clip",
-            category=CATEGORY,
-            description="Bring a video of any size and length to what the model takes, without cropping; Restore "
-            "Clip undoes it.",
-            search_aliases=["resize video", "pad video", "4n+1 frames"],
-            inputs=_prepare_inputs(),
-            outputs=[
-                io.Image.Output(
-                    "prepared", display_name="image", tooltip="The frames for the tracker and for VAE Encode."
-                ),
-                CLIP_INFO.Output(
-                    "clip_info", display_name="clip info", tooltip="What Restore Clip needs to undo this."
-                ),
-                io.String.Output(
-                    "report", display_name="report", tooltip="What was resized, padded, left out or guessed."
-                ),
-            ],
-        )
-
-    @classmethod
-    def execute(cls, width, height, max_frames, fps, video=None, image=None, audio=None) -> io.NodeOutput:
-        from ..track2view_core.video import prepare_clip, prepare_file
-
-        if (video is None) == (image is None):
-            came = "neither video nor image" if video is None else "both video and image"
-            raise Track2ViewError(f"Prepare Clip got {came}; link one of the two.")
-        wanted = {"width": width, "height": height, "frames": max_frames or None, "progress": progress_callback()}
-        source = None if video is None else streamable_source(video)
-        if source is not None:
-            frames, info = prepare_file(source, **wanted)
-        else:
-            frames, info = prepare_clip(_clip_in_memory(video, image, fps), **wanted)
-        if audio is not None:
-            info = replace(info, audio=_sound(audio).trimmed(info.frames / info.fps))
-        report = info.report()
-        show_text(report)
-        return io.NodeOutput(image_from_frames(frames), info, report)
 
 
 def _clip_in_memory(video, image, fps):
@@ -196,6 +202,43 @@ class RestoreClip(io.ComfyNode):
         clip = restore_clip(frames_from_image(image, "image"), clip_info, size=size, progress=progress_callback())
         restored = image_from_frames(clip.frames)
         return io.NodeOutput(ExactVideo(clip, restored), restored)
+
+
+def streamable_source(video: Any) -> Any | None:
+    """The file behind a VIDEO, to be decoded as a stream; None where there is none or only a part of it is meant."""
+    if not isinstance(video, InputImpl.VideoFromFile):
+        return None
+    source = video.get_stream_source()
+    if not isinstance(source, str):
+        return source
+    # A trimmed VIDEO of a newer core still names the whole file: the durations tell.
+    whole = InputImpl.VideoFromFile(source)
+    return source if abs(video.get_duration() - whole.get_duration()) < 1e-3 else None
+
+
+class ExactVideo(InputImpl.VideoFromComponents):
+    """A VIDEO that is saved with its exact frame rate, odd sides and sound, which core's own writer does not keep.
+
+    Downstream nodes take the lossless pictures; core's Save Video takes the file.
+    """
+
+    def __init__(self, clip: VideoClip, images: Tensor):
+        self._clip = clip
+        audio = clip.audio and {"waveform": clip.audio.waveform[None], "sample_rate": clip.audio.sample_rate}
+        super().__init__(Types.VideoComponents(images=images, audio=audio, frame_rate=clip.fps))
+
+    def get_frame_rate(self) -> Fraction:
+        return self._clip.fps
+
+    def save_to(self, path: Any, *args: Any, **options: Any) -> None:
+        from ..track2view_core.video import write_clip
+
+        file = temp_file("track2view_video", ".mp4")
+        try:
+            write_clip(self._clip, file)
+            InputImpl.VideoFromFile(str(file)).save_to(path, *args, **options)
+        finally:
+            file.unlink(missing_ok=True)
 
 
 NODES = (DemoClip, PrepareClip, RestoreClip)

@@ -1,155 +1,19 @@
-"""The only file that touches ComfyUI's internals: progress and interrupt, latents, model memory, MODEL."""
+"""The native route: Track2View on ComfyUI's own MODEL, at six of core's extension points."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import torch
-from comfy_api.latest import io
 from torch import Tensor
 
-from ..track2view_core.errors import Track2ViewError
-from ..track2view_core.progress import Progress
+from ...track2view_core.errors import Track2ViewError
 
 if TYPE_CHECKING:
-    from ..track2view_core.wan.bundle import Bundle
-    from ..track2view_core.wan.bundle_config import BaseConfig
-    from ..track2view_core.wan.condition import TrackCondition
+    from ...track2view_core.wan.bundle import Bundle
+    from ...track2view_core.wan.bundle_config import BaseConfig
+    from ...track2view_core.wan.condition import TrackCondition
 
-
-# Schemas
-
-
-def schema(**fields: Any) -> io.Schema:
-    """A Schema of the fields that the running core knows; an older core goes without search_aliases and the like."""
-    known = getattr(io.Schema, "__dataclass_fields__", fields)
-    return io.Schema(**{name: value for name, value in fields.items() if name in known})
-
-
-# Progress, interrupt, messages
-
-
-def progress_callback() -> Progress:
-    """`(done, total, stage)` -> the node's progress bar and text; raises ComfyUI's interrupt when asked for."""
-    from comfy.model_management import throw_exception_if_processing_interrupted
-    from comfy.utils import ProgressBar
-
-    bar, shown = None, ""
-
-    def report(done: int, total: int, stage: str) -> None:
-        nonlocal bar, shown
-        throw_exception_if_processing_interrupted()
-        bar = bar or ProgressBar(total)
-        bar.update_absolute(done, total)
-        if stage != shown:
-            shown = stage
-            show_text(stage)
-
-    return report
-
-
-def show_text(text: str) -> None:
-    """Progress text above the node that runs."""
-    from comfy_execution.utils import get_executing_context
-    from server import PromptServer
-
-    context = get_executing_context()
-    if text and context is not None:
-        PromptServer.instance.send_progress_text(text, context.node_id)
-
-
-# Latents
-
-
-def model_latent(latent: dict[str, Any], name: str) -> Tensor:
-    """A LATENT of WAN's VAE, raw as ComfyUI's VAE nodes give it -> the model's normalised latent `[1, 16, F, h, w]`."""
-    samples = latent.get("samples") if isinstance(latent, dict) else None
-    if not isinstance(samples, Tensor) or samples.ndim != 5 or samples.shape[:2] != (1, 16):
-        came = list(samples.shape) if isinstance(samples, Tensor) else type(latent).__name__
-        raise Track2ViewError(
-            f"{name} is {came}; it must be one video of a WAN 2.1 VAE, [1, 16, frames, height, width]: use VAE Encode."
-        )
-    if not samples.isfinite().all():
-        raise Track2ViewError(
-            f"{name} holds NaN or infinity; encode the clip again, with the VAE in fp32 if it overflows."
-        )
-    return _latent_format().process_in(samples.to(torch.float32))
-
-
-def raw_latent(latent: Tensor) -> dict[str, Tensor]:
-    """The model's latent -> a LATENT for ComfyUI's VAE Decode."""
-    return {"samples": _latent_format().process_out(latent.to(device="cpu", dtype=torch.float32))}
-
-
-def _latent_format() -> Any:
-    from comfy.latent_formats import Wan21
-
-    return Wan21()
-
-
-# Model memory
-
-
-class _Managed(torch.nn.Module):
-    """ComfyUI writes `device` onto the module it manages, and a diffusers model lets nobody write its own."""
-
-    def __init__(self, module: torch.nn.Module):
-        super().__init__()
-        self.module = module
-
-
-def managed(module: torch.nn.Module) -> Any:
-    """A patcher, so that ComfyUI moves `module` on and off the device with its other models."""
-    from comfy import model_management
-    from comfy.model_patcher import ModelPatcher
-
-    return ModelPatcher(_Managed(module), model_management.get_torch_device(), model_management.unet_offload_device())
-
-
-def load_whole(patchers: list[Any], working_memory: int) -> torch.device:
-    """Bring the models onto the device whole, with `working_memory` bytes to spare, or refuse; gives the device.
-
-    ComfyUI streams only modules built with its own layers, and those of diffusers are not.
-    """
-    from comfy import model_management
-
-    device = patchers[0].load_device
-    missing = sum(patcher.model_size() - patcher.loaded_size() for patcher in patchers)
-    if device == patchers[0].offload_device:
-        missing = 0  # they are there already
-    needed = missing + working_memory
-    model_management.free_memory(needed, device)
-    free = model_management.get_free_memory(device)
-    if needed > free:
-        raise Track2ViewError(
-            f"Sampling needs {needed / 2**30:.1f} GiB on {device} and {free / 2**30:.1f} GiB are free, since "
-            f"the diffusers sampler holds "
-            "the whole model; use a smaller size, fewer frames or the native workflow (ComfyUI's own MODEL), "
-            "which offloads."
-        )
-    model_management.load_models_gpu(patchers, memory_required=working_memory, force_full_load=True)
-    return device
-
-
-def give_up_device() -> None:
-    """Move every model off the device and free its cache: another program is about to need the memory."""
-    from comfy import model_management
-
-    model_management.unload_all_models()
-    model_management.soft_empty_cache()
-
-
-def compute_dtype(name: str) -> torch.dtype:
-    """The dtype that a widget names; "auto" is what ComfyUI would take for a diffusion model on this device."""
-    from comfy import model_management
-
-    if name != "auto":
-        return getattr(torch, name)
-    device = model_management.get_torch_device()
-    return torch.bfloat16 if model_management.should_use_bf16(device) else torch.float32
-
-
-# Track2View on ComfyUI's own MODEL
 
 SEAMS = "track2view"  # our key among a MODEL's wrappers and additional models, and among a condition's model_conds
 LORA = "track2view_lora"
@@ -165,7 +29,7 @@ _OTHER_WANS = {
 
 def base_of(model: Any) -> BaseConfig:
     """What kind of WAN a MODEL is; refuses, by name, what Track2View cannot ride on."""
-    from ..track2view_core.wan.bundle_config import BaseConfig
+    from ...track2view_core.wan.bundle_config import BaseConfig
 
     kind = type(model.model).__name__
     if kind != "WAN21":
@@ -205,6 +69,33 @@ def with_lora(model: Any, bundle: Bundle, strength: float) -> Any:
     return patched
 
 
+def schedule_advice(model: Any, bundle: Bundle) -> str:
+    """What the sampler should be set to, where the MODEL's shift is not the one the bundle was trained with."""
+    trained = bundle.config.sampling
+    advice = f"This bundle samples well with {trained.steps} steps, cfg {trained.guidance:g}, {trained.scheduler}"
+    shift = getattr(model.get_model_object("model_sampling"), "shift", None)
+    if shift is not None and abs(shift - trained.shift) > 1e-6:
+        advice += f"; the MODEL's shift is {shift:g} and the bundle's {trained.shift:g}: set it with ModelSamplingSD3"
+    return advice
+
+
+def with_condition(conditioning: list[Any], condition: TrackCondition) -> list[Any]:
+    """A CONDITIONING whose every prompt brings the condition; one that was there before is replaced."""
+    from comfy.conds import CONDConstant
+
+    class Condition(CONDConstant):
+        """Never cast or cut by core: it is no tensor. Its size makes core count the source's tokens as the target's."""
+
+        def size(self) -> list[int]:
+            return list(self.cond.source_latent.shape)
+
+    changed = []
+    for text, options in conditioning:
+        conds = {**options.get("model_conds", {}), SEAMS: Condition(condition)}
+        changed.append([text, {**options, "model_conds": conds}])
+    return changed
+
+
 def with_seams(model: Any, condition: TrackCondition, conditioner: Any) -> Any:
     """A clone of the MODEL that heeds `condition` where a CONDITIONING brings it; applied again, it replaces.
 
@@ -236,45 +127,18 @@ def with_seams(model: Any, condition: TrackCondition, conditioner: Any) -> Any:
     return patched
 
 
-def schedule_advice(model: Any, bundle: Bundle) -> str:
-    """What the sampler should be set to, where the MODEL's shift is not the one the bundle was trained with."""
-    trained = bundle.config.sampling
-    advice = f"This bundle samples well with {trained.steps} steps, cfg {trained.guidance:g}, {trained.scheduler}"
-    shift = getattr(model.get_model_object("model_sampling"), "shift", None)
-    if shift is not None and abs(shift - trained.shift) > 1e-6:
-        advice += f"; the MODEL's shift is {shift:g} and the bundle's {trained.shift:g}: set it with ModelSamplingSD3"
-    return advice
-
-
-def with_condition(conditioning: list[Any], condition: TrackCondition) -> list[Any]:
-    """A CONDITIONING whose every prompt brings the condition; one that was there before is replaced."""
-    from comfy.conds import CONDConstant
-
-    class Condition(CONDConstant):
-        """Never cast or cut by core: it is no tensor. Its size makes core count the source's tokens as the target's."""
-
-        def size(self) -> list[int]:
-            return list(self.cond.source_latent.shape)
-
-    changed = []
-    for text, options in conditioning:
-        conds = {**options.get("model_conds", {}), SEAMS: Condition(condition)}
-        changed.append([text, {**options, "model_conds": conds}])
-    return changed
-
-
 class _Seams:
     """What stands around a MODEL's sampling, around its forward, before its first block and at its rotary table."""
 
     def __init__(self, bundle: Bundle):
-        from ..track2view_core.wan.host_seams import DeltaCache
+        from ...track2view_core.wan.host_seams import DeltaCache
 
         self._bundle = bundle
         self._cache = DeltaCache()
         self._model_sampling: Any = None
 
     def around_sampling(self, executor: Any, noise: Tensor, *args: Any, **kwargs: Any) -> Any:
-        from ..track2view_core.wan.host_seams import check_latent
+        from ...track2view_core.wan.host_seams import check_latent
 
         guider = executor.class_obj
         for cond in (cond for conds in guider.conds.values() for cond in conds):
@@ -303,7 +167,7 @@ class _Seams:
         transformer_options: dict[str, Any] | None = None,
         **conds: Any,
     ) -> Tensor:
-        from ..track2view_core.wan.host_seams import frame_timesteps
+        from ...track2view_core.wan.host_seams import frame_timesteps
 
         options = transformer_options or {}
         condition = conds.pop(SEAMS, None)
@@ -351,7 +215,7 @@ class _Seams:
     ) -> Tensor:
         from comfy.model_management import unet_offload_device
 
-        from ..track2view_core.wan.host_seams import token_deltas
+        from ...track2view_core.wan.host_seams import token_deltas
 
         rows, columns = (side // 2 for side in condition.source_latent.shape[3:])
         view = len(index) * rows * columns
@@ -366,7 +230,7 @@ class _Seams:
         """WAN's rotary table; inside a forward with tracks that of two views."""
 
         def encode(t: int, h: int, w: int, *args: Any, transformer_options: Any = None, **kwargs: Any) -> Tensor:
-            from ..track2view_core.wan.host_seams import sequence_rotary
+            from ...track2view_core.wan.host_seams import sequence_rotary
 
             options = transformer_options or {}
 
@@ -380,15 +244,3 @@ class _Seams:
 
         encode.before_track2view = original
         return encode
-
-
-def device_memory() -> tuple[torch.device, str, int]:
-    """The device that models run on, its name, and the bytes free there once ComfyUI has moved its own models away."""
-    from comfy import model_management
-
-    device = model_management.get_torch_device()
-    own = [entry for entry in model_management.current_loaded_models if entry.device == device]
-    # On the CPU they lie in host memory whether in use or not.
-    loaded = 0 if device.type == "cpu" else sum(entry.model_loaded_memory() for entry in own)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"this {device.type.upper()}"
-    return device, name, int(model_management.get_free_memory(device) + loaded)
