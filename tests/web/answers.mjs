@@ -2,8 +2,6 @@
 import { readFileSync } from "node:fs";
 
 import { newDocument, parseDocument, rescaled, toJson } from "../../web/math/document.mjs";
-import { readJson, formatG, pythonNumber } from "../../web/math/json_text.mjs";
-import { closeName } from "../../web/math/close_names.mjs";
 import { frameAt, nearestTrack, placeIn, readPairs, seenIn } from "../../web/math/pairs.mjs";
 import { positionsAt, readPoints, subjectOf, visibleAt } from "../../web/math/points.mjs";
 import { MOVES, PRESETS, presetKeys } from "../../web/math/presets.mjs";
@@ -27,12 +25,9 @@ function sampled(document, source, scale) {
 }
 
 const ANSWERS = {
-  canonical: ({ document }) => toJson(parseDocument(document)),
+  written: ({ document }) => toJson(parseDocument(document)),
   parse: ({ document }) => parseDocument(document),
   fresh: (start) => toJson(newDocument(start)),
-  read: ({ text }) => readJson(text),
-  numbers: ({ values }) => values.map((value) => [pythonNumber(value), formatG(value)]),
-  close: ({ name, known }) => closeName(name, known),
   sample: ({ document, source, scale }) => sampled(parseDocument(document), source, scale),
   sample_rescaled: ({ document, frames, source, scale }) =>
     sampled(rescaled(parseDocument(document), frames), source, scale),

@@ -1,9 +1,10 @@
 /** Changes of a document, each a new document from an old one. Positions are rounded as they come from a pointer. */
 
+import { SUBJECT } from "../math/document.mjs";
 import { rigidInverse, transformPoint } from "../math/linear.mjs";
 import { presetKeys } from "../math/presets.mjs";
 import { sourceAt, standsStill } from "./clip.mjs";
-import { SUBJECT, baseFromWorld, orbitAround, poseAt, standOf, targetPoint, worldFromBase } from "./poses.mjs";
+import { baseFromWorld, orbitAround, poseAt, standOf, targetPoint, worldFromBase } from "./poses.mjs";
 
 const STILL = 1e-3; // scene scales within which a point counts as standing still
 const FIRST_ORBIT = 30; // degrees of the turn around a point where there is no path yet

@@ -17,10 +17,10 @@ import {
   rolled,
   transformPoint,
 } from "../math/linear.mjs";
+import { SUBJECT } from "../math/document.mjs";
 import { eased } from "../math/easing.mjs";
 import { baseAt, sourceAt } from "./clip.mjs";
 
-export const SUBJECT = "subject";
 const STEEPEST = 88.5; // the document takes up to 89
 const NEAREST = 0.01; // scene scales from what is orbited
 const DEGREES = 180 / Math.PI;

@@ -16,10 +16,8 @@
  * @property {boolean} keeps_size
  */
 
-import { closeName } from "./close_names.mjs";
-import { FOCAL_RANGE } from "./document_checks.mjs";
+import { FOCAL_RANGE } from "./document.mjs";
 import { eased } from "./easing.mjs";
-import { formatG } from "./json_text.mjs";
 
 /** Degrees that two keys hold: beyond, the shortest way goes round the other side. */
 const FARTHEST_TURN = 179;
@@ -78,8 +76,8 @@ export function presetKeys(name, amount, frames, ease = "smooth") {
   const zoom = 1 - move.dolly;
   if (move.keeps_size && !(FOCAL_RANGE[0] <= zoom && zoom <= FOCAL_RANGE[1])) {
     throw new Error(
-      `${name} with amount ${formatG(amount)} takes the focal length times ${formatG(zoom)}; a path document holds ` +
-        `${formatG(FOCAL_RANGE[0])} to ${formatG(FOCAL_RANGE[1])}, so bring the amount nearer to 0.`,
+      `${name} with amount ${amount} takes the focal length times ${zoom.toFixed(2)}; a path document holds ` +
+        `${FOCAL_RANGE.join(" to ")}, so bring the amount nearer to 0.`,
     );
   }
   if (last === 0) return [keyAt(move, 0, 1, ease)];
@@ -92,11 +90,7 @@ export function presetKeys(name, amount, frames, ease = "smooth") {
 /** @param {string} name @param {number} amount @returns {Move} */
 function scaledMove(name, amount) {
   if (!Object.hasOwn(MOVES, name)) {
-    const near = closeName(name, Object.keys(MOVES));
-    const hint = near === null ? "" : ` (perhaps '${near}' is meant)`;
-    throw new Error(
-      `There is no camera preset '${name}'${hint}; it must be one of ${Object.keys(MOVES).join(", ")}.`,
-    );
+    throw new Error(`There is no camera preset '${name}'; it must be one of ${Object.keys(MOVES).join(", ")}.`);
   }
   if (!Number.isFinite(amount)) {
     throw new Error(`The preset's amount is ${amount}; it must be a finite number, 1.0 for the nominal move.`);
@@ -109,8 +103,8 @@ function scaledMove(name, amount) {
   );
   if ((scaled.keeps_size || scaled.holds_subject) && scaled.dolly >= 1) {
     throw new Error(
-      `${name} with amount ${formatG(amount)} would move the camera ${scaled.dolly.toFixed(2)} scene scales forward ` +
-        `and reach the subject at 1.0; keep the amount below ${formatG(1 / nominal.dolly)}.`,
+      `${name} with amount ${amount} would move the camera ${scaled.dolly.toFixed(2)} scene scales forward ` +
+        `and reach the subject at 1.0; keep the amount below ${1 / nominal.dolly}.`,
     );
   }
   return scaled;

@@ -20,9 +20,8 @@
  * @property {number} focal times the base camera's
  */
 
-import { NEAREST, keyPosition } from "./document_checks.mjs";
+import { NEAREST, keyPosition } from "./document.mjs";
 import { eased } from "./easing.mjs";
-import { formatG } from "./json_text.mjs";
 import {
   IDENTITY,
   aim,
@@ -204,7 +203,7 @@ function resolved(document, frames, subject) {
     let turned = key.quaternion !== null ? normalised(key.quaternion) : aim(stand, resolve(key.look_at, there));
     if (turned === null) {
       throw new Error(
-        `Key ${index + 1}, field look_at: at frame ${formatG(key.frame)} the camera stands where it should look; ` +
+        `Key ${index + 1}, field look_at: at frame ${key.frame} the camera stands where it should look; ` +
           "move the key or give it another look_at.",
       );
     }

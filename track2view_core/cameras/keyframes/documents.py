@@ -374,8 +374,7 @@ def _tuple(value: Any) -> Any:
 def to_json(document: PathDocument) -> str:
     """The document as canonical JSON: all fields, one order, no spaces, one text for equal documents.
 
-    `parse_document(to_json(document)) == document`, to the bit. Whole numbers are written without a decimal point, as
-    a browser's JSON.stringify does.
+    `parse_document(to_json(document)) == document`, to the bit. Whole numbers are written without a decimal point.
     """
     fields: dict[str, Any] = {"format": FORMAT, "version": VERSION}
     for name in ("frames", "fps", "aspect", "unit", "base", "position_interpolation", "orientation_interpolation"):
