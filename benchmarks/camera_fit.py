@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.held_out import CALIBRATION_SEED, EVALUATION_SEED, HeldOutClip, held_out_clips
+from benchmarks.held_out_clips import CALIBRATION_SEED, EVALUATION_SEED, HeldOutClip, held_out_clips
 from track2view_core.evaluation import CameraFitter, counted_errors, psnr, rotation_error, translation_error
 from track2view_core.evaluation.camera_fit import MEASURABLE_RATIO
 

@@ -22,7 +22,7 @@ from track2view_core.wan.memory import BASES, Request
 from track2view_core.wan.memory.plan import conditioner_working, decode_working, dit_working, encode_working
 from track2view_core.wan.seams import Deltas, Seams, attach_seams
 
-from .live_memory import LivePeak
+from .meters import LivePeak
 
 Model = TypeVar("Model", bound=torch.nn.Module)
 DTYPES = {4: torch.float32, 2: torch.bfloat16}

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from .comfyui_host import BASES, add_arguments, guider_of, open_host, open_model, prompt, random_condition, random_wan
-from .timing import median_seconds, synchronise
+from .meters import median_seconds, synchronise
 
 REPEATS = 3
 WAYS = ("whole", "offload", "fp8")

@@ -24,8 +24,8 @@ from track2view_core.evaluation import psnr
 from track2view_core.preview import write_picture
 
 from .comfyui_host import Host, add_arguments, guider_of, open_host, open_model, prompt, random_condition, random_wan
-from .held_out import EVALUATION_SEED, held_out_clips
-from .live_memory import LivePeak
+from .held_out_clips import EVALUATION_SEED, held_out_clips
+from .meters import LivePeak
 
 LATENT_WINDOW, LATENT_OVERLAP = 5, 2
 
@@ -124,7 +124,7 @@ def report_seams(host: Host, scenes: int, steps: int, out: Path) -> None:
 
 
 def condition_of(host: Host, clip: Any, bundle: Any, vae: Any, strength: float) -> Any:
-    scenes, tracks = host.core("scenes.tracking"), host.core("tracks")
+    scenes, tracks = host.core("scenes.surface_points"), host.core("tracks")
     view = clip.view(clip.source)
     (points,) = scenes.exact_tracks(
         clip.scene, view, clip.source[None], clip.intrinsics[None], clip.time[None], points=800, seed=1

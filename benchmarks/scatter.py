@@ -10,7 +10,7 @@ import argparse
 
 import torch
 
-from benchmarks.timing import median_seconds
+from benchmarks.meters import median_seconds
 from track2view_core.conditioner import sample_along_tracks, scatter_to_grid
 
 SHAPES = {  # name: B, D, F, N, (h, w)

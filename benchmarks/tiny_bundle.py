@@ -20,8 +20,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.clip_figures import camera_figures, contact_sheet, picture_figures, strip
-from benchmarks.held_out import EVALUATION_SEED, HeldOutClip, held_out_clips
+from benchmarks.held_out_clips import (
+    EVALUATION_SEED,
+    HeldOutClip,
+    camera_figures,
+    contact_sheet,
+    held_out_clips,
+    picture_figures,
+    strip,
+)
 from benchmarks.result_files import read_json, weights_fingerprint, write_json
 from track2view_core.cameras import CameraPath
 from track2view_core.errors import Track2ViewError

@@ -21,7 +21,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import timing
+from benchmarks import meters
 from benchmarks.conditioner_flops import BASES
 from track2view_core.conditioner import ConditionerConfig, TrackConditioner
 from track2view_core.tracks import TrackBatch
@@ -176,7 +176,7 @@ def measured(
         optimiser.zero_grad(set_to_none=True)
 
     optimiser.zero_grad(set_to_none=True)
-    seconds = [timing.seconds(step, device) for _ in range(arguments.steps)]
+    seconds = [meters.seconds(step, device) for _ in range(arguments.steps)]
     height, width = batch.tracks.image_size
     tokens = 2 * arguments.batch * (1 + frames // 4) * (height // 16) * (width // 16)
     median, needed = sorted(seconds)[len(seconds) // 2], operations(arguments, frames)

@@ -24,7 +24,7 @@ def claim(benchmark_module):
 @pytest.fixture(scope="module")
 def scored(claim):
     protocol = claim("protocol").Protocol(size=32, frames=9, tracks=32, clips=1, every=4)
-    return claim("data").scored_clips(protocol, TINY_VAE)[0]
+    return claim("protocol").scored_clips(protocol, TINY_VAE)[0]
 
 
 def built(claim, name, *, stirred=True):
@@ -59,7 +59,7 @@ def test_every_arm_starts_as_the_one_without_a_camera(claim, scored):
 def test_the_base_stays_frozen_and_all_else_learns(claim, scored, name):
     arm = built(claim, name)
     pair = scored.pair(arm.anchor)
-    claim("arm").FlowMatching(arm, 3.0).loss(pair, torch.Generator().manual_seed(0)).backward()
+    claim("arms").FlowMatching(arm, 3.0).loss(pair, torch.Generator().manual_seed(0)).backward()
     silent = {key for key, parameter in arm.trainable().items() if parameter.grad is None or not parameter.grad.any()}
     assert silent <= ({"conditioner.output.source.weight"} if name == "no_source" else set())
     backbone = {key for key in arm.trainable() if key.startswith("transformer.") and "lora" not in key}
@@ -114,11 +114,11 @@ def test_what_the_source_shows_is_not_disoccluded(claim, scored):
     assert not scored.disoccluded[0].any()  # both views start from one camera
     assert scored.disoccluded[-1].any()
     still = replace(scored.clip, target=scored.clip.source)
-    assert not claim("data").disoccluded(still, still.view(still.source).depth).any()
+    assert not claim("protocol").disoccluded(still, still.view(still.source).depth).any()
 
 
 def test_differences_are_taken_clip_by_clip(claim):
-    results = claim("results")
+    results = claim("report")
     hard = np.linspace(10, 30, 8)
 
     def row(name, gain):
@@ -140,7 +140,7 @@ def test_differences_are_taken_clip_by_clip(claim):
 def test_the_command_goes_on_where_it_was_stopped(claim, tmp_path, capsys):
     words = "--size 32 --frames 5 --shards 1 --steps 2 --batch 1 --clips 2 --sample-steps 1 --tracks 16 --rank 2"
     options = ["--out", str(tmp_path), *words.split(), "--seeds", "1", "--ablation-seeds", "0", "--arms", "render"]
-    command = claim("command")
+    command = claim("__main__")
     command.main(options)
     first = (tmp_path / "table.md").read_text()
     assert f"python -m benchmarks.claim --out FOLDER {words}" in first

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from track2view_core.evaluation.inception import Inception
+from track2view_core.evaluation.fid import Inception
 
 WORDS = ["a", "red", "ball", "on", "the", "floor"]
 

@@ -9,7 +9,7 @@ import torch
 
 from track2view_core.cameras import CameraPath
 from track2view_core.cameras.formats import write_path
-from track2view_core.evaluation.runs import CameraFile, RenderedScene, Run, RunClip, write_run
+from track2view_core.evaluation.run_manifest import CameraFile, RenderedScene, Run, RunClip, write_run
 from track2view_core.scenes import HELD_OUT_MOVES, random_paths, random_scenes, render
 from track2view_core.video import VideoClip, write_clip
 

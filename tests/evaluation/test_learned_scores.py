@@ -21,10 +21,9 @@ from torchmetrics.image.fid import _compute_fid
 
 from track2view_core.errors import Track2ViewError
 from track2view_core.evaluation.clip_scores import clip_f, clip_t, clip_v, load_clip
-from track2view_core.evaluation.frechet import FeatureStatistics, frechet_distance
-from track2view_core.evaluation.inception import load_inception
+from track2view_core.evaluation.fid import FeatureStatistics, frechet_distance, load_inception
 from track2view_core.evaluation.lpips import load_lpips
-from track2view_core.evaluation.matching import LearnedMatcher, SiftMatcher, load_matcher, matched_pixels
+from track2view_core.evaluation.pixel_matching import LearnedMatcher, SiftMatcher, load_matcher, matched_pixels
 
 from .learned_models import alexnet_features, clip_folder, inception_file, lpips_folder, matcher_folder, vgg_features
 

@@ -14,7 +14,7 @@ from track2view_core.cameras.formats import read_path
 from track2view_core.cli import main
 from track2view_core.errors import Track2ViewError
 from track2view_core.evaluation.realcam_split import MOVES, prepare_split
-from track2view_core.evaluation.runs import read_run
+from track2view_core.evaluation.run_manifest import read_run
 from track2view_core.video import VideoClip, write_clip
 
 FRAMES = 5

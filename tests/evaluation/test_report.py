@@ -12,20 +12,20 @@ from pathlib import Path
 import pytest
 
 from track2view_core.errors import Track2ViewError
-from track2view_core.evaluation.estimators import FileEstimator
-from track2view_core.evaluation.measures import Measures
+from track2view_core.evaluation.camera_estimators import FileEstimator
 from track2view_core.evaluation.report import (
     Report,
     check_comparable,
+    csv_text,
     join_reports,
     make_report,
+    markdown,
     read_report,
     report_document,
 )
-from track2view_core.evaluation.runs import Run, RunClip
-from track2view_core.evaluation.scoring import ClipScores, RunScores
-from track2view_core.evaluation.sheets import clip_sheet, error_curves
-from track2view_core.evaluation.tables import csv_text, markdown
+from track2view_core.evaluation.report_pictures import clip_sheet, error_curves
+from track2view_core.evaluation.run_manifest import Run, RunClip
+from track2view_core.evaluation.scoring import ClipScores, Measures, RunScores
 
 MEASURES = Measures(FileEstimator(), lacking={name: "no weights" for name in ("clip", "fid", "lpips", "mat_pix")})
 

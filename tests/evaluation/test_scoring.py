@@ -15,17 +15,16 @@ import torch
 from track2view_core.cameras import CameraPath
 from track2view_core.cameras.formats import write_path
 from track2view_core.cli import main
-from track2view_core.evaluation.estimators import (
+from track2view_core.evaluation.camera_estimators import (
     FileEstimator,
     PhotometricEstimator,
     chosen_estimator,
     frames_before_a_cut,
 )
-from track2view_core.evaluation.inception import Inception
-from track2view_core.evaluation.measures import CAMERA_SCORES, SCORES, Measures, load_measures
-from track2view_core.evaluation.runs import CameraFile, Run, write_run
-from track2view_core.evaluation.scoring import score_clip, score_run
-from track2view_core.evaluation.tracker_scores import rendered_clip
+from track2view_core.evaluation.fid import Inception
+from track2view_core.evaluation.run_manifest import CameraFile, Run, write_run
+from track2view_core.evaluation.scoring import CAMERA_SCORES, SCORES, Measures, load_measures, score_clip, score_run
+from track2view_core.scenes import rendered_clip
 
 from .learned_models import WORDS, alexnet_features, clip_folder, lpips_folder
 from .rendered_runs import FRAMES, rendered_run
@@ -133,8 +132,8 @@ def test_a_broken_clip_costs_that_clip(runs, tmp_path: Path, spoil: Callable[[Pa
 
 
 def test_the_built_in_tracker_reads_the_camera_off_a_clip(tmp_path: Path):
-    from track2view_core.evaluation.estimators import ClipCameras, KnownCamera
-    from track2view_core.evaluation.poses import rotation_error
+    from track2view_core.evaluation.camera_errors import rotation_error
+    from track2view_core.evaluation.camera_estimators import ClipCameras, KnownCamera
 
     clip = rendered_clip("pan", frames=5, width=160, height=96, seed=1, amplitude=0.2)
     known = KnownCamera(clip.camera.world_from_camera, clip.camera.intrinsics)

@@ -11,19 +11,18 @@ import pytest
 import torch
 
 from track2view_core.errors import Track2ViewError
+from track2view_core.evaluation.camera_errors import path_scores, similarity_fit
 from track2view_core.evaluation.tracker_scores import (
     WITHIN_PIXELS,
     in_camera_axes,
-    path_scores,
     point_scores,
-    rendered_clip,
     score_points,
-    similarity_fit,
     true_tracks,
 )
-from track2view_core.scenes.rendering import render
+from track2view_core.scenes import rendered_clip
+from track2view_core.scenes.ray_casting import render
 from track2view_core.scenes.scene import rotation_from_axis_angle
-from track2view_core.scenes.tracking import exact_tracks
+from track2view_core.scenes.surface_points import exact_tracks
 
 FOCAL = 100.0
 

@@ -9,8 +9,8 @@ import torch
 
 from track2view_core.cameras import CameraPath, preset_path
 from track2view_core.errors import Track2ViewError
-from track2view_core.evaluation.tracker_scores import rendered_clip
 from track2view_core.preview.target_view import GREY, over_latent_frames, render_target_view
+from track2view_core.scenes import rendered_clip
 from track2view_core.tracks import PointTracks, pair_tracks
 from track2view_core.tracks.depth_alignment import aligned_depth, steadied
 

@@ -14,8 +14,8 @@ from track2view_core.scenes import (
     random_scenes,
     render,
 )
-from track2view_core.scenes.moves import move_poses
-from track2view_core.scenes.rendering import cast, pixel_rays
+from track2view_core.scenes.camera_moves import move_poses
+from track2view_core.scenes.ray_casting import cast, pixel_rays
 
 SIZE, FRAMES, SCENES = 48, 5, 3
 

@@ -12,7 +12,7 @@ import torch
 
 from track2view_core.cameras import CameraPath, project
 from track2view_core.errors import Track2ViewError
-from track2view_core.evaluation.tracker_scores import rendered_clip
+from track2view_core.scenes import rendered_clip
 from track2view_core.tracks import PointTracks, pair_tracks
 from track2view_core.tracks.tracks_2d import (
     FlatTracks,

@@ -10,18 +10,18 @@ from pathlib import Path
 from ..curation import (
     ClipEncoder,
     Cut,
-    FilmedPairs,
-    FilmedScene,
     PairSettings,
+    RecordedPairs,
+    RecordedScene,
     Reencoding,
     RenderedScenes,
     SceneSettings,
     ShardMaker,
     curate,
 )
-from ..curation.naming import read_captions
-from ..curation.sheet import contact_sheet
+from ..curation.contact_sheet import contact_sheet
 from ..curation.sources import multicamvideo_scenes, realcamvid_scenes, synced_scenes
+from ..curation.sources.clip_names import read_captions
 from ..dataset import PairDataset, read_report
 from ..errors import Track2ViewError
 from ..preview import write_picture
@@ -41,7 +41,7 @@ NAMED = 12
 def run(arguments: argparse.Namespace) -> None:
     if arguments.output.is_file():
         raise Track2ViewError(f"OUT is the file {arguments.output}; name a folder.")
-    maker = {"render": rendered, "encode": reencoded}.get(arguments.source, filmed)(arguments)
+    maker = {"render": rendered, "encode": reencoded}.get(arguments.source, recorded)(arguments)
     with progress_bars() as progress:
         try:
             counts = made(maker, arguments, progress)
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
 def made(maker: ShardMaker, arguments: argparse.Namespace, progress: Progress) -> dict[str, int]:
     if not arguments.ray:
         return curate(maker, arguments.output, progress=progress)
-    from ..curation.spreading import curate_with_ray
+    from ..curation.shard_maker import curate_with_ray
 
     return curate_with_ray(maker, arguments.output, device=str(chosen_device(arguments.device)), progress=progress)
 
@@ -103,7 +103,7 @@ def reencoded(arguments: argparse.Namespace) -> ShardMaker:
     return Reencoding(arguments.input, encoder(arguments), arguments.size, arguments.keep_frames)
 
 
-def filmed(arguments: argparse.Namespace) -> ShardMaker:
+def recorded(arguments: argparse.Namespace) -> ShardMaker:
     captions = read_captions(arguments.captions) if arguments.captions else {}
     scenes = listed_scenes(arguments, captions)
     how = PairSettings(
@@ -112,10 +112,10 @@ def filmed(arguments: argparse.Namespace) -> ShardMaker:
         keep_frames=arguments.keep_frames,
     )  # fmt: skip
     fps = first_rate(scenes) / arguments.every
-    return FilmedPairs(arguments.source, scenes, how, tracker(arguments), fps, encoder(arguments))
+    return RecordedPairs(arguments.source, scenes, how, tracker(arguments), fps, encoder(arguments))
 
 
-def listed_scenes(arguments: argparse.Namespace, captions: Mapping[str, str]) -> tuple[FilmedScene, ...]:
+def listed_scenes(arguments: argparse.Namespace, captions: Mapping[str, str]) -> tuple[RecordedScene, ...]:
     if arguments.source == "multicamvideo":
         return multicamvideo_scenes(arguments.input, captions, arguments.fov)
     if arguments.source == "synced":
@@ -123,7 +123,7 @@ def listed_scenes(arguments: argparse.Namespace, captions: Mapping[str, str]) ->
     return realcamvid_scenes(arguments.input, captions, arguments.videos)
 
 
-def first_rate(scenes: tuple[FilmedScene, ...]) -> float:
+def first_rate(scenes: tuple[RecordedScene, ...]) -> float:
     """Frames a second of the first clip that can be read; a data set has one rate."""
     problem = ""
     for clip in (clip for scene in scenes for clip in scene.clips):

@@ -7,20 +7,21 @@ import json
 from pathlib import Path
 
 from ..errors import Track2ViewError
-from ..evaluation.measures import Measures, load_measures
 from ..evaluation.report import (
     FORMAT,
     Report,
     check_comparable,
+    csv_text,
     join_reports,
     make_report,
+    markdown,
     read_report,
     report_document,
+    summary,
 )
-from ..evaluation.runs import Run, read_run
-from ..evaluation.scoring import score_run
-from ..evaluation.sheets import clip_sheet, error_curves
-from ..evaluation.tables import csv_text, markdown, summary
+from ..evaluation.report_pictures import clip_sheet, error_curves
+from ..evaluation.run_manifest import Run, read_run
+from ..evaluation.scoring import Measures, load_measures, score_run
 from ..preview import write_picture
 from .console import progress_bars, say
 from .hardware import chosen_device

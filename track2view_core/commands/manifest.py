@@ -6,7 +6,7 @@ import argparse
 
 from ..errors import Track2ViewError
 from ..evaluation.realcam_split import prepare_split
-from ..evaluation.runs import MANIFEST, run_of_folders, write_run
+from ..evaluation.run_manifest import MANIFEST, run_of_folders, write_run
 from .console import progress_bars, say
 
 ROLES = ("source", "target", "prompt", "reference_camera", "source_camera", "estimated_camera")

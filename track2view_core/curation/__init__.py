@@ -1,21 +1,19 @@
 """From clips, or from scenes rendered here, to a data set of pairs: cameras, one-to-one tracks, cached latents."""
 
-from .clips import Cut, FilmedClip
-from .encoding import ClipEncoder
-from .filmed import FilmedPairs, FilmedScene, PairSettings
-from .making import ShardMaker, curate
-from .reencoded import Reencoding
-from .refusal import PairRefused
-from .rendered import RenderedScenes, SceneSettings
+from .clip_loading import Cut, PairRefused, RecordedClip, RecordedScene
+from .latent_caching import ClipEncoder, Reencoding
+from .recorded_pairs import PairSettings, RecordedPairs
+from .rendered_pairs import RenderedScenes, SceneSettings
+from .shard_maker import ShardMaker, curate
 
 __all__ = [
     "ClipEncoder",
     "Cut",
-    "FilmedClip",
-    "FilmedPairs",
-    "FilmedScene",
     "PairRefused",
     "PairSettings",
+    "RecordedClip",
+    "RecordedPairs",
+    "RecordedScene",
     "Reencoding",
     "RenderedScenes",
     "SceneSettings",

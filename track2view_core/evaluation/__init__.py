@@ -3,17 +3,16 @@
 The functions here take tensors. Runs of files are read by `runs`, scored by `scoring` and told by `report`.
 """
 
+from .camera_errors import CamI2VErrors, PathScores, cami2v_errors, path_scores, rotation_error, translation_error
 from .camera_fit import CameraFit, CameraFitter, CountedErrors, counted_errors
 from .clip_scores import clip_f, clip_t, clip_v, load_clip
-from .frechet import FeatureStatistics, frechet_distance
-from .inception import load_inception
-from .intervals import Interval, bootstrap_interval, mean_interval, paired_interval, t_interval
+from .confidence_intervals import Interval, bootstrap_interval, mean_interval, paired_interval, t_interval
+from .fid import FeatureStatistics, frechet_distance, load_inception
 from .lpips import load_lpips
-from .matching import load_matcher, matched_pixels
-from .pictures import gradient_energy, psnr, ssim
-from .poses import CamI2VErrors, cami2v_errors, rotation_error, translation_error
-from .splatting import splat_points
-from .tracker_scores import PathScores, PointScores, path_scores, point_scores
+from .picture_scores import gradient_energy, psnr, ssim
+from .pixel_matching import load_matcher, matched_pixels
+from .splat_baseline import splat_points
+from .tracker_scores import PointScores, point_scores
 
 __all__ = [
     "CamI2VErrors",

@@ -21,7 +21,7 @@ from torch import Tensor
 from ..errors import Track2ViewError
 from ..scenes import Scene, render
 from ..scenes.scene import rotation_from_axis_angle
-from .poses import STILL_EXTENT, path_extent, rotation_error, translation_error
+from .camera_errors import STILL_EXTENT, path_extent, rotation_error, translation_error
 
 MEASURABLE_RATIO = 0.8  # set by benchmarks/camera_fit.py on scenes of their own
 

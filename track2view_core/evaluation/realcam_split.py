@@ -28,7 +28,7 @@ from ..cameras.formats.realcamvid import clip_recording, listed_clips
 from ..errors import Track2ViewError
 from ..progress import Progress
 from ..video import open_stream
-from .runs import CameraFile, Run, RunClip, relative_place, write_run
+from .run_manifest import CameraFile, Run, RunClip, relative_place, write_run
 
 TRAJECTORIES = ("moves", "exchanged")
 GROUPS: Mapping[str, str] = {"static": "realestate10k", "dynamic": "miradata"}

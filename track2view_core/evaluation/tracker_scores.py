@@ -1,4 +1,4 @@
-"""How well a tracker recovers camera and points, on clips that the project renders itself and so knows exactly."""
+"""How well a tracker recovers camera and points, on rendered clips, whose truth is known exactly."""
 
 from __future__ import annotations
 
@@ -9,27 +9,13 @@ import torch
 from torch import Tensor
 
 from ..cameras import CameraPath, project
-from ..errors import Track2ViewError
-from ..scenes import Scene, follow_points, random_scenes, render, source_camera, visible_points
-from ..scenes.moves import move_poses
-from ..scenes.rendering import cast
-from ..scenes.scene import Texture, rotation_from_axis_angle
+from ..scenes import RenderedClip, follow_points, visible_points
+from ..scenes.ray_casting import cast
 from ..tracks import PointTracks
-from .poses import STILL_EXTENT, rotation_error
+from .camera_errors import rotation_error
 
-SHAKE_DEGREES, SHAKE_METRES = 0.4, 0.012
 WITHIN_PIXELS = (1, 2, 4, 8, 16)
 """A point is right within k pixels at its true depth z, k z / f metres; scores are means over these k."""
-
-
-@dataclass(frozen=True, eq=False)
-class RenderedClip:
-    frames: Tensor  # [T, H, W, 3] uint8
-    depth: Tensor  # [T, H, W] true
-    camera: CameraPath  # true, world = camera of frame 0
-    scene: Scene  # one scene, in a world of its own
-    scene_from_camera: Tensor  # [T, 4, 4] the true camera in that world
-    time: Tensor  # [T] scene time
 
 
 @dataclass(frozen=True)
@@ -42,15 +28,6 @@ class PointScores:
 
 
 @dataclass(frozen=True)
-class PathScores:
-    """After the best similarity transform. Lengths as shares of the true path's length, nan where it stands still."""
-
-    ate: float  # root mean square distance of the camera centres
-    rpe: float  # root mean square error of the step from frame to frame
-    rpe_degrees: float  # the same of its rotation, in degrees
-
-
-@dataclass(frozen=True)
 class TrackerScores:
     """Lengths are compared after one scale factor, which no tracker can know; nan where there is nothing to compare."""
 
@@ -60,56 +37,6 @@ class TrackerScores:
     standing: float  # median relative depth error of visible points called standing
     moving: float  # the same of those called moving
     moving_points: int
-
-
-def rendered_clip(
-    move: str,
-    *,
-    frames: int,
-    width: int,
-    height: int,
-    seed: int,
-    amplitude: float = 0.8,
-    texture: Texture = "detailed",
-    dynamic: float = 1.0,
-    fov_degrees: float = 62.0,
-    supersample: int = 1,
-) -> RenderedClip:
-    """A clip of one move ("handheld": a shaken pan_truck) through a random scene; the long side sees `fov_degrees`."""
-    scene = random_scenes(1, seed=seed, texture=texture, dynamic=dynamic)
-    generator = torch.Generator().manual_seed(seed)
-    first = torch.eye(4)
-    first[:3, 3] = torch.tensor([0.0, 0.0, -2.4]) + 0.3 * (torch.rand(3, generator=generator) - 0.5)
-    time = torch.linspace(0, 1, frames) if frames > 1 else torch.zeros(1)
-    kind = "pan_truck" if move == "handheld" else move
-    relative = move_poses(kind, time, torch.tensor(amplitude), torch.tensor(3.0))
-    if move == "handheld":
-        relative = relative @ _shake(frames, generator)
-    poses = (first @ relative)[None]
-    focal = 0.5 * max(width, height) / torch.tan(torch.deg2rad(torch.tensor(fov_degrees)) / 2)
-    intrinsics = torch.tensor([[[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]]])
-    views = [
-        render(scene, poses[:, t : t + 1], intrinsics, time[None, t : t + 1], width, height, supersample)
-        for t in range(frames)
-    ]
-    return RenderedClip(
-        torch.cat([view.frames() for view in views]),
-        torch.cat([view.depth[0] for view in views]),
-        source_camera(poses[0], intrinsics[0], width, height, fps=16.0),
-        scene,
-        poses[0],
-        time,
-    )
-
-
-def _shake(frames: int, generator: torch.Generator) -> Tensor:
-    noise = torch.randn(frames, 6, generator=generator)
-    noise = (noise + noise.roll(1, 0) + noise.roll(2, 0)) / 3
-    noise = noise - noise[:1]
-    poses = torch.eye(4).repeat(frames, 1, 1)
-    poses[:, :3, :3] = rotation_from_axis_angle(torch.deg2rad(torch.tensor(SHAKE_DEGREES)) * noise[:, :3])
-    poses[:, :3, 3] = SHAKE_METRES * noise[:, 3:]
-    return poses
 
 
 def score_tracks(tracks: PointTracks, clip: RenderedClip) -> TrackerScores:
@@ -203,47 +130,6 @@ def point_scores(
         agreed.append(float(hit.sum() / (there.sum() + claimed.sum()).clamp_min(1)))
     told = (visible == truly_visible)[counted].double().mean()
     return PointScores(sum(found) / len(found), sum(agreed) / len(agreed), float(told))
-
-
-def similarity_fit(start: Tensor, goal: Tensor) -> tuple[float, Tensor, Tensor]:
-    """Scale, rotation [3, 3] and shift [3] with goal = scale * rotation @ start + shift for points [n, 3] (Umeyama)."""
-    start, goal = start.double(), goal.double()
-    middle, target = start.mean(0), goal.mean(0)
-    u, size, vt = torch.linalg.svd((goal - target).T @ (start - middle))
-    sign = torch.ones(3, dtype=torch.float64)
-    sign[2] = torch.sign(torch.linalg.det(u @ vt))
-    rotation = u @ torch.diag(sign) @ vt
-    scale = float((size * sign).sum() / (start - middle).square().sum().clamp_min(1e-24))
-    return scale, rotation, target - scale * rotation @ middle
-
-
-def path_scores(estimated: CameraPath | Tensor, reference: CameraPath | Tensor) -> PathScores:
-    """Absolute and relative errors of world_from_camera [T, 4, 4], whatever world and scale the estimate is in."""
-    own, true = (
-        (path.world_from_camera if isinstance(path, CameraPath) else path).double() for path in (estimated, reference)
-    )
-    if own.shape != true.shape:
-        raise Track2ViewError(
-            f"The estimated path has {len(own)} frames and the reference {len(true)}; give paths of one length."
-        )
-    scale, rotation, shift = similarity_fit(own[:, :3, 3], true[:, :3, 3])
-    moved = own.clone()
-    moved[:, :3, :3], moved[:, :3, 3] = rotation @ own[:, :3, :3], scale * own[:, :3, 3] @ rotation.T + shift
-    steps, true_steps = (torch.linalg.inv(path[:-1]) @ path[1:] for path in (moved, true))
-    between = torch.linalg.inv(true_steps) @ steps
-    chord = (between[:, :3, :3] - torch.eye(3, dtype=torch.float64)).norm(dim=(1, 2)) / (2 * math.sqrt(2))
-    turns = torch.rad2deg(2 * torch.asin(chord.clamp(max=1)))
-    length = float((true[1:, :3, 3] - true[:-1, :3, 3]).norm(dim=-1).sum())
-    share = length if length > STILL_EXTENT else math.nan
-    return PathScores(
-        ate=_root_mean_square((moved - true)[:, :3, 3].norm(dim=-1)) / share,
-        rpe=_root_mean_square(between[:, :3, 3].norm(dim=-1)) / share,
-        rpe_degrees=_root_mean_square(turns),
-    )
-
-
-def _root_mean_square(values: Tensor) -> float:
-    return float(values.square().mean().sqrt()) if len(values) else 0.0
 
 
 def score_points(tracks: PointTracks, clip: RenderedClip) -> PointScores:

@@ -1,15 +1,16 @@
 """Procedural scenes with exact geometry: the renderer behind training data, benchmarks, tests and the demo."""
 
-from .demo import DemoClip, demo_clip
-from .moves import HELD_OUT_MOVES, TRAIN_MOVES, ScenePaths, random_paths
-from .rendering import View, render
+from .camera_moves import HELD_OUT_MOVES, TRAIN_MOVES, ScenePaths, random_paths
+from .ray_casting import View, render
+from .rendered_clips import DemoClip, RenderedClip, demo_clip, rendered_clip
 from .scene import Scene, random_scenes
-from .tracking import exact_tracks, follow_points, source_camera, visible_points
+from .surface_points import exact_tracks, follow_points, source_camera, visible_points
 
 __all__ = [
     "HELD_OUT_MOVES",
     "TRAIN_MOVES",
     "DemoClip",
+    "RenderedClip",
     "Scene",
     "ScenePaths",
     "View",
@@ -19,6 +20,7 @@ __all__ = [
     "random_paths",
     "random_scenes",
     "render",
+    "rendered_clip",
     "source_camera",
     "visible_points",
 ]

@@ -11,16 +11,10 @@ import torch
 from scipy.spatial import cKDTree
 
 from track2view_core.cameras import project
-from track2view_core.evaluation.tracker_scores import (
-    RenderedClip,
-    path_scores,
-    rendered_clip,
-    score_points,
-    score_tracks,
-    true_tracks,
-)
-from track2view_core.scenes import random_scenes, render, source_camera
-from track2view_core.scenes.moves import move_poses
+from track2view_core.evaluation.camera_errors import path_scores
+from track2view_core.evaluation.tracker_scores import score_points, score_tracks, true_tracks
+from track2view_core.scenes import RenderedClip, random_scenes, render, rendered_clip, source_camera
+from track2view_core.scenes.camera_moves import move_poses
 from track2view_core.tracks import PointTracks
 from track2view_core.tracks.trackers import KltTracker
 from track2view_core.tracks.trackers.klt import gray_frames

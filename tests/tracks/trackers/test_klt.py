@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from track2view_core.errors import Track2ViewError
-from track2view_core.evaluation.tracker_scores import RenderedClip, rendered_clip, score_tracks
+from track2view_core.evaluation.tracker_scores import score_tracks
+from track2view_core.scenes import RenderedClip, rendered_clip
 from track2view_core.tracks import PointTracks
 from track2view_core.tracks.trackers import KltTracker, PointTracker
 

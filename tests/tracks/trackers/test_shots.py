@@ -12,7 +12,8 @@ from track2view_core.cameras import CameraPath
 from track2view_core.cameras.rotations import matrix_from_axis_angle
 from track2view_core.errors import Track2ViewError
 from track2view_core.evaluation import rotation_error
-from track2view_core.evaluation.tracker_scores import rendered_clip, score_tracks
+from track2view_core.evaluation.tracker_scores import score_tracks
+from track2view_core.scenes import rendered_clip
 from track2view_core.tracks.trackers import KltTracker
 
 

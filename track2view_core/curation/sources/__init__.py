@@ -1,4 +1,4 @@
-"""Where filmed scenes come from: one layout of a data set a file. Each lists scenes, and reads no picture."""
+"""Where recorded scenes come from: one layout of a data set a file. Each lists scenes, and reads no picture."""
 
 from .multicamvideo import multicamvideo_scenes
 from .realcamvid import realcamvid_scenes

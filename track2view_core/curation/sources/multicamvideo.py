@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...errors import Track2ViewError
-from ..clips import FilmedClip
-from ..filmed import FilmedScene
-from ..naming import caption_of, counted_order
+from ..clip_loading import RecordedClip, RecordedScene
+from .clip_names import caption_of, counted_order
 
 
 def multicamvideo_scenes(
     root: Path, captions: Mapping[str, str], fov_degrees: float | None = None
-) -> tuple[FilmedScene, ...]:
+) -> tuple[RecordedScene, ...]:
     """The scenes under `root`, which may be the data set's folder or any folder in it."""
     files = sorted(root.rglob("cameras/camera_extrinsics.json"), key=lambda file: counted_order(file.as_posix()))
     if not files:
@@ -29,7 +28,7 @@ def multicamvideo_scenes(
         folder = file.parents[1]
         name = "/".join(folder.parts[-2:])
         clips = tuple(
-            FilmedClip(
+            RecordedClip(
                 name=f"{name}/{video.stem}",
                 video=video,
                 camera_file=file,
@@ -41,7 +40,7 @@ def multicamvideo_scenes(
             for video in sorted((folder / "videos").glob("*.mp4"), key=lambda video: counted_order(video.stem))
         )
         if len(clips) > 1:
-            scenes.append(FilmedScene(name, clips))
+            scenes.append(RecordedScene(name, clips))
     if not scenes:
         raise Track2ViewError(f"{root} holds cameras and no scene with two videos; unpack the data set whole.")
     return tuple(scenes)

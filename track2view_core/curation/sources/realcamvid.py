@@ -12,12 +12,13 @@ from pathlib import Path
 from ...cameras.formats.parsing import Source
 from ...cameras.formats.realcamvid import listed_clips
 from ...errors import Track2ViewError
-from ..clips import FilmedClip
-from ..filmed import FilmedScene
-from ..naming import caption_of
+from ..clip_loading import RecordedClip, RecordedScene
+from .clip_names import caption_of
 
 
-def realcamvid_scenes(listed: Path, captions: Mapping[str, str], videos: Path | None = None) -> tuple[FilmedScene, ...]:
+def realcamvid_scenes(
+    listed: Path, captions: Mapping[str, str], videos: Path | None = None
+) -> tuple[RecordedScene, ...]:
     """One scene a clip; `videos` is what the list's `video_path` is relative to (default: the list's folder)."""
     if not listed.is_file():
         raise Track2ViewError(f"{listed} is no file; give RealCam-Vid's .npz list.")
@@ -29,7 +30,7 @@ def realcamvid_scenes(listed: Path, captions: Mapping[str, str], videos: Path | 
             raise Track2ViewError(f"{listed.name} has the video_path {told[:80]!r}; it must lie in the data set.")
         name = path.with_suffix("").as_posix()
         own = str(entry.get("long_caption") or entry.get("short_caption") or "")
-        clip = FilmedClip(
+        clip = RecordedClip(
             name=name,
             video=(videos or listed.parent) / path,
             camera_file=listed,
@@ -37,5 +38,5 @@ def realcamvid_scenes(listed: Path, captions: Mapping[str, str], videos: Path | 
             camera=str(place),
             caption=caption_of(name, captions) or own,
         )
-        scenes.append(FilmedScene(name, (clip,)))
+        scenes.append(RecordedScene(name, (clip,)))
     return tuple(scenes)

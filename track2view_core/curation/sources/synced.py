@@ -11,16 +11,15 @@ from pathlib import Path
 
 from ...cameras.formats import FORMATS
 from ...errors import Track2ViewError
-from ..clips import FilmedClip
-from ..filmed import FilmedScene
-from ..naming import VIDEO_ENDINGS, caption_of, counted_order
+from ..clip_loading import RecordedClip, RecordedScene
+from .clip_names import VIDEO_ENDINGS, caption_of, counted_order
 
 SHARED = "cameras.json"
 
 
 def synced_scenes(
     root: Path, captions: Mapping[str, str], camera_format: str | None = None, fov_degrees: float | None = None
-) -> tuple[FilmedScene, ...]:
+) -> tuple[RecordedScene, ...]:
     """The folders in `root` (or `root` itself) that hold at least two videos."""
     if not root.is_dir():
         raise Track2ViewError(f"{root} is no folder; give the folder that holds a folder a scene.")
@@ -36,7 +35,7 @@ def synced_scenes(
         if len(videos) < 2:
             continue
         clips = tuple(_clip(folder.name, video, captions, camera_format, fov_degrees) for video in videos)
-        scenes.append(FilmedScene(folder.name, clips))
+        scenes.append(RecordedScene(folder.name, clips))
     if not scenes:
         raise Track2ViewError(f"{root} holds no folder with two videos; put the clips of each scene into one folder.")
     return tuple(scenes)
@@ -44,7 +43,7 @@ def synced_scenes(
 
 def _clip(
     scene: str, video: Path, captions: Mapping[str, str], camera_format: str | None, fov_degrees: float | None
-) -> FilmedClip:
+) -> RecordedClip:
     name = f"{scene}/{video.stem}"
     shared = video.parent / SHARED
     own = sorted(
@@ -60,4 +59,4 @@ def _clip(
             f"{video} has {len(own) or 'no'} camera files beside it; put one there, {video.stem}.json say, or one "
             f"{SHARED} for all."
         )
-    return FilmedClip(name, video, file, camera_format, camera, fov_degrees, caption_of(name, captions))
+    return RecordedClip(name, video, file, camera_format, camera, fov_degrees, caption_of(name, captions))
