@@ -99,8 +99,7 @@ def noisy_depth(clip: RenderedClip, seed: int) -> Tensor:
 
 def motion_class(tracks: PointTracks) -> str:
     """Of the first shot: fast movers close to the camera may look like a cut."""
-    note = next(note for note in tracks.notes if "motion " in note)
-    return note.partition("motion ")[2].split()[0]
+    return str(next(note.facts["motion"] for note in tracks.notes if "motion" in note.facts))
 
 
 def misses(row: Row) -> list[str]:

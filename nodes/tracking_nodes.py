@@ -14,6 +14,7 @@ import torch
 from comfy_api.latest import io
 
 from ..track2view_core.errors import Track2ViewError
+from ..track2view_core.notes import report_lines
 from ..track2view_core.progress import Progress
 from ..track2view_core.tracks.selection import MASK_RULES, MOTION_CLASSES
 from ..track2view_core.tracks.trackers.spatial_tracker import TrackerProfile, chosen_profile, read_profiles
@@ -151,7 +152,7 @@ def tracker_output(tracks, clip_info) -> io.NodeOutput:
     """Tracks, path and report of a tracker; the clip's rate comes from its info, since frames alone tell none."""
     if clip_info is not None:
         tracks = replace(tracks, camera=replace(tracks.camera, fps=float(clip_info.fps)))
-    report = "\n".join(tracks.notes).replace("fov_degrees", "field_of_view")
+    report = "\n".join(report_lines(tracks.notes)).replace("fov_degrees", "field_of_view")
     show_text(report)
     return io.NodeOutput(tracks, tracks.camera, report)
 
@@ -412,7 +413,7 @@ class LiftTracks(io.ComfyNode):
             flat = tracks_from_core(tracks)
         else:
             flat, told = tracks_from_json(tracks_json, frames=frames)
-            lines.append(told)
+            lines += report_lines([told])
         path = camera and camera.resized(width, height)
         if path is None and geometry is not None:
             path = geometry.camera
@@ -421,7 +422,7 @@ class LiftTracks(io.ComfyNode):
             lines.append(f"no camera path: the camera stands still and sees {fov:.0f} degrees")
             path = _standing(frames, width, height, fov)
         lifted = lift_tracks(flat, camera=path, depth=geometry and geometry.depth, video=video)
-        report = "\n".join([*lines, *lifted.notes])
+        report = "\n".join([*lines, *report_lines(lifted.notes)])
         show_text(report)
         return io.NodeOutput(lifted, lifted.camera, report)
 
@@ -486,7 +487,7 @@ class EditTracks(io.ComfyNode):
     def execute(cls, point_tracks, motion, least_confidence, most_tracks, mask_rule, mask=None) -> io.NodeOutput:
         from ..track2view_core.tracks.selection import edit_tracks
 
-        edited, report = edit_tracks(
+        edited, notes = edit_tracks(
             point_tracks,
             mask=mask,
             mask_rule=mask_rule,
@@ -494,6 +495,7 @@ class EditTracks(io.ComfyNode):
             motion=motion,
             most=most_tracks,
         )
+        report = "\n".join(report_lines(notes))
         show_text(report)
         return io.NodeOutput(edited, report)
 
@@ -624,7 +626,7 @@ class LoadTracks(io.ComfyNode):
         lines = [
             f"{tracks.positions.shape[1]} tracks of {len(tracks)} frames, {camera.width} x {camera.height}, "
             f"{camera.fps:g} fps",
-            *tracks.notes,
+            *report_lines(tracks.notes),
         ]
         show_text(lines[0])
         return io.NodeOutput(tracks, camera, "\n".join(lines))

@@ -273,6 +273,10 @@ _TRACKS = {
     "grid": Kind(_WARNING, "nothing could be followed, so {count} points were laid over the picture as a grid"),
     # 2D tracks, lifted
     "tracks_lifted": Kind(_INFO, "{count} of {given} 2D tracks lifted, {moving} of them moving"),
+    "samples_are_frames": Kind(_INFO, "{samples} points a track, one a frame"),
+    "sample_held": Kind(_INFO, "one point a track, held"),
+    "samples_of_ati": Kind(_INFO, "{samples} samples a track, taken as ATI takes them"),
+    "samples_spread": Kind(_INFO, "{samples} points a track, spread evenly over {frames} frames"),
     # SpatialTrackerV2
     "spatial_tracker": Kind(_INFO, "SpatialTrackerV2, {variant}"),
     "spatial_tracker_fixed": Kind(_INFO, "SpatialTrackerV2, {variant}, the camera taken as fixed"),

@@ -1,6 +1,5 @@
 """Laws of the node schemas, as the running server tells them."""
 
-
 NODE_IDS = (
     "DemoClip",
     "PrepareClip",

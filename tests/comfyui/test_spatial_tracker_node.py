@@ -75,7 +75,7 @@ def test_a_profile_runs_and_its_tracks_are_saved(server, profiles):
     (saved,) = run.outputs["4"]["text"]
     tracks = load_tracks(server.base / "output" / saved)
     assert (len(tracks), tracks.camera.width, tracks.positions.shape[1]) == (4, 96, 40)
-    assert "the camera taken as fixed" in tracks.notes[0]
+    assert tracks.notes[0].code == "spatial_tracker_fixed"
 
 
 def test_an_edit_of_the_checkout_tracks_again_and_nothing_else_does(server, profiles):

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from track2view_core.cameras import CameraPath
+from track2view_core.notes import Note
 from track2view_core.tracks import PointTracks, save_tracks
 from track2view_core.tracks.cache import TrackCache, cache_key, code_version, install_version, library_versions
 
@@ -27,7 +28,7 @@ def some_tracks(frames: int = 5, points: int = 11) -> PointTracks:
         torch.ones(frames, points, dtype=torch.bool),
         torch.ones(frames, points),
         CameraPath(torch.eye(4).expand(frames, 4, 4), lens, 128, 96),
-        notes=("motion static (found)",),
+        notes=(Note.of("motion", motion="static", how="found"),),
     )
 
 

@@ -9,7 +9,10 @@ import torch
 
 from track2view_core.cameras import CameraPath
 from track2view_core.errors import Track2ViewError
+from track2view_core.notes import Note
 from track2view_core.tracks import PointTracks
+
+NOTE = Note.of("depth_aligned")
 
 
 def still_camera(frames: int) -> CameraPath:
@@ -27,9 +30,11 @@ def tracks_at_depths(depths: list[float], frames: int = 5) -> PointTracks:
 
 def test_floats_become_float32_and_notes_a_tuple() -> None:
     tracks = tracks_at_depths([1.0, 2.0])
-    double = replace(tracks, positions=tracks.positions.double(), confidence=tracks.confidence.half(), notes=["a"])
+    double = replace(tracks, positions=tracks.positions.double(), confidence=tracks.confidence.half(), notes=[NOTE])
     assert double.positions.dtype == double.confidence.dtype == torch.float32
-    assert double.notes == ("a",)
+    assert double.notes == (NOTE,)
+    with pytest.raises(Track2ViewError, match="notes holds 'a sentence'"):
+        replace(tracks, notes=("a sentence",))
     assert len(double) == 5
 
 

@@ -9,6 +9,7 @@ import torch
 
 from track2view_core.cameras import CameraPath
 from track2view_core.errors import Track2ViewError
+from track2view_core.notes import Note
 from track2view_core.tracks import PointTracks
 from track2view_core.tracks.selection import edit_tracks, is_moving
 
@@ -35,7 +36,7 @@ def kept(tracks: PointTracks) -> list[int]:
 
 def test_without_rules_nothing_changes() -> None:
     edited, report = edit_tracks(grid())
-    assert torch.equal(edited.positions, grid().positions) and report == "48 of 48 tracks kept"
+    assert torch.equal(edited.positions, grid().positions) and report == (Note.of("tracks_left", count=48, given=48),)
 
 
 @pytest.mark.parametrize("frames", [1, FRAMES])
@@ -44,7 +45,7 @@ def test_a_mask_drops_or_keeps_what_is_inside(frames: int, scale: int) -> None:
     mask = torch.zeros(frames, HEIGHT * scale, WIDTH * scale)
     mask[:, :, : 32 * scale] = 1  # the first two columns
     dropped, report = edit_tracks(grid(), mask=mask)
-    assert kept(dropped) == [n for n in range(48) if n % 8 > 1] and "dropped 12" in report
+    assert kept(dropped) == [n for n in range(48) if n % 8 > 1] and report[1].facts["count"] == 12
     inside, _ = edit_tracks(grid(), mask=mask, mask_rule="keep inside")
     assert kept(inside) == [n for n in range(48) if n % 8 <= 1]
 
@@ -81,7 +82,8 @@ def test_motion_classes_share_the_tracks() -> None:
 
 def test_the_best_are_spread_and_in_order() -> None:
     edited, report = edit_tracks(grid(), most=12)
-    assert len(kept(edited)) == 12 and kept(edited) == sorted(kept(edited)) and "the best 12 dropped 36" in report
+    assert len(kept(edited)) == 12 and kept(edited) == sorted(kept(edited))
+    assert str(report[1]) == "the best 12 dropped 36"
     columns, rows = {n % 8 for n in kept(edited)}, {n // 8 for n in kept(edited)}
     assert len(columns) >= 4 and len(rows) >= 3
     assert kept(edit_tracks(grid(), most=100)[0]) == list(range(48))
@@ -92,7 +94,7 @@ def test_rules_work_together() -> None:
     mask[:, :48] = 1  # the first three rows
     edited, report = edit_tracks(grid(), mask=mask, least_confidence=0.75, motion="standing", most=3)
     assert len(kept(edited)) == 3 and all(n >= 36 and n % 8 != 7 for n in kept(edited))
-    assert len(report.splitlines()) == 5
+    assert [note.code for note in report] == ["tracks_left"] + 4 * ["tracks_dropped"]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ import torch
 from track2view_core.cameras import CameraPath
 from track2view_core.cameras.rotations import matrix_from_axis_angle, rigid
 from track2view_core.errors import Track2ViewError
+from track2view_core.notes import Note, Severity, report_lines
 from track2view_core.tracks import PointTracks, load_tracks, save_tracks, storage
 from track2view_core.tracks.storage import write_point_cloud
 
@@ -37,7 +38,12 @@ def some_tracks(frames: int = 5, points: int = 11) -> PointTracks:
             rigid(matrix_from_axis_angle(steps[:, :3]), steps[:, 3:]), intrinsics, 128, 96, fps=30000 / 1001
         ),
         colors=torch.randint(0, 256, (points, 3), generator=generator, dtype=torch.uint8),
-        notes=("motion class: general", 'a "quoted" note, höher'),
+        notes=(
+            Note.of("camera_solved", points=11, error=1 / 3),
+            Note.of("cuts", frames=(2, 4)),
+            replace(Note.of("fov_found", degrees=float("nan"), source='a "quoted" wörd', deviation=1e-300), shot=2),
+            Note.of("few_agree", share=0.25),
+        ),
     )
 
 
@@ -53,6 +59,26 @@ def assert_same_tracks(loaded: PointTracks, saved: PointTracks) -> None:
     torch.testing.assert_close(theirs.world_from_camera, ours.world_from_camera, atol=1e-12, rtol=0)
     assert torch.equal(theirs.intrinsics, ours.intrinsics)
     assert (theirs.width, theirs.height, theirs.fps) == (ours.width, ours.height, ours.fps)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_sentences_of_older_files_read_the_same(tmp_path: Path, ending: str) -> None:
+    """Version 0.1.0 stored notes as a list of sentences, marked and named by their shot in the text itself."""
+    told = ["motion general (found)", "WARNING: nothing holds", "shot at frame 3: WARNING: höher, 5 % of it"]
+    file = tmp_path / f"old{ending}"
+    save_tracks(some_tracks(), file)
+    if ending == ".npz":
+        with np.load(file) as archive:
+            entries = dict(archive)
+        np.savez(file, **{**entries, "notes": np.array(json.dumps(told))})
+    else:
+        tensors, content = safetensors.torch.load_file(file), file.read_bytes()
+        metadata = json.loads(content[8 : 8 + struct.unpack("<Q", content[:8])[0]])["__metadata__"]
+        facts = json.loads(metadata[storage.METADATA_KEY]) | {"notes": told}
+        safetensors.torch.save_file(tensors, file, {storage.METADATA_KEY: json.dumps(facts)})
+    notes = load_tracks(file).notes
+    assert report_lines(notes) == [told[0], told[1], "WARNING: shot at frame 3: höher, 5 % of it"]
+    assert [note.severity > Severity.INFO for note in notes] == [False, True, True]
 
 
 # --- round trips ------------------------------------------------------------------------------------------------------

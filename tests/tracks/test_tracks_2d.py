@@ -12,6 +12,7 @@ import torch
 
 from track2view_core.cameras import CameraPath, project
 from track2view_core.errors import Track2ViewError
+from track2view_core.notes import Note, Severity
 from track2view_core.scenes import rendered_clip
 from track2view_core.tracks import PointTracks, pair_tracks
 from track2view_core.tracks.tracks_2d import (
@@ -66,7 +67,7 @@ def test_core_tracks_survive_the_round_trip() -> None:
 def test_every_form_of_json_is_the_same_two_tracks(text) -> None:
     tracks, told = tracks_from_json(text)
     assert tracks.xy.tolist() == [[[10, 20.5]] * 2, [[12, 21]] * 2, [[14.25, 22]] * 2]
-    assert tracks.visible.all() and told == "3 points a track, one a frame"
+    assert tracks.visible.all() and told == Note.of("samples_are_frames", samples=3)
 
 
 def test_one_track_alone() -> None:
@@ -96,16 +97,17 @@ def test_ati_takes_from_121_samples_exactly_the_clips_frames(frames: int) -> Non
     torch.testing.assert_close(what_ati_takes(samples.xy, frames), tracks.xy, atol=2e-3, rtol=0)
     again, told = tracks_from_json(json_from_tracks(tracks, samples=121), frames=frames)
     torch.testing.assert_close(again.xy, tracks.xy, atol=2e-3, rtol=0)
-    assert "ATI" in told
+    assert told == Note.of("samples_of_ati", samples=121)
     assert torch.equal(what_ati_takes(torch.arange(121), frames), torch.from_numpy(ati_samples(frames)))
 
 
 def test_other_numbers_of_points_are_spread_over_the_clip() -> None:
     line = json.dumps([[{"x": 0, "y": 0}, {"x": 8, "y": 4}]])
     tracks, told = tracks_from_json(line, frames=5)
-    assert tracks.xy[:, 0].tolist() == [[0, 0], [2, 1], [4, 2], [6, 3], [8, 4]] and "spread evenly over 5" in told
+    assert tracks.xy[:, 0].tolist() == [[0, 0], [2, 1], [4, 2], [6, 3], [8, 4]]
+    assert told == Note.of("samples_spread", samples=2, frames=5)
     held, told = tracks_from_json('[{"x": 3, "y": 4}]', frames=4)
-    assert held.xy[:, 0].tolist() == [[3, 4]] * 4 and "held" in told
+    assert held.xy[:, 0].tolist() == [[3, 4]] * 4 and told == Note.of("sample_held")
 
 
 @pytest.mark.parametrize(
@@ -216,14 +218,15 @@ def test_exact_tracks_give_back_their_points(travel: float, lens) -> None:
     assert nearest.values.max() < 1.5, "standing points stay within the limit of 1 px, moving ones are exact"
     error = (lifted.positions - true.positions[:, nearest.indices]).norm(dim=-1) / true.positions[..., 2].median()
     assert error[lifted.visible].median() < 0.005 and error[lifted.visible].quantile(0.95) < 0.03
-    assert "of them moving" in lifted.notes[0]
+    assert lifted.notes[0].code == "tracks_lifted"
 
 
 def test_without_depth_a_ramp_is_warned_of() -> None:
     path = camera(travel=0.0)
     true = scene(path)
     lifted = lift_tracks(FlatTracks(project(path, true.positions).xy, true.visible), camera=path)
-    assert any(note.startswith("WARNING") and "ground ramp" in note for note in lifted.notes)
+    (ramp,) = [note for note in lifted.notes if note.code == "ground_ramp"]
+    assert ramp.severity == Severity.CAUTION
 
 
 def test_order_colours_and_unknown_depth() -> None:

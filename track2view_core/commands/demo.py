@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..notes import Door, report_lines
 from ..scenes import demo_clip
 from ..tracks.trackers import KltTracker
 from ..video import VideoClip, prepare_clip, write_clip
@@ -30,7 +31,11 @@ def run(arguments: argparse.Namespace) -> None:
             tracks = KltTracker().track(
                 clip.frames, points=1024, camera=demo.camera, depth=demo.depth, progress=progress
             )
-        say("tracks", f"{tracks.positions.shape[1]} points over {len(tracks)} frames", *tracks.notes)
+        say(
+            "tracks",
+            f"{tracks.positions.shape[1]} points over {len(tracks)} frames",
+            *report_lines(tracks.notes, Door("demo", {})),
+        )
         target = target_path(arguments, tracks)
         output = arguments.out / RESULT_NAME
         write_clip(clip, staging.path(arguments.out / SAMPLE_NAME))

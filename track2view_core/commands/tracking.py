@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import Track2ViewError
+from ..notes import Door, report_lines
 from ..progress import Progress
 from ..tracks import PointTracks
 from ..tracks.trackers import KltTracker, SpatialTrackerV2
@@ -17,15 +18,15 @@ from ..video import VideoClip
 BUILT_IN = "klt"
 DEFAULT_VARIANT = "offline"
 FILE_VARIABLE = "TRACK2VIEW_TRACKERS"
-OPTIONS = {
-    "give depth maps or fov_degrees": "give --fov",
-    "give depth maps for their true depth": "--tracker spatial_tracker_v2 finds it, or give --tracks that hold it",
-    "set motion by hand, or give the camera path if you know it": "set --motion by hand",
-    "set motion or give a known camera": "set --motion",
-    "set motion": "set --motion",
-    "fov_degrees": "--fov",
-}
-"""What the library advises, in the words of the command line, which takes neither depth maps nor a source path."""
+DOOR = Door(
+    "rerender",
+    {
+        "fov_degrees": "--fov",
+        "motion": "--motion",
+        "tracker": "--tracker spatial_tracker_v2",
+        "tracks": "--tracks",
+    },
+)
 
 
 def profile_file(environment: Mapping[str, str]) -> Path:
@@ -72,11 +73,8 @@ def find_tracks(clip: VideoClip, arguments: argparse.Namespace, progress: Progre
 
 
 def tracker_report(tracks: PointTracks) -> list[str]:
-    """What the tracker decided, with this command's options where the library names its arguments."""
-    notes = list(tracks.notes)
-    for named, option in OPTIONS.items():
-        notes = [note.replace(named, option) for note in notes]
-    return notes
+    """What the tracker decided, with the command's own options as its advice."""
+    return report_lines(tracks.notes, DOOR)
 
 
 def _profile(arguments: argparse.Namespace) -> TrackerProfile:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..cameras import CameraPath, project
 from ..errors import Track2ViewError
+from ..notes import Note
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +25,7 @@ class PointTracks:
     confidence: Tensor  # [T, N] float32, 0..1
     camera: CameraPath  # the source camera, T frames
     colors: Tensor | None = None  # [N, 3] uint8, for previews
-    notes: tuple[str, ...] = ()  # what the tracker assumed or guessed, for the user to read
+    notes: tuple[Note, ...] = ()  # what the tracker found, assumed or guessed
 
     def __post_init__(self) -> None:
         if self.positions.ndim != 3 or self.positions.shape[-1] != 3:
@@ -46,6 +47,9 @@ class PointTracks:
         object.__setattr__(self, "positions", self.positions.to(torch.float32))
         object.__setattr__(self, "confidence", self.confidence.to(torch.float32))
         object.__setattr__(self, "notes", tuple(self.notes))
+        for note in self.notes:
+            if not isinstance(note, Note):
+                raise Track2ViewError(f"PointTracks.notes holds {note!r:.60}; every entry must be a Note.")
         broken = ~self.positions.isfinite().all(dim=-1)
         if broken.any():
             frame, point = broken.nonzero()[0].tolist()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..cameras import project
 from ..errors import Track2ViewError
+from ..notes import Note
 from .point_tracks import PointTracks
 
 MotionClass = Literal["all", "standing", "moving"]
@@ -32,8 +33,8 @@ def edit_tracks(
     least_confidence: float = 0.0,
     motion: str = "all",
     most: int = 0,
-) -> tuple[PointTracks, str]:
-    """The tracks that every rule leaves, in their order, and a report of what each took away.
+) -> tuple[PointTracks, tuple[Note, ...]]:
+    """The tracks that every rule leaves, in their order, and what each took away.
 
     Args:
         mask: of any size of the picture's shape, one a frame or one for all; a track is inside when it is in more than
@@ -76,25 +77,26 @@ def edit_tracks(
         chosen = torch.zeros_like(kept.mask)
         chosen[index[torch.from_numpy(np.asarray(best))]] = True
         kept.only(chosen, f"the best {most}")
-    return tracks.select(kept.mask.to(tracks.positions.device)), kept.report()
+    return tracks.select(kept.mask.to(tracks.positions.device)), kept.notes()
 
 
 class _Kept:
     """Which tracks are left, and what each rule took away."""
 
     def __init__(self, count: int) -> None:
-        self.mask, self.lines = torch.ones(count, dtype=torch.bool), []
+        self.mask = torch.ones(count, dtype=torch.bool)
+        self.dropped: list[Note] = []
 
     def only(self, passes: Tensor, what: str) -> None:
-        self.lines.append(f"{what} dropped {int((self.mask & ~passes).sum())}")
+        self.dropped.append(Note.of("tracks_dropped", rule=what, count=(self.mask & ~passes).sum()))
         self.mask = self.mask & passes
         if not self.mask.any():
             raise Track2ViewError(
-                f"No track is left: {'; '.join(self.lines)} of {len(self.mask)}; loosen the last of these."
+                f"No track is left: {'; '.join(map(str, self.dropped))} of {len(self.mask)}; loosen the last of these."
             )
 
-    def report(self) -> str:
-        return "\n".join([f"{int(self.mask.sum())} of {len(self.mask)} tracks kept", *self.lines])
+    def notes(self) -> tuple[Note, ...]:
+        return Note.of("tracks_left", count=self.mask.sum(), given=len(self.mask)), *self.dropped
 
 
 def is_moving(tracks: PointTracks) -> Tensor:

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from ..cameras import CameraPath
 from ..errors import Track2ViewError
+from ..notes import Note
 from .point_tracks import PointTracks
 
 METADATA_KEY = "track2view.tracks"
@@ -111,7 +112,7 @@ def _write_npz(tracks: PointTracks, stream: BinaryIO) -> None:
         stream,
         image_size=np.array([camera.height, camera.width]),
         fps=np.float64(camera.fps),
-        notes=np.array(json.dumps(tracks.notes)),
+        notes=np.array(json.dumps([note.data() for note in tracks.notes])),
         **{name: entry.cpu().numpy() for name, entry in entries.items()},
     )
 
@@ -133,7 +134,7 @@ def _read_npz(file: Path, image_size: tuple[int, int] | None) -> PointTracks:
         confidence=_per_point(entries["confs"]) if "confs" in entries else torch.ones(visible.shape),
         camera=replace(inverse, world_from_camera=inverse.camera_from_world),
         colors=_tensor(entries["colors"]).to(torch.uint8) if "colors" in entries else None,
-        notes=_texts(_parsed(str(entries["notes"]), "notes")) if "notes" in entries else (),
+        notes=_notes(_parsed(str(entries["notes"]), "notes")) if "notes" in entries else (),
     )
 
 
@@ -240,7 +241,13 @@ def _write_safetensors(tracks: PointTracks, stream: BinaryIO) -> None:
     }
     if tracks.colors is not None:
         tensors["colors"] = tracks.colors
-    facts = {"version": 1, "width": camera.width, "height": camera.height, "fps": camera.fps, "notes": tracks.notes}
+    facts = {
+        "version": 1,
+        "width": camera.width,
+        "height": camera.height,
+        "fps": camera.fps,
+        "notes": [note.data() for note in tracks.notes],
+    }
     whole = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     stream.write(safetensors.torch.save(whole, metadata={METADATA_KEY: json.dumps(facts)}))
 
@@ -265,7 +272,7 @@ def _read_safetensors(file: Path, image_size: tuple[int, int] | None) -> PointTr
             tensors["world_from_camera"], tensors["intrinsics"], facts["width"], facts["height"], facts["fps"]
         ),
         colors=tensors.get("colors"),
-        notes=_texts(facts["notes"]),
+        notes=_notes(facts["notes"]),
     )
 
 
@@ -289,8 +296,9 @@ def _parsed(text: str, name: str) -> object:
         raise Track2ViewError(f"its {name!r} is not JSON; save or export the tracks again.") from error
 
 
-def _texts(notes: object) -> tuple[str, ...]:
-    return tuple(str(note) for note in notes) if isinstance(notes, list) else (str(notes),)
+def _notes(told: object) -> tuple[Note, ...]:
+    """Notes as `Note.data` gives them; the plain sentences of older files, a list of them or one, read the same."""
+    return tuple(Note.from_data(note) for note in (told if isinstance(told, list) else [told]))
 
 
 @dataclass(frozen=True)

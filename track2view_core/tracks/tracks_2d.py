@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ..cameras import CameraPath, project
 from ..errors import Track2ViewError
+from ..notes import Note
 from .pairing import PairedTracks
 from .point_tracks import PointTracks
 from .trackers.assembly import sample_colours
@@ -89,7 +90,7 @@ def tracks_of_view(paired: PairedTracks, view: str) -> FlatTracks:
     return FlatTracks(paired.target.xy.cpu(), (paired.target.inside & paired.seen).cpu())
 
 
-def tracks_from_json(text: str | Sequence[str], *, frames: int | None = None) -> tuple[FlatTracks, str]:
+def tracks_from_json(text: str | Sequence[str], *, frames: int | None = None) -> tuple[FlatTracks, Note]:
     """The tracks of a JSON text, or of one text a track, and how they were fitted to the clip.
 
     Args:
@@ -149,16 +150,16 @@ def _frames_of_samples(frames: int) -> np.ndarray:
     return np.interp(np.arange(ATI_SAMPLES), taken, np.arange(frames))
 
 
-def _in_frames(xy: Tensor, frames: int | None) -> tuple[Tensor, str]:
+def _in_frames(xy: Tensor, frames: int | None) -> tuple[Tensor, Note]:
     count = len(xy)
     if frames is None or count == frames:
-        return xy, f"{count} points a track, one a frame"
+        return xy, Note.of("samples_are_frames", samples=count)
     if count == 1:
-        return xy.expand(frames, -1, -1).clone(), "one point a track, held"
+        return xy.expand(frames, -1, -1).clone(), Note.of("sample_held")
     if count == ATI_SAMPLES:
-        return xy[torch.from_numpy(ati_samples(frames))], f"{count} samples a track, taken as ATI takes them"
+        return xy[torch.from_numpy(ati_samples(frames))], Note.of("samples_of_ati", samples=count)
     moments = np.linspace(0, count - 1, frames)
-    return _sampled(xy, moments), f"{count} points a track, spread evenly over {frames} frames"
+    return _sampled(xy, moments), Note.of("samples_spread", samples=count, frames=frames)
 
 
 def _sampled(xy: Tensor, moments: np.ndarray) -> Tensor:
@@ -297,14 +298,10 @@ def _colours(video: Tensor | np.ndarray, xy: Tensor, seen: np.ndarray, camera: C
     return torch.from_numpy(sample_colours(frames, places, born).round().clip(0, 255).astype(np.uint8))
 
 
-def _notes(lifted: Lifted, given: int, by_maps: bool) -> tuple[str, ...]:
-    kept = len(lifted.kept)
-    notes = [f"{kept} of {given} 2D tracks lifted, {int(lifted.moving.sum())} of them moving"]
+def _notes(lifted: Lifted, given: int, by_maps: bool) -> tuple[Note, ...]:
+    notes = [Note.of("tracks_lifted", count=len(lifted.kept), given=given, moving=lifted.moving.sum())]
     if lifted.guessed.any():
-        notes.append(
-            f"WARNING: the depth of {int(lifted.guessed.sum())} tracks is only a ground ramp (far at the top, near at "
-            "the bottom); give depth for their true depth"
-        )
+        notes.append(Note.of("ground_ramp", count=lifted.guessed.sum()))
     elif by_maps:
-        notes.append("depth maps aligned in inverse depth")
+        notes.append(Note.of("depth_aligned"))
     return tuple(notes)

@@ -11,6 +11,7 @@ import torch
 
 from track2view_core.errors import Track2ViewError
 from track2view_core.evaluation.tracker_scores import score_tracks
+from track2view_core.notes import Note, Severity
 from track2view_core.scenes import RenderedClip, rendered_clip
 from track2view_core.tracks import PointTracks
 from track2view_core.tracks.trackers import KltTracker, PointTracker
@@ -21,7 +22,11 @@ FRAMES = {"static": 13, "pan": 13, "arc": 25}
 
 
 def motion_class(tracks: PointTracks) -> str:
-    return next(note.split()[1] for note in tracks.notes if note.startswith("motion "))
+    return next(note.facts["motion"] for note in tracks.notes if note.code == "motion")
+
+
+def told(tracks: PointTracks) -> dict[str, Note]:
+    return {note.code: note for note in tracks.notes}
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +119,8 @@ def test_a_cut_is_noted_and_both_shots_have_points(small):
     video = torch.cat([small[:6], other])
     tracks = KltTracker().track(video, points=120)
     check(tracks, video, 120)
-    assert any("cut at frame 6" in note for note in tracks.notes)
+    assert told(tracks)["cuts"].facts == {"frames": (6,)}
+    assert [note.shot for note in tracks.notes if note.code == "motion"] == [0, 6]
     assert tracks.visible[3].any() and tracks.visible[9].any()
     assert not (tracks.visible[3] & tracks.visible[9]).any()
     assert torch.equal(tracks.camera.world_from_camera[6], torch.eye(4, dtype=torch.float64))
@@ -143,7 +149,7 @@ def test_a_clip_without_texture_is_one_sentence_that_names_the_field():
 def test_a_clip_without_texture_has_a_result_when_the_motion_is_set(motion: str):
     tracks = KltTracker().track(FLAT, points=50, motion=motion)
     check(tracks, FLAT, 50)
-    assert tracks.visible.all() and any("grid" in note for note in tracks.notes)
+    assert tracks.visible.all() and told(tracks)["grid"].severity == Severity.WARNING
 
 
 def test_noise_is_no_traceback():
@@ -153,13 +159,13 @@ def test_noise_is_no_traceback():
 
 def test_without_depth_maps_the_ramp_is_announced(small):
     tracks = KltTracker().track(small[:1], points=50)
-    assert any("WARNING" in note and "ground ramp" in note for note in tracks.notes)
+    assert told(tracks)["ground_ramp"].severity == Severity.CAUTION and "depth" in told(tracks)["ground_ramp"].remedy
 
 
 def test_depth_maps_without_any_depth_are_announced(small):
     tracks = KltTracker().track(small[:4], points=50, depth=np.full((4, 5, 5), np.nan))
     check(tracks, small[:4], 50)
-    assert any("depth maps hold no positive" in note for note in tracks.notes)
+    assert "depth_empty" in told(tracks)
 
 
 def test_a_given_camera_is_kept():

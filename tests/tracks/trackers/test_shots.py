@@ -13,6 +13,7 @@ from track2view_core.cameras.rotations import matrix_from_axis_angle
 from track2view_core.errors import Track2ViewError
 from track2view_core.evaluation import rotation_error
 from track2view_core.evaluation.tracker_scores import score_tracks
+from track2view_core.notes import Severity
 from track2view_core.scenes import rendered_clip
 from track2view_core.tracks.trackers import KltTracker
 
@@ -37,7 +38,7 @@ def arc():
 def test_a_path_that_holds_is_used_and_refined(arc) -> None:
     proposed = shaken(arc.camera, degrees=0.2, metres=0.01, focal=1.05)
     tracks = KltTracker().track(arc.frames, points=200, depth=arc.depth, proposed=proposed)
-    assert any(word in note for note in tracks.notes for word in ("path was used and refined", "solution is as good"))
+    assert {note.code for note in tracks.notes} & {"proposed_used", "proposed_not_needed"}
     before = rotation_error(proposed.relative_to_first(), arc.camera).max()
     scores = score_tracks(tracks, arc)
     assert scores.rotation < 0.7 * before and abs(scores.focal) < 0.03 and scores.standing < 0.02
@@ -46,8 +47,8 @@ def test_a_path_that_holds_is_used_and_refined(arc) -> None:
 def test_a_path_that_does_not_hold_is_left_aside_and_said_so(arc) -> None:
     proposed = shaken(arc.camera, degrees=8, metres=0.5)
     tracks = KltTracker().track(arc.frames, points=200, depth=arc.depth, proposed=proposed)
-    (warning,) = [note for note in tracks.notes if "camera path was not used" in note]
-    assert warning.startswith("WARNING") and "% of the points agree" in warning
+    (warning,) = [note for note in tracks.notes if note.code == "proposed_denied"]
+    assert warning.severity == Severity.CAUTION and warning.facts["share"] < 0.5 < warning.facts["error"]
     alone = KltTracker().track(arc.frames, points=200, depth=arc.depth)
     assert torch.equal(tracks.camera.world_from_camera, alone.camera.world_from_camera)
 

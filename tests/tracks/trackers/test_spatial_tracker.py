@@ -137,7 +137,7 @@ def test_a_long_clip_is_cut_and_joined_into_one_world(tmp_path, here):
     born, _ = asked_starts(tracks.colors.numpy(), 240, 160)
     through = tracks.visible[:20].any(0) & tracks.visible[30:].any(0)
     assert through.sum() >= 8 and set(born) - set(range(24))
-    assert sum("joined over" in note for note in tracks.notes) == 2
+    assert [note.facts["first"] for note in tracks.notes if note.code == "pieces_joined"] == [18, 36]
 
 
 def test_a_fixed_camera_stands_exactly_also_across_pieces(tmp_path, here):

@@ -12,6 +12,7 @@ import torch
 from scipy.spatial import cKDTree
 
 from ...cameras import CameraPath, ViewTracks, project
+from ...notes import Note
 from ..point_tracks import PointTracks
 from .camera_solver import Cameras
 from .depth_maps import nan_median, ramp_inverse_depth, sample_inverse_depth
@@ -42,7 +43,7 @@ def with_grid(shot: Shot, part: PixelTracks, setup: Setup, points: int) -> tuple
     everywhere = np.broadcast_to(world, (frames, count, 3)).copy()
     none = np.zeros(count, bool)
     lifted = Lifted(everywhere, none, np.ones(count), ~none, ~none if setup.depth is None else none)
-    notes = (*shot.notes, f"WARNING: nothing could be followed, so {count} points were laid over the picture as a grid")
+    notes = (*shot.notes, Note.of("grid", count=count))
     grid = np.broadcast_to(xy, (frames, count, 2)).copy()
     return Shot(shot.motion, shot.cameras, lifted, notes), PixelTracks(grid, seen)
 
@@ -72,7 +73,7 @@ def assembled(
     scale: float,
     points: int,
     depth: np.ndarray | None,
-    notes: list[str],
+    notes: list[Note],
 ) -> PointTracks:
     """All shots as one set of at most `points` tracks; pixels of the shots are `scale` times those of the clip."""
     count, height, width = frames.shape[:3]
@@ -188,26 +189,21 @@ def _closing_notes(
     moving: np.ndarray,
     guessed: np.ndarray,
     depth: np.ndarray | None,
-) -> list[str]:
+) -> list[Note]:
     count, movers = followed.shape[1], int(moving.sum())
     kept = np.concatenate([shot.lifted.kept for _, _, shot in shots])
     doubtful = int((~kept).sum())
     notes = [
-        f"{count} tracks, {movers} of them moving and {count - movers} standing still; of {len(kept)} points "
-        f"{doubtful} were lost at once or doubtful, and dropped"
+        Note.of(
+            "tracks_kept", count=count, moving=movers, standing=count - movers, followed=len(kept), doubtful=doubtful
+        )
     ]
     if doubtful > MOST_DOUBTFUL * len(kept):
-        notes.append(
-            "WARNING: most points fit neither a standing nor a moving thing: blur, flat pictures, or a mover so large "
-            "that the camera was solved from it; look at the preview, and set motion or give a known camera"
-        )
+        notes.append(Note.of("most_doubtful"))
     if guessed.any():
-        notes.append(
-            f"WARNING: the depth of {int(guessed.sum())} tracks is only a ground ramp (far at the top, near at the "
-            "bottom) and is likely to err by a quarter or more; give depth maps for their true depth"
-        )
+        notes.append(Note.of("ground_ramp", count=int(guessed.sum())))
     elif depth is not None:
-        notes.append("depth maps aligned in inverse depth")
+        notes.append(Note.of("depth_aligned"))
     return notes
 
 

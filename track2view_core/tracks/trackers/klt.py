@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...cameras import CameraPath
 from ...errors import Track2ViewError
+from ...notes import Note
 from ...progress import Progress
 from ..point_tracks import PointTracks
 from .assembly import assembled, with_grid
@@ -68,7 +69,7 @@ class KltTracker:
             gray_frames(frames, scale), len(frames), density=max(2 * points, FEWEST_FOLLOWED), progress=progress
         )
         starts = _shot_starts(flow, len(frames))
-        notes = _cut_notes(flow, starts)
+        notes = [] if len(starts) == 1 else [Note.of("cuts", frames=tuple(starts[1:]))]
         shots = []
         for start, stop in zip(starts, [*starts[1:], len(frames)], strict=True):
             part = flow.frames(start, stop)
@@ -81,7 +82,7 @@ class KltTracker:
             shot = solve_shot(part_ideal, setup, step, part)
             shot, part = with_grid(shot, part, setup, points)
             shots.append((slice(start, stop), part, shot))
-            notes += [note if len(starts) == 1 else f"shot at frame {start}: {note}" for note in shot.notes]
+            notes += shot.notes if len(starts) == 1 else [replace(note, shot=start) for note in shot.notes]
         if progress:
             progress(len(frames), len(frames), "judging visibility")
         return assembled(frames, shots, camera=camera, scale=scale, points=points, depth=depth, notes=notes)
@@ -133,13 +134,6 @@ def _working_scale(width: int, height: int) -> float:
 
 def _shot_starts(flow: PixelTracks, frames: int) -> list[int]:
     return [0] if len(flow.cuts) > max(1, MOST_CUTS * frames) else [0, *flow.cuts]
-
-
-def _cut_notes(flow: PixelTracks, starts: list[int]) -> list[str]:
-    if len(starts) == 1:
-        return []
-    cuts = ", ".join(map(str, starts[1:]))
-    return [f"WARNING: cut at frame {cuts}; every shot was solved on its own, its camera starts at the origin again"]
 
 
 def _stage(progress: Progress | None, start: int, stop: int, frames: int):

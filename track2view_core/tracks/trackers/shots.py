@@ -9,6 +9,7 @@ import numpy as np
 
 from ...cameras import CameraPath
 from ...errors import Track2ViewError
+from ...notes import Note
 from .camera_solver import Cameras, Observations, refine_points, triangulate
 from .depth_maps import sample_inverse_depth
 from .flow import PixelTracks
@@ -65,7 +66,7 @@ class Shot:
     motion: Motion
     cameras: Cameras  # frame 0 is the identity
     lifted: Lifted
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def solve_shot(flow: PixelTracks, setup: Setup, step: Callable[[], None], pixels: PixelTracks | None = None) -> Shot:
@@ -73,42 +74,43 @@ def solve_shot(flow: PixelTracks, setup: Setup, step: Callable[[], None], pixels
 
     `pixels` are the points' places in the picture where `flow` holds those of an ideal lens; depth maps are read there.
     """
-    notes: list[str] = []
+    notes: list[Note] = []
     measured = None
     if setup.depth is not None:
         measured = sample_inverse_depth(setup.depth, (pixels or flow).xy, flow.seen, setup.width, setup.height)
         if flow.seen.any() and not np.isfinite(measured).any():
             measured = None
-            notes.append("WARNING: the depth maps hold no positive finite depth at any tracked point and were not used")
+            notes.append(Note.of("depth_empty"))
     if setup.given is not None:
         cameras, registered, motion = setup.given, np.ones(len(flow.xy), bool), _motion_of(setup.given)
-        notes.append(f"camera path given, motion {motion}")
+        notes.append(Note.of("camera_given", motion=motion))
     else:
         motion, cameras, registered = _solve_camera(flow, setup, measured, notes, step)
     cameras = _from_first(cameras)
     if setup.proposed is not None and motion != "general":
-        notes += proposed_notes(flow, setup.proposed, setup.limit, used=False, travels=False)
+        notes.append(Note.of("proposed_left"))
     if setup.focal_known and setup.given is None:
-        notes.append(f"field of view {_degrees(cameras, setup):.1f} degrees given")
+        notes.append(Note.of("fov_given", degrees=_degrees(cameras, setup)))
     known = {"limit": setup.limit, "height": setup.height}
     if motion == "general":
         lifted = lift_travelling(flow, cameras, registered, measured, **known)
         if setup.given is None:
             cameras, lifted, reach = _in_units(cameras, lifted, flow, measured)
-            notes += _reach_notes(reach)
+            if reach < SHORT_TRAVEL:
+                notes.append(Note.of("short_travel", share=reach))
     else:
         lifted = lift_turning(flow, cameras, measured, **known)
     return Shot(motion, cameras, lifted, (*notes, *_expected_error(lifted, motion)))
 
 
 def _solve_camera(
-    flow: PixelTracks, setup: Setup, measured: np.ndarray | None, notes: list[str], step: Callable[[], None]
+    flow: PixelTracks, setup: Setup, measured: np.ndarray | None, notes: list[Note], step: Callable[[], None]
 ) -> tuple[Motion, Cameras, np.ndarray]:
     frames = len(flow.xy)
     everywhere = np.ones(frames, bool)
     typical = _typical_count(flow)
     if frames > 1 and typical < SPARSE_TRACKS:
-        notes.append(f"WARNING: only {typical:.0f} points a frame could be followed; the result is less certain")
+        notes.append(Note.of("few_followed", count=typical))
     motion = _motion(flow, setup, typical)
     chosen = "set by hand" if setup.motion != "auto" else "found"
     if motion != "static":
@@ -121,20 +123,18 @@ def _solve_camera(
             )  # fmt: skip
             turned = turned or (_turn(flow, setup) if travelled is None or setup.motion == "auto" else None)
             if _travels(travelled, turned, setup):
-                notes.append(f"motion general ({chosen})")
+                notes.append(Note.of("motion", motion="general", how=chosen))
                 _describe_travel(flow, travelled, setup, notes)
                 return "general", travelled.cameras, travelled.registered
             if motion == "general":
-                notes.append(
-                    "WARNING: too little parallax to solve a travelling camera; it was solved as one that only turns"
-                )
+                notes.append(Note.of("little_parallax"))
         needed = 0.0 if setup.motion == "rotation" else TURN_EXPLAINS
         if turned is not None and turned.inliers > needed:
-            notes.append(f"motion rotation ({chosen if motion == 'rotation' else 'instead'})")
+            notes.append(Note.of("motion", motion="rotation", how=chosen if motion == "rotation" else "instead"))
             _describe_turn(turned, setup, notes)
             return "rotation", turned.cameras, everywhere
-        notes.append("WARNING: the camera could not be solved, so it was taken to stand still")
-    notes.append(f"motion static ({chosen if motion == 'static' else 'instead'})")
+        notes.append(Note.of("camera_not_solved"))
+    notes.append(Note.of("motion", motion="static", how=chosen if motion == "static" else "instead"))
     identity = Cameras(
         np.tile(np.eye(3), (frames, 1, 1)), np.zeros((frames, 3)), np.full(frames, setup.focal), setup.center
     )
@@ -192,79 +192,56 @@ def _motion_of(cameras: Cameras) -> Motion:
     return "static" if np.abs(cameras.rotation - cameras.rotation[0]).max() < 1e-9 else "rotation"
 
 
-def _describe_travel(flow: PixelTracks, travelled: Travelled, setup: Setup, notes: list[str]) -> None:
-    notes.append(f"camera solved from {travelled.points} points, median error {travelled.residual:.2f} px")
+def _describe_travel(flow: PixelTracks, travelled: Travelled, setup: Setup, notes: list[Note]) -> None:
+    notes.append(Note.of("camera_solved", points=travelled.points, error=travelled.residual))
     if travelled.explained < FEW_EXPLAINED:
-        notes.append(
-            f"WARNING: only {100 * travelled.explained:.0f} % of the points fit one still scene, so the camera may "
-            "follow something that moves; set motion by hand, or give the camera path if you know it"
-        )
+        notes.append(Note.of("few_agree", share=travelled.explained))
     lost = int((~travelled.registered).sum())
     if lost:
-        notes.append(f"WARNING: {lost} frames could not be placed and hold the nearest solved pose")
+        notes.append(Note.of("frames_not_placed", count=lost))
     if travelled.maps_denied:
-        notes.append("WARNING: no still scene fits both parallax and the depth maps, so the camera is parallax's alone")
+        notes.append(Note.of("depth_denied"))
     if setup.proposed is not None:
-        notes += proposed_notes(flow, setup.proposed, setup.limit, used=travelled.from_proposed, travels=True)
-    source = "by parallax and the depth maps" if travelled.maps_helped else "by parallax"
+        notes.append(_proposed_note(flow, setup.proposed, setup.limit, used=travelled.from_proposed))
+    source = "parallax and the depth maps" if travelled.maps_helped else "parallax"
     _describe_focal(travelled.cameras, travelled.focal_deviation, source if travelled.focal_seen else "", setup, notes)
 
 
-def _describe_turn(turned: Turned, setup: Setup, notes: list[str]) -> None:
-    notes.append(f"turn of {np.degrees(turned.angle):.1f} degrees solved, median error {turned.residual:.2f} px")
+def _describe_turn(turned: Turned, setup: Setup, notes: list[Note]) -> None:
+    notes.append(Note.of("turn_solved", degrees=np.degrees(turned.angle), error=turned.residual))
     if 0 < turned.angle < SMALL_TURN:
-        notes.append(
-            f"WARNING: so small a turn looks much like a travel by {100 * turned.angle:.1f} % of the scene's depth; "
-            "set motion to general if the camera travels"
-        )
+        notes.append(Note.of("small_turn", share=turned.angle))
     if turned.zoom > 1.02:
-        notes.append(f"the lens zooms: the focal length changes by a factor of {turned.zoom:.2f}")
+        notes.append(Note.of("zoom", factor=turned.zoom))
     else:
-        source = "by the turn" if turned.focal_seen else ""
+        source = "the turn" if turned.focal_seen else ""
         _describe_focal(turned.cameras, turned.focal_deviation, source, setup, notes)
 
 
-def _describe_focal(cameras: Cameras, deviation: float, source: str, setup: Setup, notes: list[str]) -> None:
+def _describe_focal(cameras: Cameras, deviation: float, source: str, setup: Setup, notes: list[Note]) -> None:
     """`source` says what showed the focal; empty where nothing did."""
     if setup.focal_known:
         return
     degrees = _degrees(cameras, setup)
     if source:
-        notes.append(
-            f"field of view {degrees:.1f} degrees found {source} (+-{100 * deviation:.1f} % of the focal length)"
-        )
-    elif setup.lens_of_model:
-        notes.append(f"this motion does not show the field of view; {degrees:.1f} degrees are the depth model's")
+        notes.append(Note.of("fov_found", degrees=degrees, source=source, deviation=deviation))
     else:
-        notes.append(
-            f"WARNING: this motion does not show the field of view, so {degrees:.0f} degrees were assumed; give "
-            "fov_degrees if you know it"
-        )
-
-
-def _reach_notes(reach: float) -> list[str]:
-    """`reach`: how far the camera comes from where it begins, as a share of the scene's depth; nan if not known."""
-    if not reach < SHORT_TRAVEL:
-        return []
-    return [
-        f"WARNING: the camera travels only {100 * reach:.1f} % of the scene's depth, so its path, field of view and "
-        "depth by parallax are uncertain; give depth maps or fov_degrees"
-    ]
+        notes.append(Note.of("fov_of_depth_model" if setup.lens_of_model else "fov_assumed", degrees=degrees))
 
 
 def _degrees(cameras: Cameras, setup: Setup) -> float:
     return float(np.degrees(2 * np.arctan(0.5 * setup.width / cameras.focal[0])))
 
 
-def _expected_error(lifted: Lifted, motion: Motion) -> list[str]:
+def _expected_error(lifted: Lifted, motion: Motion) -> list[Note]:
     """What the points' depth may err by; of the ground ramp the closing notes tell."""
     told = []
     if motion == "general" and np.isfinite(lifted.standing_error) and (lifted.kept & ~lifted.moving).any():
-        told.append(f"{100 * lifted.standing_error:.1f} % of standing points, by parallax")
+        told.append(Note.of("standing_depth_error", share=lifted.standing_error))
     if not lifted.guessed.any() and np.isfinite(lifted.map_error):
         which = "moving" if motion == "general" else "all"
-        told.append(f"{100 * lifted.map_error:.1f} % of {which} points in one frame, as far as the depth maps differ")
-    return [f"expected error of the depth: {'; '.join(told)}"] if told else []
+        told.append(Note.of("map_depth_error", share=lifted.map_error, which=which))
+    return told
 
 
 def _from_first(cameras: Cameras) -> Cameras:
@@ -322,17 +299,11 @@ def agreement(flow: PixelTracks, cameras: Cameras, limit: float) -> Agreement:
     return Agreement(float((found.middle < NEAR * limit).mean()), float(np.median(found.middle)))
 
 
-def proposed_notes(flow: PixelTracks, proposed: Cameras, limit: float, *, used: bool, travels: bool) -> list[str]:
+def _proposed_note(flow: PixelTracks, proposed: Cameras, limit: float, *, used: bool) -> Note:
     """What became of a path that a depth model proposes: it is one of the beginnings from which the solve chooses."""
-    if not travels:
-        return ["the depth model's camera path was left aside, since the tracks show a camera that does not travel"]
     judged = agreement(flow, proposed, limit)
-    told = f"{100 * judged.share:.0f} % of the points agree with it, median error {judged.error:.2f} px"
-    if used:
-        return [f"the depth model's camera path was used and refined; before, {told}"]
-    if judged.share < AGREES:
-        return [f"WARNING: the depth model's camera path was not used: only {told}; it was solved from the tracks"]
-    return [f"the depth model's camera path was not needed: the tracks' own solution is as good; {told}"]
+    code = "proposed_used" if used else "proposed_denied" if judged.share < AGREES else "proposed_not_needed"
+    return Note.of(code, share=judged.share, error=judged.error)
 
 
 def in_pixels(proposed: CameraPath, width: float, height: float) -> Cameras:

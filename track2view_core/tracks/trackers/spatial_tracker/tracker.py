@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ....cameras import CameraPath
 from ....errors import Track2ViewError
+from ....notes import Note
 from ....progress import Progress
 from ...point_tracks import PointTracks
 from ..klt import checked_video
@@ -74,7 +75,7 @@ class SpatialTrackerV2:
         options = _Options(points, variant, camera_fixed, start_frames, support_points, weights)
         placement = Placement.of(frames.shape[2], frames.shape[1])
         spans = piece_spans(len(frames), self.profile.frames_at_once)
-        notes = [f"SpatialTrackerV2, {variant}" + (", the camera taken as fixed" if camera_fixed else "")]
+        notes = [Note.of("spatial_tracker_fixed" if camera_fixed else "spatial_tracker", variant=variant)]
         whole: Piece | None = None
         for number, (start, stop) in enumerate(spans):
             carried = np.zeros(0, int)
@@ -90,8 +91,7 @@ class SpatialTrackerV2:
             shared = carried[result["kept"][result["kept"] < len(carried)]]
             whole, scale, gap = joined(whole, piece, shared, camera_fixed=camera_fixed)
             notes.append(
-                f"frames {start} to {stop - 1} joined over {len(shared)} shared points, which lie {100 * gap:.2g} % of "
-                f"their depth apart (scale {scale:.3g})"
+                Note.of("pieces_joined", first=start, last=stop - 1, count=len(shared), share=gap, scale=scale)
             )
         assert whole is not None
         return _tracks(frames, whole, points, notes)
@@ -285,7 +285,7 @@ def _rigid(poses: np.ndarray) -> np.ndarray:
     return out
 
 
-def _tracks(frames: np.ndarray, piece: Piece, points: int, notes: list[str]) -> PointTracks:
+def _tracks(frames: np.ndarray, piece: Piece, points: int, notes: list[Note]) -> PointTracks:
     from ..assembly import sample_colours
 
     found = np.flatnonzero(piece.known[piece.born - piece.start, np.arange(len(piece.born))])[:points]
@@ -310,19 +310,19 @@ def _tracks(frames: np.ndarray, piece: Piece, points: int, notes: list[str]) -> 
     return replace(tracks, notes=(*notes, *_closing_notes(tracks, piece.pixels[:, found], points)))
 
 
-def _closing_notes(tracks: PointTracks, pixels: np.ndarray, points: int) -> list[str]:
+def _closing_notes(tracks: PointTracks, pixels: np.ndarray, points: int) -> list[Note]:
     from ....cameras import project
 
     count = tracks.positions.shape[1]
-    notes = [f"{count} tracks of {points} asked for, {100 * float(tracks.visible.float().mean()):.0f} % visible"]
+    notes = [Note.of("tracks_found", count=count, wanted=points, visible=tracks.visible.float().mean())]
     if count < 0.5 * points:
-        notes.append("WARNING: the tracker was certain of the depth at few places; sky and edges give no tracks")
+        notes.append(Note.of("few_certain"))
     view = project(tracks.camera, tracks.positions)
     apart = np.linalg.norm(view.xy.numpy() - pixels, axis=2)[tracks.visible.numpy()]
     if len(apart) == 0:
-        return [*notes, "WARNING: no track is visible in any frame"]
+        return [*notes, Note.of("none_visible")]
     middle = float(np.median(apart))
-    notes.append(f"3D and 2D tracks agree within {middle:.2g} px")
+    notes.append(Note.of("views_agree", error=middle))
     if middle > 0.01 * max(tracks.camera.width, tracks.camera.height):
-        notes.append("WARNING: 3D and 2D tracks disagree; look at the preview before you render")
+        notes.append(Note.of("views_disagree"))
     return notes
