@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from track2view_core.cameras import CameraPath, project
-from track2view_core.cameras.rotations import rigid_inverse
+from track2view_core.cameras.rotations import matrix_from_axis_angle, rigid_inverse
 from track2view_core.curation import PairRefused
 from track2view_core.curation.pair_tracking import (
     SplitTracks,
@@ -25,7 +25,6 @@ from track2view_core.curation.pair_tracking import (
     track_known,
     with_parallax,
 )
-from track2view_core.scenes.scene import rotation_from_axis_angle
 from track2view_core.tracks import PointTracks
 
 T, N, SIZE = 9, 60, 64
@@ -36,7 +35,7 @@ def a_path(seed: int, *, travel: float = 1.0, turn: float = 0.3) -> CameraPath:
     generator = torch.Generator().manual_seed(seed)
     progress = torch.linspace(0, 1, T)[:, None]
     poses = torch.eye(4).repeat(T, 1, 1)
-    poses[:, :3, :3] = rotation_from_axis_angle(turn * progress * (torch.rand(3, generator=generator) - 0.5))
+    poses[:, :3, :3] = matrix_from_axis_angle(turn * progress * (torch.rand(3, generator=generator) - 0.5))
     poses[:, :3, 3] = travel * progress * (torch.rand(3, generator=generator) - 0.5)
     lens = torch.tensor([[60.0, 0, 32], [0, 60, 32], [0, 0, 1]]).repeat(T, 1, 1)
     poses = poses.double()

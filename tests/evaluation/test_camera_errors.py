@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from track2view_core.cameras import CameraPath
+from track2view_core.cameras.rotations import matrix_from_axis_angle
 from track2view_core.errors import Track2ViewError
 from track2view_core.evaluation import cami2v_errors, rotation_error, translation_error
-from track2view_core.scenes.scene import rotation_from_axis_angle
 
 
 def poses(turns: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
     path = torch.eye(4, dtype=torch.float64).repeat(len(turns), 1, 1)
-    path[:, :3, :3], path[:, :3, 3] = rotation_from_axis_angle(turns.double()), shifts.double()
+    path[:, :3, :3], path[:, :3, 3] = matrix_from_axis_angle(turns.double()), shifts.double()
     return path
 
 

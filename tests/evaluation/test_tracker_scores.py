@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from track2view_core.cameras.rotations import matrix_from_axis_angle
 from track2view_core.errors import Track2ViewError
 from track2view_core.evaluation.camera_errors import path_scores, similarity_fit
 from track2view_core.evaluation.tracker_scores import (
@@ -21,7 +22,6 @@ from track2view_core.evaluation.tracker_scores import (
 )
 from track2view_core.scenes import rendered_clip
 from track2view_core.scenes.ray_casting import render
-from track2view_core.scenes.scene import rotation_from_axis_angle
 from track2view_core.scenes.surface_points import exact_tracks
 
 FOCAL = 100.0
@@ -39,7 +39,7 @@ def everywhere(truth: torch.Tensor) -> torch.Tensor:
 def some_path(frames: int = 9, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     path = torch.eye(4, dtype=torch.float64).repeat(frames, 1, 1)
-    path[:, :3, :3] = rotation_from_axis_angle(0.3 * torch.randn(frames, 3, generator=generator).double())
+    path[:, :3, :3] = matrix_from_axis_angle(0.3 * torch.randn(frames, 3, generator=generator).double())
     path[:, :3, 3] = torch.randn(frames, 3, generator=generator).double()
     return path
 

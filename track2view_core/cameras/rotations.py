@@ -1,10 +1,10 @@
 """Rotations and rigid transforms: matrix, quaternion, axis-angle, twist, and the shortest way between two rotations.
 
-All functions take any batch shape in front and compute in float64. Quaternions are (w, x, y, z), of unit length, w not
-below 0. An axis-angle vector points along the axis, its length is the angle in radians, turning right-handed: about +y
-(down, in camera axes) a positive angle turns the camera to the right, about +x upwards. A twist `[..., 6]` is an
-axis-angle vector and a velocity, both in the moving camera's axes: one turn and one shift at constant speed, so that
-half the twist of a step along a circle is a step half as far along the same circle.
+All functions take any batch shape in front and compute in float64 where nothing else is said. Quaternions are
+(w, x, y, z), of unit length, w not below 0. An axis-angle vector points along the axis, its length is the angle in
+radians, turning right-handed: about +y (down, in camera axes) a positive angle turns the camera to the right, about +x
+upwards. A twist `[..., 6]` is an axis-angle vector and a velocity, both in the moving camera's axes: one turn and one
+shift at constant speed, so that half the twist of a step along a circle is a step half as far along the same circle.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from torch import Tensor
 _SERIES_BELOW = 0.3  # radians; above it the closed forms keep 14 digits, below it five terms of the series do
 
 
-def matrix_from_quaternion(quaternion: Tensor) -> Tensor:
+def matrix_from_quaternion(quaternion: Tensor, *, dtype: torch.dtype = torch.float64) -> Tensor:
     """Rotation matrices `[..., 3, 3]` of quaternions `[..., 4]` (w, x, y, z); the length is divided out."""
-    q = quaternion.to(torch.float64)
+    q = quaternion.to(dtype)
     w, x, y, z = (q / q.norm(dim=-1, keepdim=True)).unbind(-1)
     rows = (
         (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
@@ -47,11 +47,15 @@ def quaternion_from_matrix(rotation: Tensor) -> Tensor:
     return torch.where(q[..., :1] < 0, -q, q)
 
 
-def matrix_from_axis_angle(axis_angle: Tensor) -> Tensor:
-    """Rotation matrices `[..., 3, 3]` of axis-angle vectors `[..., 3]` in radians; zero gives the exact identity."""
-    v = axis_angle.to(torch.float64)
+def matrix_from_axis_angle(axis_angle: Tensor, *, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Rotation matrices `[..., 3, 3]` of axis-angle vectors `[..., 3]` in radians; zero gives the exact identity.
+
+    Args:
+        dtype: what to compute in; float32 serves pictures that are made on a device without float64.
+    """
+    v = axis_angle.to(dtype)
     half = v.norm(dim=-1, keepdim=True) / 2
-    return matrix_from_quaternion(torch.cat([half.cos(), torch.sinc(half / torch.pi) * v / 2], dim=-1))
+    return matrix_from_quaternion(torch.cat([half.cos(), torch.sinc(half / torch.pi) * v / 2], dim=-1), dtype=dtype)
 
 
 def axis_angle_from_matrix(rotation: Tensor) -> Tensor:

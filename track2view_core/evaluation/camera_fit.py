@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..cameras.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from ..errors import Track2ViewError
 from ..scenes import Scene, render
-from ..scenes.scene import rotation_from_axis_angle
 from .camera_errors import STILL_EXTENT, path_extent, rotation_error, translation_error
 
 MEASURABLE_RATIO = 0.8  # set by benchmarks/camera_fit.py on scenes of their own
@@ -219,12 +219,12 @@ def starting_poses(source: Tensor, prescribed: Tensor) -> Tensor:
         prescribed: [T, 4, 4] the other end; no start is at either.
     """
     way = torch.linalg.inv(source) @ prescribed
-    turn = _axis_angle(way[:, :3, :3])
+    turn = axis_angle_from_matrix(way[:, :3, :3])
     shift = way[:, :3, 3]
 
     def along(share: float) -> Tensor:
         step = torch.eye(4, dtype=source.dtype).repeat(len(source), 1, 1)
-        step[:, :3, :3] = rotation_from_axis_angle(share * turn)
+        step[:, :3, :3] = matrix_from_axis_angle(share * turn)
         step[:, :3, 3] = share * shift
         return source @ step
 
@@ -236,25 +236,10 @@ def starting_poses(source: Tensor, prescribed: Tensor) -> Tensor:
     return torch.stack(starts, 1)
 
 
-def _axis_angle(rotation: Tensor) -> Tensor:
-    """Logarithm of rotations [M, 3, 3] below half a turn -> [M, 3]."""
-    skew = torch.stack(
-        [
-            rotation[:, 2, 1] - rotation[:, 1, 2],
-            rotation[:, 0, 2] - rotation[:, 2, 0],
-            rotation[:, 1, 0] - rotation[:, 0, 1],
-        ],
-        -1,
-    )
-    sine = skew.norm(dim=-1) / 2
-    angle = torch.atan2(sine, (rotation.diagonal(dim1=1, dim2=2).sum(-1) - 1) / 2)
-    return skew * torch.where(sine > 1e-9, angle / (2 * sine.clamp(min=1e-9)), 0.5)[:, None]
-
-
 def _moved(poses: Tensor, steps: Tensor) -> Tensor:
     """Poses [..., 4, 4] moved in their own axes by (axis-angle, translation) steps [..., 6]."""
     motion = torch.eye(4, dtype=poses.dtype).repeat(*steps.shape[:-1], 1, 1)
-    motion[..., :3, :3] = rotation_from_axis_angle(steps[..., :3])
+    motion[..., :3, :3] = matrix_from_axis_angle(steps[..., :3])
     motion[..., :3, 3] = steps[..., 3:]
     return poses @ motion
 

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..cameras.rotations import matrix_from_axis_angle
 from ..errors import Track2ViewError
 
 WAVES = 5  # plane waves mixed into one solid texture
@@ -63,15 +64,7 @@ class Scene:
         phase = self.sway_phase[:, None]
         sway = self.sway[:, None] * (torch.sin(2 * math.pi * t + phase) - torch.sin(phase))
         centre = self.centre[:, None] + self.velocity[:, None] * t + sway
-        return centre, self.rotation[:, None] @ rotation_from_axis_angle(self.spin[:, None] * t)
-
-
-def rotation_from_axis_angle(axis_angle: Tensor) -> Tensor:
-    """[..., 3] radians -> [..., 3, 3]; the matrix exponential, stable at zero and batched on any device."""
-    x, y, z = axis_angle.unbind(-1)
-    zero = torch.zeros_like(x)
-    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
-    return torch.linalg.matrix_exp(skew)
+        return centre, self.rotation[:, None] @ matrix_from_axis_angle(self.spin[:, None] * t, dtype=t.dtype)
 
 
 def random_scenes(
@@ -122,7 +115,7 @@ def random_scenes(
         velocity=uniform(-0.9, 0.9, objects, 3) * moves * torch.tensor([1.0, 0.5, 1.0]),
         sway=uniform(-0.2, 0.2, objects, 3) * moves,
         sway_phase=uniform(0, 2 * math.pi, objects, 3),
-        rotation=rotation_from_axis_angle(normal(objects, 3)),
+        rotation=matrix_from_axis_angle(normal(objects, 3), dtype=torch.float32),
         spin=normal(objects, 3) * 0.9 * moves,
         wave=direction * (2 * math.pi / wavelength)[..., None],
         wave_phase=uniform(0, 2 * math.pi, objects + 1, WAVES),

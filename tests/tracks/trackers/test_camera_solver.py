@@ -32,15 +32,6 @@ def world(cameras: int = 6, points: int = 40, seed: int = 0) -> tuple[Cameras, n
     return truth, cloud, Observations(seen.camera, seen.point, error)
 
 
-def test_rotation_from_vector_is_the_matrix_exponential():
-    vector = np.random.default_rng(0).standard_normal((20, 3)) * np.logspace(-9, 0.3, 20)[:, None]
-    skew = torch.zeros(20, 3, 3, dtype=torch.float64)
-    x, y, z = torch.from_numpy(vector).unbind(-1)
-    skew[:, 0, 1], skew[:, 0, 2], skew[:, 1, 2] = -z, y, -x
-    expected = torch.linalg.matrix_exp(skew - skew.transpose(1, 2)).numpy()
-    np.testing.assert_allclose(rotation_from_vector(vector), expected, atol=1e-14)
-
-
 def test_jacobians_are_those_of_automatic_differentiation():
     cameras, points, seen = world()
     _, local = residuals(cameras, points, seen)

@@ -12,6 +12,9 @@ from typing import Literal
 
 import cv2
 import numpy as np
+import torch
+
+from ...cameras.rotations import matrix_from_axis_angle
 
 Focal = Literal["fixed", "shared", "each"]
 NEAREST = 1e-6
@@ -122,21 +125,9 @@ def summed(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
     return out
 
 
-def cross_matrix(vector: np.ndarray) -> np.ndarray:
-    """[..., 3] -> [..., 3, 3] with cross_matrix(a) @ b = a x b."""
-    out = np.zeros((*vector.shape, 3))
-    x, y, z = vector[..., 0], vector[..., 1], vector[..., 2]
-    out[..., 0, 1], out[..., 0, 2] = -z, y
-    out[..., 1, 0], out[..., 1, 2] = z, -x
-    out[..., 2, 0], out[..., 2, 1] = -y, x
-    return out
-
-
 def rotation_from_vector(vector: np.ndarray) -> np.ndarray:
-    """Rodrigues' formula, [..., 3] -> [..., 3, 3]."""
-    angle = np.linalg.norm(vector, axis=-1)[..., None, None]
-    cross = cross_matrix(vector)
-    return np.eye(3) + np.sinc(angle / np.pi) * cross + 0.5 * np.sinc(angle / (2 * np.pi)) ** 2 * (cross @ cross)
+    """`matrix_from_axis_angle` of arrays: [..., 3] radians -> [..., 3, 3]."""
+    return matrix_from_axis_angle(torch.from_numpy(vector)).numpy()
 
 
 def huber_cost(error: np.ndarray, limit: float) -> np.ndarray:
