@@ -12,6 +12,7 @@ from torch import Tensor
 from ..track2view_core.errors import Track2ViewError
 from .bridge.folders import temp_file
 from .bridge.host import progress_callback, schema, show_text
+from .doors import told_at
 from .sockets import CAMERA_PATH, CLIP_INFO, frames_from_image, image_from_frames
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class PrepareClip(io.ComfyNode):
             frames, info = prepare_clip(_clip_in_memory(video, image, fps), **wanted)
         if audio is not None:
             info = replace(info, audio=_sound(audio).trimmed(info.frames / info.fps))
-        report = info.report()
+        report = told_at("Track2View_PrepareClip", info.report())
         show_text(report)
         return io.NodeOutput(image_from_frames(frames), info, report)
 

@@ -11,6 +11,7 @@ from comfy_api.latest import io, ui
 from ..track2view_core.errors import Track2ViewError
 from .bridge.folders import temp_content, temp_file
 from .bridge.host import model_latent, progress_callback, schema, show_text
+from .doors import told_at
 from .sockets import BUNDLE, CAMERA_PATH, CLIP_INFO, CONDITION, PAIRED_TRACKS, POINT_TRACKS, frames_from_image
 
 CATEGORY = "Track2View/conditioning"
@@ -54,29 +55,15 @@ class PairTracks(io.ComfyNode):
     def execute(cls, point_tracks, camera_path, clip_info=None) -> io.NodeOutput:
         from ..track2view_core.tracks import pair_tracks
         from ..track2view_core.tracks.pairing import pair_in_prepared_frame
+        from ..track2view_core.tracks.path_checks import coverage_notes
 
         if clip_info is None:
             paired = pair_tracks(point_tracks, camera_path)
         else:
             paired = pair_in_prepared_frame(point_tracks, camera_path, clip_info)
-        report = coverage_report(paired)
+        report = told_at("Track2View_PairTracks", coverage_notes(paired))
         show_text(report)
         return io.NodeOutput(paired, report)
-
-
-def coverage_report(paired, *, every_frame: bool = False) -> str:
-    """How much of the new view the tracks reach, with the worst frame; a low share is a warning."""
-    coverage = paired.coverage()
-    worst = int(coverage.argmin())
-    lines = [
-        f"{paired.visible.shape[1]} tracks reach {100 * float(coverage.mean()):.0f} % of the new view on average, "
-        f"least in frame {worst}: {100 * float(coverage[worst]):.0f} %"
-    ]
-    if float(coverage[worst]) < 0.3:
-        lines.append("Warning: where no track reaches, the model invents; track more points or move the camera less")
-    if every_frame:
-        lines.append("Coverage per frame: " + " ".join(f"{100 * float(share):.0f}" for share in coverage) + " %")
-    return "\n".join(lines)
 
 
 class PreviewRecamera(io.ComfyNode):
@@ -106,7 +93,7 @@ class PreviewRecamera(io.ComfyNode):
     @classmethod
     def execute(cls, paired_tracks, image) -> io.NodeOutput:
         from ..track2view_core.preview import pair_view, path_plot, world_points, write_picture
-        from ..track2view_core.tracks.path_checks import check_paired, checks_report
+        from ..track2view_core.tracks.path_checks import check_paired, checks_report, coverage_notes
         from ..track2view_core.video import VideoClip, frame_rate, write_clip
 
         views = pair_view(frames_from_image(image, "image"), paired_tracks, progress=progress_callback())
@@ -116,9 +103,9 @@ class PreviewRecamera(io.ComfyNode):
         video, picture = temp_file("track2view_preview", ".mp4"), temp_file("track2view_paths", ".png")
         write_clip(VideoClip(frames, frame_rate(cameras[0].fps)), video)
         write_picture(plot, picture)
-        report = "\n".join(
-            [coverage_report(paired_tracks, every_frame=True), *checks_report(check_paired(paired_tracks))]
-        )
+        shares = " ".join(f"{100 * float(share):.0f}" for share in paired_tracks.coverage())
+        notes = (*coverage_notes(paired_tracks), *checks_report(check_paired(paired_tracks)))
+        report = f"{told_at('Track2View_PreviewRecamera', notes)}\nCoverage per frame: {shares} %"
         show_text(report)
         shown, drawn = (ui.SavedResult(file.name, "", io.FolderType.temp) for file in (video, picture))
         # The frontend plays `images` only while none of them is a PNG, so the plot has a key of its own.
@@ -197,6 +184,7 @@ class ConditionOnTracks(io.ComfyNode):
     @classmethod
     def execute(cls, bundle, paired_tracks, source_latent, strength, start, end) -> io.NodeOutput:
         from ..track2view_core.wan.condition import TrackCondition
+        from ..track2view_core.wan.rerender import trained_notes
 
         latent = model_latent(source_latent, "source_latent")
         width, height = 8 * latent.shape[4], 8 * latent.shape[3]
@@ -209,21 +197,11 @@ class ConditionOnTracks(io.ComfyNode):
             )
         tracks = paired_tracks.resized(width, height)
         condition = TrackCondition(bundle.bundle, tracks, latent, strength=strength, start=start, end=end)
-        report = _fit_report(bundle.bundle.config.sampling, width, height, len(tracks))
+        sampling = bundle.bundle.config.sampling
+        notes = trained_notes(sampling, frames=len(tracks), width=width, height=height)
+        report = told_at("Track2View_ConditionOnTracks", notes)
         show_text(report)
         return io.NodeOutput(LoadedCondition(condition, bundle.patcher), report)
-
-
-def _fit_report(trained, width: int, height: int, frames: int) -> str:
-    lines = [
-        f"{frames} frames of {width} x {height}; the bundle was trained on {trained.frames} of {trained.width} "
-        f"x {trained.height}"
-    ]
-    if frames > trained.frames:
-        lines.append("The clip is longer than that and runs in overlapping windows")
-    if not 0.5 <= width * height / (trained.width * trained.height) <= 2:
-        lines.append("Warning: the size is far from the trained one; set width and height in Prepare Clip")
-    return "\n".join(lines)
 
 
 NODES = (PairTracks, PreviewRecamera, ConditionOnTracks)

@@ -18,6 +18,7 @@ from .bridge.host import (
     show_text,
 )
 from .bridge.native import schedule_advice, with_condition, with_seams
+from .doors import told_at
 from .sockets import BUNDLE, CONDITION, WAN
 
 CATEGORY = "Track2View/sampling"
@@ -243,8 +244,10 @@ class MemoryPlan(io.ComfyNode):
         fit = memory.first_that_fits(request, free)
         rate = memory.matrix_rate(device, compute_dtype("auto"))
         time = memory.estimate_time(request, rate)
-        text = memory.report(memory.plan_memory(request), free, fit, time, rate, name)
-        show_text(fit.sentence)
+        plan = memory.plan_memory(request)
+        notes = memory.plan_notes(plan, free, fit, time, rate, name)
+        text = memory.plan_table(plan) + "\n" + told_at("Track2View_MemoryPlan", notes)
+        show_text(fit.note.text())
         return io.NodeOutput(text, ui={"text": (text,)})
 
 

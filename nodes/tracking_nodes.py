@@ -14,13 +14,13 @@ import torch
 from comfy_api.latest import io
 
 from ..track2view_core.errors import Track2ViewError
-from ..track2view_core.notes import report_lines
 from ..track2view_core.progress import Progress
 from ..track2view_core.tracks.selection import MASK_RULES, MOTION_CLASSES
 from ..track2view_core.tracks.trackers.spatial_tracker import TrackerProfile, chosen_profile, read_profiles
 from .bridge.folders import below_output, kept_file, kept_names, output_file, private_folder
 from .bridge.host import give_up_device, progress_callback, schema, show_text
 from .depth_inputs import depth_distances, depth_kind, geometry_sockets, linked_geometry
+from .doors import told_at
 from .sockets import CAMERA_PATH, CLIP_INFO, POINT_TRACKS, TRACKS, frames_from_image
 
 CATEGORY = "Track2View/tracking"
@@ -86,7 +86,7 @@ class TrackPoints(io.ComfyNode):
         tracks, _ = kept_between_runs(
             lambda: KltTracker().track(**settings, progress=progress), progress=progress, **settings
         )
-        return tracker_output(tracks, clip_info)
+        return tracker_output("Track2View_TrackPoints", tracks, clip_info)
 
 
 def _tracking_inputs() -> list[io.Input]:
@@ -148,11 +148,11 @@ def tracker_outputs(report: str) -> list[io.Output]:
     ]
 
 
-def tracker_output(tracks, clip_info) -> io.NodeOutput:
+def tracker_output(node_id, tracks, clip_info) -> io.NodeOutput:
     """Tracks, path and report of a tracker; the clip's rate comes from its info, since frames alone tell none."""
     if clip_info is not None:
         tracks = replace(tracks, camera=replace(tracks.camera, fps=float(clip_info.fps)))
-    report = "\n".join(report_lines(tracks.notes)).replace("fov_degrees", "field_of_view")
+    report = told_at(node_id, tracks.notes)
     show_text(report)
     return io.NodeOutput(tracks, tracks.camera, report)
 
@@ -251,7 +251,7 @@ class TrackPointsSpatialTracker(io.ComfyNode):
             return SpatialTrackerV2(install).track(**settings, progress=progress_callback())
 
         tracks, _ = kept_between_runs(track, tracker=install_version(install, variant), **settings)
-        return tracker_output(tracks, clip_info)
+        return tracker_output("Track2View_TrackPointsSpatialTracker", tracks, clip_info)
 
 
 def _spatial_inputs() -> list[io.Input]:
@@ -413,7 +413,7 @@ class LiftTracks(io.ComfyNode):
             flat = tracks_from_core(tracks)
         else:
             flat, told = tracks_from_json(tracks_json, frames=frames)
-            lines += report_lines([told])
+            lines.append(told_at("Track2View_LiftTracks", [told]))
         path = camera and camera.resized(width, height)
         if path is None and geometry is not None:
             path = geometry.camera
@@ -422,7 +422,7 @@ class LiftTracks(io.ComfyNode):
             lines.append(f"no camera path: the camera stands still and sees {fov:.0f} degrees")
             path = _standing(frames, width, height, fov)
         lifted = lift_tracks(flat, camera=path, depth=geometry and geometry.depth, video=video)
-        report = "\n".join([*lines, *report_lines(lifted.notes)])
+        report = "\n".join([*lines, told_at("Track2View_LiftTracks", lifted.notes)])
         show_text(report)
         return io.NodeOutput(lifted, lifted.camera, report)
 
@@ -495,7 +495,7 @@ class EditTracks(io.ComfyNode):
             motion=motion,
             most=most_tracks,
         )
-        report = "\n".join(report_lines(notes))
+        report = told_at("Track2View_EditTracks", notes)
         show_text(report)
         return io.NodeOutput(edited, report)
 
@@ -626,7 +626,7 @@ class LoadTracks(io.ComfyNode):
         lines = [
             f"{tracks.positions.shape[1]} tracks of {len(tracks)} frames, {camera.width} x {camera.height}, "
             f"{camera.fps:g} fps",
-            *report_lines(tracks.notes),
+            *told_at("Track2View_LoadTracks", tracks.notes).splitlines(),
         ]
         show_text(lines[0])
         return io.NodeOutput(tracks, camera, "\n".join(lines))

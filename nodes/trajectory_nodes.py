@@ -6,11 +6,13 @@ from fractions import Fraction
 
 from comfy_api.latest import io, ui
 
-from ..track2view_core.cameras import EASES, OPERATIONS, PRESETS, describe_move, edit_path, preset_path
+from ..track2view_core.cameras import EASES, OPERATIONS, PRESETS, edit_path, preset_path
 from ..track2view_core.cameras.operations.operation import chosen_settings, settings_text
+from ..track2view_core.cameras.presets import move_notes
 from ..track2view_core.errors import Track2ViewError
 from .bridge.folders import temp_content, temp_named
 from .bridge.host import schema, show_text
+from .doors import told_at
 from .sockets import CAMERA_PATH, POINT_TRACKS, TARGET, frames_from_image, one_of
 
 CATEGORY = "Track2View/trajectory"
@@ -67,7 +69,7 @@ class CameraPreset(io.ComfyNode):
         path = preset_path(
             preset, point_tracks.camera, amount=amount, scene_scale=scale, ease=ease, relative_to=relative_to
         )
-        report = f"{preset}: {describe_move(preset, amount)}; one scene scale is {scale:.3g} of the tracks' units"
+        report = told_at("Track2View_CameraPreset", move_notes(preset, amount, scale))
         show_text(report)
         return io.NodeOutput(path, report)
 
@@ -124,17 +126,17 @@ class CameraEditor(io.ComfyNode):
         from ..track2view_core.tracks.path_checks import check_against_tracks, checks_report
 
         drawn = drawn_path(document, point_tracks, start_path)
-        lines, shown = list(drawn.notes), {}
+        notes, shown = list(drawn.notes), {}
         if point_tracks is not None:
             checks = check_against_tracks(drawn.path, point_tracks)
-            lines += checks_report(checks)
+            notes += checks_report(checks)
             shown["track2view_coverage"] = [[] if checks.coverage is None else checks.coverage.tolist()]
             shown["track2view_points"] = [_points(point_tracks)]
         if image is not None:
             shown["track2view_frames"] = [_frames(image, drawn.path.fps)]
         if drawn.seed is not None:
             shown["track2view_seed"] = [to_json(drawn.seed)]
-        report = "\n".join(lines)
+        report = told_at("Track2View_CameraEditor", notes)
         show_text(report)
         return io.NodeOutput(drawn.path, report, ui={**shown, "text": (report,)})
 
@@ -196,7 +198,8 @@ class EditPath(io.ComfyNode):
             scene_scale=point_tracks.scene_scale if point_tracks is not None else None,
             point=target.positions if target is not None else None,
         )
-        lines = [f"{operation}: {settings_text(chosen, values) or 'no settings'}", *_checked(changed, point_tracks)]
+        said = f"{operation}: {settings_text(chosen, values) or 'no settings'}"
+        lines = [said, *_checked("Track2View_EditPath", changed, point_tracks)]
         show_text("\n".join(lines))
         return io.NodeOutput(changed, "\n".join(lines))
 
@@ -318,19 +321,19 @@ class ComposePaths(io.ComfyNode):
         joined = edit_path(path, name, values, other=other_path, scene_scale=scale)
         lines = [
             f"{place}: {len(path)} and {len(other_path)} frames make {len(joined)}",
-            *_checked(joined, point_tracks),
+            *_checked("Track2View_ComposePaths", joined, point_tracks),
         ]
         show_text("\n".join(lines))
         return io.NodeOutput(joined, "\n".join(lines))
 
 
-def _checked(path, point_tracks) -> list[str]:
+def _checked(node_id, path, point_tracks) -> list[str]:
     """Figures and warnings of a path; none without the tracks of its clip."""
     from ..track2view_core.tracks.path_checks import check_against_tracks, checks_report
 
     if point_tracks is None or len(path) != len(point_tracks):
         return []
-    return checks_report(check_against_tracks(path, point_tracks))
+    return told_at(node_id, checks_report(check_against_tracks(path, point_tracks))).splitlines()
 
 
 class FollowPoint(io.ComfyNode):

@@ -34,7 +34,7 @@ def test_the_table_names_every_stage_and_the_verdict(plan):
 
 
 def test_the_first_setting_that_fits_is_told(plan):
-    assert "The first setting that fits: weights offloaded to host memory." in plan("--base", "14B", "--memory", 24)[1]
+    assert "The first setting that fits: weights offloaded to host memory;" in plan("--base", "14B", "--memory", 24)[1]
     assert "Nothing fits" in plan("--base", "14B", "--memory", 0.5)[1]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +12,7 @@ import torch
 
 from track2view_core.cameras import CameraPath
 from track2view_core.cameras.formats import read_path, write_path
-from track2view_core.commands.tracking import FILE_VARIABLE, tracker_report
-from track2view_core.notes import Note
+from track2view_core.commands.tracking import FILE_VARIABLE
 from track2view_core.tracks import PointTracks, load_tracks, save_tracks
 from track2view_core.video import VideoClip, read_clip, write_clip
 from track2view_core.wan.models import Models
@@ -163,12 +161,3 @@ def test_camera_files_that_cannot_be_are_refused_at_once(rerender, tmp_path: Pat
     assert "--camera-distance" in rerender(missing, "--camera-distance", "2").sentence
     twice = rerender(missing, "--camera", tmp_path / "gone.json", "--amount", "0.5").sentence
     assert "--camera and --amount both" in twice
-
-
-def test_the_report_advises_what_the_command_takes():
-    told = [Note.of("ground_ramp", count=3), Note.of("fov_assumed", degrees=60.0), Note.of("few_agree", share=0.3)]
-    report = tracker_report(SimpleNamespace(notes=told))
-    for line, options in zip(report, (("--tracker", "--tracks"), ("--fov",), ("--motion",)), strict=True):
-        assert line.startswith("WARNING: ") and re.findall(r"--\w+", line) == list(options)
-    for taken_by_the_library_alone in ("depth maps", "give the camera", "fov_degrees"):
-        assert not any(taken_by_the_library_alone in line for line in report)

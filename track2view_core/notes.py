@@ -8,7 +8,7 @@ that a door does not have is left out, and the finding still stands.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from string import Formatter
@@ -127,19 +127,46 @@ def facts_in(text: str) -> set[str]:
 
 
 class _Format(Formatter):
-    """`str.format` with a space before the per cent sign, `# frame` for 1 frame, 2 frames, and facts not known."""
+    """`str.format` with a space before the per cent sign, lists, facts not known, and formats of its own.
+
+    `# frame`: 1 frame, 2 frames. `bytes` and `time` (of seconds) in the unit that fits. `span`: Frame 3, Frames 3-5.
+    `more`: in how many more places it is the same, or nothing.
+    """
 
     def format_field(self, value: Any, format_spec: str) -> str:
         if value is None:
             return "unknown"
+        if format_spec in _FORMATS:
+            return _FORMATS[format_spec](value)
         if isinstance(value, tuple):
-            return ", ".join(map(str, value))
+            *others, last = map(str, value)
+            return f"{', '.join(others)} and {last}" if others else last
         if format_spec.startswith("# "):
             return f"{value} {format_spec[2:]}" + "s" * (value != 1)
         told = format(value, format_spec)
         return told.replace("%", " %") if format_spec.endswith("%") else told
 
 
+def _bytes(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.0f} h"
+
+
+def _span(frames: tuple[int, int]) -> str:
+    first, last = frames
+    return f"Frame {first}" if first == last else f"Frames {first}-{last}"
+
+
+def _more(places: int) -> str:
+    return f"; the same in {places} more places" if places else ""
+
+
+_FORMATS: Mapping[str, Callable[[Any], str]] = {"bytes": _bytes, "time": _time, "span": _span, "more": _more}
 _FORMAT = _Format()
 
 
@@ -171,6 +198,84 @@ LIBRARY = Door("library", {name: name for name in ("camera", "depth", "fov_degre
 """The names by which the functions of the core take their settings: what `Kind.advice` and `Note.remedy` name."""
 
 _INFO, _CAUTION, _WARNING = Severity
+
+_VIDEO = {
+    "clip": Kind(
+        _INFO,
+        "Clip: {width} x {height}, {frames:# frame} at {rate} frames a second ({seconds:.2f} s), "
+        "{channels} x {sample_rate} Hz sound.",
+    ),
+    "silent_clip": Kind(
+        _INFO, "Clip: {width} x {height}, {frames:# frame} at {rate} frames a second ({seconds:.2f} s), no sound."
+    ),
+    "clip_trimmed": Kind(_INFO, "Trimmed: the first {frames} of {frames_in_file} frames, and the sound to match."),
+    "clip_scaled": Kind(
+        _INFO, "Scaled: {from_width} x {from_height} to {width} x {height}, the whole picture, aspect kept."
+    ),
+    "clip_padded": Kind(
+        _INFO,
+        "Padded: to {width} x {height} by repeating the edges ({left} px left, {right} right, {above} above, {below} "
+        "below).",
+    ),
+    "clip_lengthened": Kind(
+        _INFO, "Lengthened: to {frames} frames (4n + 1) by showing the last one {times:# time} more."
+    ),
+    "rate_assumed": Kind(_CAUTION, "The file names no frame rate; {rate} frames a second were assumed."),
+    "rate_steadied": Kind(
+        _INFO, "The frame times wander a little; they were taken as a steady {rate} frames a second."
+    ),
+    "rate_varies": Kind(
+        _INFO,
+        "The frame rate varies; the clip was brought to a steady {rate} frames a second ({repeated} shown again, "
+        "{dropped} left out).",
+    ),
+    "times_senseless": Kind(
+        _CAUTION, "The frame times make no sense; every frame was shown once at {rate} frames a second."
+    ),
+    "set_upright": Kind(_INFO, "The file is stored turned by {degrees} degrees; it was set upright."),
+    "turn_left_out": Kind(
+        _CAUTION, "The file asks for a turn by {degrees} degrees; that was left out, as it is no quarter turn."
+    ),
+    "pixels_not_square": Kind(_INFO, "The file has pixels of {width}:{height}; the model sees square ones."),
+    "sound_left_out": Kind(_CAUTION, "The sound uses a codec that this FFmpeg cannot decode; it was left out."),
+    "sound_damaged": Kind(_CAUTION, "The sound is damaged ({reason}); it was kept as far as it can be read."),
+}
+
+_CAMERAS = {
+    "keys_rescaled": Kind(
+        _INFO, "The path was drawn on {frames} frames and the clip has {clip}: its keys were rescaled in time."
+    ),
+    "other_aspect": Kind(
+        _CAUTION,
+        "The path was drawn on pictures of {width} x {height} and the clip has {clip_width} x {clip_height}: another "
+        "part of the scene is in view.",
+    ),
+    "path_speed": Kind(_INFO, "The camera moves at most {scales:.2f} scene scales and {degrees:.0f} degrees a second."),
+    "path_distance": Kind(
+        _INFO, "It goes up to {scales:.2f} scene scales and {degrees:.0f} degrees away from the source camera."
+    ),
+    "path_coverage": Kind(_INFO, "{least:.0%} to {most:.0%} of the view has tracks."),
+    "path_uncovered": Kind(_WARNING, "{span:span}: under {share:.0%} of the view has tracks{more:more}."),
+    "path_jumps": Kind(_CAUTION, "{span:span}: the camera jumps by {scales:.1f} scene scales{more:more}."),
+    "path_turns_at_once": Kind(_CAUTION, "{span:span}: the camera turns by {degrees:.0f} degrees at once{more:more}."),
+    "path_fast": Kind(
+        _CAUTION,
+        "{span:span}: the camera moves at up to {scales:.1f} scene scales a second, which may smear{more:more}.",
+    ),
+    "path_turns_fast": Kind(
+        _CAUTION, "{span:span}: the camera turns at up to {degrees:.0f} degrees a second, which may smear{more:more}."
+    ),
+    "path_turned_away": Kind(
+        _CAUTION,
+        "{span:span}: the view is turned up to {degrees:.0f} degrees away from the source, which shows little of what "
+        "is there{more:more}.",
+    ),
+    "path_reveals": Kind(
+        _CAUTION,
+        "{span:span}: up to {share:.0%} of the view is not in the source at that moment and will be made up"
+        "{more:more}.",
+    ),
+}
 
 _TRACKS = {
     # which camera
@@ -306,5 +411,67 @@ _TRACKS = {
     "path_of_link": Kind(_INFO, "Nothing is drawn yet: this is the linked camera path."),
 }
 
-KINDS: Mapping[str, Kind] = {"text": Kind(_INFO, "{text}"), **_TRACKS}
+_WAN = {
+    "trained_for": Kind(
+        _INFO,
+        "{frames} frames of {width} x {height}; the bundle was trained on {trained_frames} of {trained_width} x "
+        "{trained_height}",
+    ),
+    "size_differs": Kind(
+        _INFO,
+        "The model works at {width} x {height}, but was trained at {trained_width} x {trained_height}; expect less "
+        "detail or drift at other sizes.",
+    ),
+    "size_far": Kind(
+        _CAUTION,
+        "The model works at {width} x {height}, far from the {trained_width} x {trained_height} it was trained at; "
+        "expect less detail or drift, or prepare the clip nearer to that size.",
+        {"size": "set {}"},
+    ),
+    "windows": Kind(
+        _INFO, "{frames} frames run in {windows} overlapping, blended windows of {trained_frames} frames each."
+    ),
+    "prompt_unused": Kind(_CAUTION, "This model was trained without text: the prompt has no effect."),
+    "guidance_unused": Kind(_CAUTION, "This model was trained without text: guidance has no effect."),
+    # memory
+    "plan_needs": Kind(
+        _INFO, "The card should have {needed:bytes} free: the largest stage and {headroom:.0%} headroom."
+    ),
+    "card_free": Kind(_INFO, "The card has {free:bytes} free."),
+    "card_unknown": Kind(_CAUTION, "This torch sees no card, so there is no verdict.", {"memory": "give {} for one"}),
+    "host_needs": Kind(_INFO, "Host memory: about {peak:bytes}."),
+    "fits": Kind(_INFO, "It fits as asked."),
+    "fits_changed": Kind(
+        _CAUTION, "The first setting that fits: {changes}; with it the card should have {needed:bytes} free."
+    ),
+    "nothing_fits": Kind(
+        _WARNING,
+        "Nothing fits: even with {changes} the card lacks {missing:bytes}; free memory on it, or take a smaller base "
+        "or a larger card.",
+    ),
+    "plan_time": Kind(
+        _INFO,
+        "Time as asked on {device}, which multiplies matrices at {teraflops:.3g} TFLOP/s: about {step:time} a step and "
+        "{total:time} in all ({low:time} to {high:time}), text encoder and transfers aside.",
+    ),
+}
+
+_REFILM = {
+    "tracks_count": Kind(_INFO, "{points:# point} over {frames:# frame}"),
+    "preset_move": Kind(_INFO, "{preset} {amount:g}: {move}"),
+    "path_move": Kind(_INFO, "{name}: {frames:# frame}"),
+    "path_move_spread": Kind(_INFO, "{name}: {frames:# frame}, spread over the clip"),
+    "scene_scale": Kind(
+        _INFO, "one scene scale is {scale:.4g} units of the tracks, the subject's distance in the first frame"
+    ),
+    "coverage": Kind(_INFO, "tracks reach {mean:.0%} of the target view, {lowest:.0%} in frame {frame}"),
+    "coverage_blind": Kind(
+        _CAUTION, "in {blind} of {frames} frames they reach none of it: the new camera looks away there"
+    ),
+    "coverage_low": Kind(
+        _CAUTION, "where no track reaches, the model invents; more points or a smaller camera move leave it less to do"
+    ),
+}
+
+KINDS: Mapping[str, Kind] = {"text": Kind(_INFO, "{text}"), **_VIDEO, **_CAMERAS, **_TRACKS, **_WAN, **_REFILM}
 """Every note there is, by code. `text` is a sentence of a file that an older version wrote."""

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 
 from track2view_core.cameras import PRESETS, CameraPath, preset_path
-from track2view_core.cameras.path_quality import check_path, path_summary, path_warnings
+from track2view_core.cameras.path_quality import PathChecks, check_path, path_summary, path_warnings
 from track2view_core.errors import Track2ViewError
 
 from .camera_paths import paths, still, wandering
@@ -24,6 +24,10 @@ def along(x: torch.Tensor) -> CameraPath:
     poses = path.world_from_camera.clone()
     poses[:, 0, 3] = x * SCALE
     return replace(path, world_from_camera=poses)
+
+
+def told(checks: PathChecks) -> tuple[str, ...]:
+    return tuple(warning.text() for warning in path_warnings(checks))
 
 
 def test_figures_of_a_cubic_are_its_derivatives() -> None:
@@ -57,9 +61,9 @@ def test_every_figure_is_a_number_for_every_length(path: CameraPath) -> None:
     for name in ("speed", "acceleration", "jerk", "angular_speed", "step", "turn", "angle_from_source", "coverage"):
         assert getattr(checks, name).shape == (len(path),)
         assert getattr(checks, name).isfinite().all()
-    assert path_summary(checks).endswith(".")
+    assert all(note.text().endswith(".") for note in path_summary(checks))
     for warning in path_warnings(checks):
-        assert warning.startswith("Frame") and warning.endswith(".")
+        assert warning.text().startswith("Frame") and warning.text().endswith(".")
 
 
 @pytest.mark.parametrize("name", list(PRESETS))
@@ -74,9 +78,9 @@ def test_low_coverage_is_told_by_frames() -> None:
     coverage[40:63] = 0.1
     coverage[50] = 0.3  # a gap of one frame is not worth two sentences
     checks = check_path(still(81), scene_scale=1.0, coverage=coverage)
-    assert path_warnings(checks) == ("Frames 40-62: under 20 % of the view has tracks.",)
+    assert told(checks) == ("Frames 40-62: under 20 % of the view has tracks.",)
     coverage[::8] = 0.0
-    *_, last = path_warnings(check_path(still(81), scene_scale=1.0, coverage=coverage))
+    *_, last = told(check_path(still(81), scene_scale=1.0, coverage=coverage))
     assert last.startswith("Frame 16: under 20 %") and last.endswith("; the same in 5 more places.")
 
 
@@ -84,22 +88,20 @@ def test_a_jump_is_told_by_its_frame_and_size() -> None:
     x = torch.arange(81, dtype=torch.float64) * 0.01
     x[31:] += 0.79
     checks = check_path(along(x), scene_scale=SCALE)
-    assert path_warnings(checks) == ("Frame 31: the camera jumps by 0.8 scene scales.",)
+    assert told(checks) == ("Frame 31: the camera jumps by 0.8 scene scales.",)
     turned = wandering(81, size=0.0)
     poses = turned.world_from_camera.clone()
     poses[20:] = preset_path("pan_left", still(2), amount=1, scene_scale=1).world_from_camera[-1]
     checks = check_path(replace(turned, world_from_camera=poses), scene_scale=SCALE)
-    assert path_warnings(checks) == ("Frame 20: the camera turns by 30 degrees at once.",)
+    assert told(checks) == ("Frame 20: the camera turns by 30 degrees at once.",)
 
 
 def test_a_fast_camera_and_a_far_view_are_told() -> None:
     fast = check_path(along(torch.arange(25, dtype=torch.float64) * 0.1), scene_scale=SCALE)
-    assert path_warnings(fast) == (
-        "Frames 1-24: the camera moves at up to 2.4 scene scales a second, which may smear.",
-    )
+    assert told(fast) == ("Frames 1-24: the camera moves at up to 2.4 scene scales a second, which may smear.",)
     source = still(81)
     path = preset_path("orbit_left", source, amount=3, scene_scale=SCALE, ease="linear")
-    (warning,) = path_warnings(check_path(path, source, scene_scale=SCALE))
+    (warning,) = told(check_path(path, source, scene_scale=SCALE))
     assert warning.startswith("Frames 54-80: the view is turned up to 90 degrees away from the source")
 
 
@@ -113,7 +115,7 @@ def test_what_the_source_does_not_show_is_revealed() -> None:
         still(frames), scene_scale=1.0, coverage=coverage, shown=shown, inside=inside, full_coverage=0.8
     )
     assert checks.revealed.tolist() == pytest.approx([0.0] * 6 + [0.75] * 3, abs=1e-6)
-    assert path_warnings(checks) == (
+    assert told(checks) == (
         "Frames 6-8: up to 75 % of the view is not in the source at that moment and will be made up.",
     )
     nowhere = check_path(still(frames), scene_scale=1.0, coverage=0 * coverage, shown=shown, inside=~inside)
@@ -131,7 +133,8 @@ def test_the_summary_names_the_largest_figures() -> None:
     source = still(81)
     path = preset_path("truck_right", source, amount=1, scene_scale=SCALE, ease="linear")
     checks = check_path(path, source, scene_scale=SCALE, coverage=torch.linspace(0.5, 1, 81))
-    assert path_summary(checks) == (
-        "The camera moves at most 0.15 scene scales and 0 degrees a second; up to 0.50 scene scales and 0 degrees away "
-        "from the source camera; 50 % to 100 % of the view has tracks."
-    )
+    assert [note.text() for note in path_summary(checks)] == [
+        "The camera moves at most 0.15 scene scales and 0 degrees a second.",
+        "It goes up to 0.50 scene scales and 0 degrees away from the source camera.",
+        "50 % to 100 % of the view has tracks.",
+    ]

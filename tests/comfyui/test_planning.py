@@ -24,7 +24,7 @@ def text(run):
 
 def test_the_report_holds_stages_verdict_and_time(planned):
     said = text(planned())
-    for part in ("WAN 1.3B in bf16", "VAE decode", "it has 24.0 GiB", "It fits as asked.", "TFLOP/s"):
+    for part in ("WAN 1.3B in bf16", "VAE decode", "The card has 24.0 GiB free", "It fits as asked.", "TFLOP/s"):
         assert part in said
 
 
@@ -34,7 +34,7 @@ def test_the_verdict_also_stands_above_the_node(planned):
 
 
 def test_it_asks_the_machine_for_its_memory(planned):
-    assert "it has" in text(planned(card_memory=0.0))
+    assert "The card has" in text(planned(card_memory=0.0))
 
 
 def test_a_bundle_brings_its_base(planned):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from track2view_core.errors import Track2ViewError
+from track2view_core.notes import report_lines
 from track2view_core.video import prepare_clip, prepare_file, read_clip, restore_clip, write_clip
 
 from .conftest import make_clip, make_pictures
@@ -141,7 +142,7 @@ def test_uneven_scaling_is_refused():
 def test_the_report_says_what_happened():
     clip = make_clip(20, 100, 50, Fraction(30000, 1001), sound=True)
     _, info = prepare_clip(clip, width=64, height=64, frames=6)
-    assert info.report() == (
+    assert "\n".join(report_lines(info.report())) == (
         "Clip: 100 x 50, 6 frames at 29.97 frames a second (0.20 s), 2 x 44100 Hz sound.\n"
         "Trimmed: the first 6 of 20 frames, and the sound to match.\n"
         "Scaled: 100 x 50 to 64 x 32, the whole picture, aspect kept.\n"
@@ -149,7 +150,8 @@ def test_the_report_says_what_happened():
     )
     assert info.audio.seconds == pytest.approx(6 * 1001 / 30000, abs=1e-4)
     _, untouched = prepare_clip(make_clip(5, 64, 48), width=64, height=48)
-    assert untouched.report() == "Clip: 64 x 48, 5 frames at 24 frames a second (0.21 s), no sound."
+    (note,) = untouched.report()
+    assert note.text() == "Clip: 64 x 48, 5 frames at 24 frames a second (0.21 s), no sound."
 
 
 def test_a_file_is_prepared_exactly_as_its_clip(tmp_path):

@@ -229,8 +229,8 @@ def test_the_first_setting_that_fits(request, free):
     elif fit.plan is not None:
         assert fit.changes and fit.plan.fits(free)
     else:
-        assert fit.missing > 0 and f"{fit.missing / GIB:.1f} GiB" in fit.sentence
-    assert fit.sentence.endswith(".")
+        assert fit.missing > 0 and fit.note.facts["missing"] == fit.missing
+    assert fit.note.text().endswith(".")
 
 
 def test_more_memory_never_gives_a_smaller_picture_or_window():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
+from ..notes import Note
 from .path import CameraPath, checked_scene_scale
 from .rotations import axis_angle_from_matrix
 
@@ -92,54 +94,44 @@ def check_path(
     )
 
 
-def path_warnings(checks: PathChecks) -> tuple[str, ...]:
-    """What a user should know before a run, worst kind first, each a sentence that names its frames (from 0).
+def path_warnings(checks: PathChecks) -> tuple[Note, ...]:
+    """What a user should know before a run, worst kind first, each with its frames (from 0).
 
     At most three of a kind are told; the last says how many more there are.
     """
-    warnings: list[str] = []
+    warnings: list[Note] = []
     if checks.coverage is not None:
-        limit = f"under {LOW_COVERAGE:.0%} of the view has tracks".replace("%", " %")
-        warnings += _told(checks.coverage < LOW_COVERAGE, lambda _: limit)
-    for steps, least, words in (
-        (checks.step, JUMP, "the camera jumps by {:.1f} scene scales"),
-        (checks.turn, TURN_JUMP, "the camera turns by {:.0f} degrees at once"),
+        warnings += _told(checks.coverage < LOW_COVERAGE, "path_uncovered", lambda _: {"share": LOW_COVERAGE})
+    for code, fact, steps, least in (
+        ("path_jumps", "scales", checks.step, JUMP),
+        ("path_turns_at_once", "degrees", checks.turn, TURN_JUMP),
     ):
         usual = steps[1:].median() if len(steps) > 1 else 0.0
         jumps = (steps > least) & (steps > OUTSTANDING * usual)
-        warnings += _told(jumps, lambda run, steps=steps, words=words: words.format(float(steps[run].max())), gap=0)
+        warnings += _told(jumps, code, _largest(fact, steps), gap=0)
     calm = (checks.step <= JUMP) & (checks.turn <= TURN_JUMP)
-    for figures, limit, words in (
-        (checks.speed, FAST, "the camera moves at up to {:.1f} scene scales a second, which may smear"),
-        (checks.angular_speed, FAST_TURN, "the camera turns at up to {:.0f} degrees a second, which may smear"),
+    for code, fact, figures, limit in (
+        ("path_fast", "scales", checks.speed, FAST),
+        ("path_turns_fast", "degrees", checks.angular_speed, FAST_TURN),
     ):
-        fast = (figures > limit) & calm
-        warnings += _told(fast, lambda run, figures=figures, words=words: words.format(float(figures[run].max())))
+        warnings += _told((figures > limit) & calm, code, _largest(fact, figures))
     if checks.angle_from_source is not None:
         away = checks.angle_from_source
-        words = "the view is turned up to {:.0f} degrees away from the source, which shows little of what is there"
-        warnings += _told(away > FAR_TURN, lambda run: words.format(float(away[run].max())))
+        warnings += _told(away > FAR_TURN, "path_turned_away", _largest("degrees", away))
     if checks.revealed is not None:
-        revealed = checks.revealed
-        said = "up to {:.0f} % of the view is not in the source at that moment and will be made up"
-        warnings += _told(revealed > MUCH_REVEALED, lambda run: said.format(100 * float(revealed[run].max())))
+        warnings += _told(checks.revealed > MUCH_REVEALED, "path_reveals", _largest("share", checks.revealed))
     return tuple(warnings)
 
 
-def path_summary(checks: PathChecks) -> str:
-    """The path's largest figures in one sentence."""
-    parts = [
-        f"at most {float(checks.speed.max()):.2f} scene scales and {float(checks.angular_speed.max()):.0f} degrees a "
-        "second"
-    ]
+def path_summary(checks: PathChecks) -> tuple[Note, ...]:
+    """The path's largest figures."""
+    told = [Note.of("path_speed", scales=checks.speed.max(), degrees=checks.angular_speed.max())]
     if checks.angle_from_source is not None and checks.distance_from_source is not None:
-        parts.append(
-            f"up to {float(checks.distance_from_source.max()):.2f} scene scales and "
-            f"{float(checks.angle_from_source.max()):.0f} degrees away from the source camera"
-        )
+        away = {"scales": checks.distance_from_source.max(), "degrees": checks.angle_from_source.max()}
+        told.append(Note.of("path_distance", **away))
     if checks.coverage is not None:
-        parts.append(f"{float(checks.coverage.min()):.0%} to {float(checks.coverage.max()):.0%} of the view has tracks")
-    return f"The camera moves {'; '.join(parts)}.".replace("%", " %")
+        told.append(Note.of("path_coverage", least=checks.coverage.min(), most=checks.coverage.max()))
+    return tuple(told)
 
 
 def _framed(figures: Tensor, before: int, after: int) -> Tensor:
@@ -153,13 +145,19 @@ def _revealed(coverage: Tensor, shown: Tensor, inside: Tensor, full: Tensor) -> 
     return 1 - known.clamp(0, 1)
 
 
-def _told(wrong: Tensor, words, *, gap: int = _GAP) -> list[str]:
-    """One sentence a run of frames; `words` gets the run's frames."""
+def _largest(fact: str, figures: Tensor) -> Callable[[slice], dict[str, Tensor]]:
+    return lambda run: {fact: figures[run].max()}
+
+
+def _told(wrong: Tensor, code: str, facts: Callable[[slice], dict], *, gap: int = _GAP) -> list[Note]:
+    """One note a run of frames; `facts` gets the run's frames."""
     runs = _runs(wrong, gap)
-    told = [f"{_frames(first, last)}: {words(slice(first, last + 1))}." for first, last in runs[:_MOST_RUNS]]
-    if len(runs) > _MOST_RUNS:
-        told[-1] = f"{told[-1][:-1]}; the same in {len(runs) - _MOST_RUNS} more places."
-    return told
+    told = runs[:_MOST_RUNS]
+    more = [0] * (len(told) - 1) + [len(runs) - len(told)]
+    return [
+        Note.of(code, span=(first, last), more=others, **facts(slice(first, last + 1)))
+        for (first, last), others in zip(told, more[: len(told)], strict=True)
+    ]
 
 
 def _runs(wrong: Tensor, gap: int) -> list[tuple[int, int]]:
@@ -170,7 +168,3 @@ def _runs(wrong: Tensor, gap: int) -> list[tuple[int, int]]:
         else:
             runs.append((frame, frame))
     return runs
-
-
-def _frames(first: int, last: int) -> str:
-    return f"Frame {first}" if first == last else f"Frames {first}-{last}"

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
+from ..notes import Note
 from .easing import eased, eased_progress
 from .keyframes.documents import FOCAL_RANGE, SUBJECT_AHEAD, Keyframe, Orbit, PathDocument
 from .keyframes.float_geometry import Quaternion
@@ -177,6 +178,12 @@ def describe_move(name: str, amount: float) -> str:
         Track2ViewError: as `preset_path` for the name and the amount.
     """
     return _description(scaled_move(name, amount))
+
+
+def move_notes(name: str, amount: float, scene_scale: float) -> tuple[Note, ...]:
+    """`describe_move`, and what a scene scale is on this clip."""
+    made = Note.of("preset_move", preset=name, amount=float(amount), move=describe_move(name, amount))
+    return made, Note.of("scene_scale", scale=scene_scale)
 
 
 def _description(move: Move) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from ..notes import Door, report_lines
+from ..notes import report_lines
 from ..scenes import demo_clip
 from ..tracks.trackers import KltTracker
 from ..video import VideoClip, prepare_clip, write_clip
 from .console import progress_bars, say
+from .door import DEMO
 from .filming import Filming, check_move, film, load, result_files, target_path, working_size
 from .staging import Staging
 
@@ -26,7 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
         width, height = working_size(arguments, models)
         prepared, info = prepare_clip(clip, width=width, height=height)
         say("clip", "the built-in sample, rendered by this project, with its true camera path and depth")
-        say("", *info.report().splitlines())
+        say("", *report_lines(info.report()))
         with progress_bars() as progress:
             tracks = KltTracker().track(
                 clip.frames, points=1024, camera=demo.camera, depth=demo.depth, progress=progress
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
         say(
             "tracks",
             f"{tracks.positions.shape[1]} points over {len(tracks)} frames",
-            *report_lines(tracks.notes, Door("demo", {})),
+            *report_lines(tracks.notes, DEMO),
         )
         target = target_path(arguments, tracks)
         output = arguments.out / RESULT_NAME

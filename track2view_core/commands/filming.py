@@ -10,19 +10,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..cameras import CameraPath, describe_move, preset_path
+from ..cameras import CameraPath, preset_path
 from ..cameras.formats import write_path
 from ..cameras.formats.reading_and_writing import read_move
 from ..cameras.operations.composing import compose
+from ..cameras.presets import move_notes
 from ..errors import Track2ViewError
+from ..notes import Note, report_lines
 from ..preview import pair_view, path_plot, side_by_side, write_picture
-from ..tracks import PairedTracks, PointTracks, pair_tracks
+from ..tracks import PointTracks, pair_tracks
 from ..tracks.pairing import pair_in_prepared_frame
+from ..tracks.path_checks import coverage_notes
 from ..video import ClipInfo, VideoClip, restore_clip, write_clip
 from ..wan.models import Models, load_models
 from ..wan.rerender import rerender, rerender_notes
 from ..wan.sampler import make_scheduler
 from .console import progress_bars, say
+from .door import DOORS
 from .hardware import chosen_device, chosen_dtype
 from .staging import Staging
 
@@ -89,11 +93,11 @@ def target_path(arguments: argparse.Namespace, tracks: PointTracks) -> CameraPat
     scale = tracks.scene_scale
     file = getattr(arguments, "camera", None)
     if file is None:
-        say("move", f"{arguments.preset} {arguments.amount:g}: {describe_move(arguments.preset, arguments.amount)}")
+        say("move", *report_lines(move_notes(arguments.preset, arguments.amount, scale)))
     else:
         path = read_move(file, tracks.camera)
-        say("move", f"{file.name}: {len(path)} frames" + ("" if len(path) == len(tracks) else ", spread over the clip"))
-    say("", f"one scene scale is {scale:.4g} units of the tracks, the subject's distance in the first frame")
+        said = f"{file.name}: {len(path)} frames" + ("" if len(path) == len(tracks) else ", spread over the clip")
+        say("move", said, str(Note.of("scene_scale", scale=scale)))
     if file is None:
         return preset_path(
             arguments.preset, tracks.camera, amount=arguments.amount, scene_scale=scale,
@@ -108,7 +112,7 @@ def target_path(arguments: argparse.Namespace, tracks: PointTracks) -> CameraPat
 def film(filming: Filming, models: Models, arguments: argparse.Namespace, output: Path, staging: Staging) -> None:
     """Re-render the clip and write OUT, the side-by-side video and both pictures."""
     paired = pair_in_prepared_frame(filming.tracks, filming.target, filming.info)
-    say_coverage(paired)
+    say("coverage", *report_lines(coverage_notes(paired)))
     say("sampling", *sampling_notes(filming.prepared, models, arguments))
     with progress_bars() as progress:
         pictures = rerender(
@@ -128,16 +132,8 @@ def sampling_notes(prepared: Tensor, models: Models, arguments: argparse.Namespa
     height, width = prepared.shape[1:3]
     told = ", ".join(f"{name} {value:g}" for name, value in used.items())
     facts = f"{len(prepared)} frames of {width} x {height}, {told}, seed {arguments.seed}"
-    return facts, *rerender_notes(prepared, models=models, prompt=arguments.prompt, guidance=arguments.guidance)
-
-
-def say_coverage(paired: PairedTracks) -> None:
-    coverage = paired.coverage()
-    lowest = int(coverage.argmin())
-    say("coverage", f"tracks reach {coverage.mean():.0%} of the target view, {coverage[lowest]:.0%} in frame {lowest}")
-    blind = int((coverage == 0).sum())
-    if blind:
-        say("", f"in {blind} of {len(coverage)} frames they reach none of it: the new camera looks away there")
+    notes = rerender_notes(prepared, models=models, prompt=arguments.prompt, guidance=arguments.guidance)
+    return facts, *report_lines(notes, DOORS[arguments.verb])
 
 
 def write_results(filming: Filming, result: VideoClip, coverage: Tensor, output: Path, staging: Staging) -> None:

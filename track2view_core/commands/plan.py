@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import Track2ViewError
+from ..notes import report_lines
 from ..wan.memory import (
     Fit,
     Request,
@@ -20,9 +21,11 @@ from ..wan.memory import (
     known_base,
     matrix_rate,
     plan_memory,
+    plan_notes,
+    plan_table,
     usual_settings,
 )
-from ..wan.memory import plan_text as report
+from .door import PLAN
 
 GIB = 2**30
 COMPUTED_IN = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp8": torch.bfloat16}
@@ -40,9 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps(_as_json(plan.to_dict(), name, free, fit, rate, time), indent=2))
         return
-    print(report(plan, free, fit, time, rate, name))
-    if free is None:
-        print("This torch sees no card: give --memory GIB for a verdict.")
+    print(plan_table(plan), *report_lines(plan_notes(plan, free, fit, time, rate, name), PLAN), sep="\n")
 
 
 def _request(arguments: argparse.Namespace) -> Request:
@@ -82,7 +83,7 @@ def _as_json(
     verdict = None
     if fit is not None:
         verdict = {
-            "sentence": fit.sentence,
+            "sentence": fit.note.text(PLAN),
             "changes": list(fit.changes),
             "missing": fit.missing,
             "plan": None if fit.plan is None else fit.plan.to_dict(),

@@ -8,14 +8,16 @@ from contextlib import nullcontext
 from torch import Tensor
 
 from ..errors import Track2ViewError
+from ..notes import report_lines
 from ..tracks import PointTracks, load_tracks, save_tracks
 from ..video import SIZE_STRIDE, ClipInfo, ClipStream, VideoClip, open_stream, prepare_file, read_clip
 from ..video.arithmetic import square_size
 from ..wan.models import Models
 from .console import progress_bars, say
+from .door import RERENDER
 from .filming import Filming, check_move, film, load, result_files, target_path, working_size
 from .staging import Staging, check_writable
-from .tracking import BUILT_IN, check_tracker, find_tracks, tracker_report
+from .tracking import BUILT_IN, check_tracker, find_tracks
 
 ANALYSIS_SIDE = 832  # px, the long side that tracking gains from
 VIDEO_ENDINGS = (".mp4", ".mov", ".mkv")
@@ -29,7 +31,11 @@ def run(arguments: argparse.Namespace) -> None:
     models = load(arguments)  # after the small files: a mistyped name is told before gigabytes are read
     clip, prepared, info = read(stream, arguments, models)
     tracks = track(clip, models, arguments) if given is None else given
-    say("tracks", f"{tracks.positions.shape[1]} points over {len(tracks)} frames", *tracker_report(tracks))
+    say(
+        "tracks",
+        f"{tracks.positions.shape[1]} points over {len(tracks)} frames",
+        *report_lines(tracks.notes, RERENDER),
+    )
     target = target_path(arguments, tracks)
     with Staging() as staging:
         if arguments.save_tracks:
@@ -62,7 +68,7 @@ def read(stream: ClipStream, arguments: argparse.Namespace, models: Models) -> t
         prepared, info = prepare_file(
             arguments.input, width=width, height=height, frames=arguments.frames, progress=progress
         )
-    say("clip", str(arguments.input), *info.report().splitlines())
+    say("clip", str(arguments.input), *report_lines(info.report()))
     return clip, prepared, info
 
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import Track2ViewError
-from ..notes import Door, report_lines
 from ..progress import Progress
 from ..tracks import PointTracks
 from ..tracks.trackers import KltTracker, SpatialTrackerV2
@@ -18,15 +17,6 @@ from ..video import VideoClip
 BUILT_IN = "klt"
 DEFAULT_VARIANT = "offline"
 FILE_VARIABLE = "TRACK2VIEW_TRACKERS"
-DOOR = Door(
-    "rerender",
-    {
-        "fov_degrees": "--fov",
-        "motion": "--motion",
-        "tracker": "--tracker spatial_tracker_v2",
-        "tracks": "--tracks",
-    },
-)
 
 
 def profile_file(environment: Mapping[str, str]) -> Path:
@@ -70,11 +60,6 @@ def find_tracks(clip: VideoClip, arguments: argparse.Namespace, progress: Progre
         camera_fixed=arguments.motion == "static",
         progress=progress,
     )
-
-
-def tracker_report(tracks: PointTracks) -> list[str]:
-    """What the tracker decided, with the command's own options as its advice."""
-    return report_lines(tracks.notes, DOOR)
 
 
 def _profile(arguments: argparse.Namespace) -> TrackerProfile:

@@ -7,8 +7,12 @@ from dataclasses import replace
 from ..cameras import CameraPath, project
 from ..cameras.path_quality import PathChecks, check_path, path_summary, path_warnings
 from ..errors import Track2ViewError
+from ..notes import Note
 from .pairing import PairedTracks
 from .point_tracks import PointTracks
+
+LOW_COVERAGE = 0.3
+"""Share of the target tokens in the worst frame; below it much is invented."""
 
 
 def check_paired(paired: PairedTracks, *, scene_scale: float | None = None) -> PathChecks:
@@ -41,9 +45,21 @@ def check_against_tracks(path: CameraPath, tracks: PointTracks) -> PathChecks:
     return check_paired(paired, scene_scale=tracks.scene_scale)
 
 
-def checks_report(checks: PathChecks) -> list[str]:
-    """A line of figures, then a line for each warning."""
-    return [path_summary(checks), *(f"Warning: {warning}" for warning in path_warnings(checks))]
+def checks_report(checks: PathChecks) -> tuple[Note, ...]:
+    """The figures, then what to look out for."""
+    return path_summary(checks) + path_warnings(checks)
+
+
+def coverage_notes(paired: PairedTracks) -> tuple[Note, ...]:
+    """How much of the new view the tracks reach, and where that is too little for the model to hold on to."""
+    coverage = paired.coverage()
+    lowest, blind = int(coverage.argmin()), int((coverage == 0).sum())
+    notes = [Note.of("coverage", mean=coverage.mean(), lowest=coverage[lowest], frame=lowest)]
+    if blind:
+        notes.append(Note.of("coverage_blind", blind=blind, frames=len(coverage)))
+    if coverage[lowest] < LOW_COVERAGE:
+        notes.append(Note.of("coverage_low"))
+    return tuple(notes)
 
 
 def _scene_scale(paired: PairedTracks) -> float:

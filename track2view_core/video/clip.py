@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
+from ..notes import Note
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +54,8 @@ class VideoClip:
     frames: Tensor  # [T, H, W, 3] uint8, RGB
     fps: Fraction
     audio: Audio | None = None
-    notes: tuple[str, ...] = ()
-    """What reading had to decide (turned pictures, a variable rate, ...), one sentence each."""
+    notes: tuple[Note, ...] = ()
+    """What reading had to decide: turned pictures, a variable rate, ..."""
     frames_in_file: int | None = None
     """How many frames the file holds at this rate, when reading stopped before its end."""
     pixel_aspect: Fraction = Fraction(1)

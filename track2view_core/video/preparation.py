@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
+from ..notes import Note
 from ..progress import Progress
 from .arithmetic import SIZE_STRIDE, fit_inside, model_frames, model_side, rate_in_words, square_size
 from .clip import Audio, VideoClip, check_frames
@@ -39,7 +40,7 @@ class ClipInfo:
     prepared_frames: int
     frames_in_file: int
     """Frames of the clip before any were left out."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     """What reading the clip had to decide."""
     pixel_aspect: Fraction = Fraction(1)
     """Of the clip as it came; the prepared frames have square pixels."""
@@ -48,31 +49,36 @@ class ClipInfo:
     def resized(self) -> bool:
         return self.content[2:] != (self.width, self.height)
 
-    def report(self) -> str:
-        """In words: what came, what was trimmed, scaled, padded or guessed."""
+    def report(self) -> tuple[Note, ...]:
+        """What came, what was trimmed, scaled, padded or guessed."""
         left, top, width, height = self.content
-        seconds = float(self.frames / self.fps)
-        sound = "no sound"
+        sound = {}
         if self.audio is not None:
-            sound = f"{self.audio.waveform.shape[0]} x {self.audio.sample_rate} Hz sound"
-        lines = [
-            f"Clip: {self.width} x {self.height}, {_counted(self.frames, 'frame')} "
-            f"at {rate_in_words(self.fps)} frames a second ({seconds:.2f} s), {sound}."
+            sound = {"channels": self.audio.waveform.shape[0], "sample_rate": self.audio.sample_rate}
+        told = [
+            Note.of(
+                "clip" if sound else "silent_clip",
+                width=self.width,
+                height=self.height,
+                frames=self.frames,
+                rate=rate_in_words(self.fps),
+                seconds=float(self.frames / self.fps),
+                **sound,
+            )
         ]
         if self.frames < self.frames_in_file:
-            lines.append(f"Trimmed: the first {self.frames} of {self.frames_in_file} frames, and the sound to match.")
+            told.append(Note.of("clip_trimmed", frames=self.frames, frames_in_file=self.frames_in_file))
         if self.resized:
-            lines.append(f"Scaled: {self.width} x {self.height} to {width} x {height}, the whole picture, aspect kept.")
+            came = {"from_width": self.width, "from_height": self.height}
+            told.append(Note.of("clip_scaled", **came, width=width, height=height))
         if (width, height) != (self.prepared_width, self.prepared_height):
-            lines.append(
-                f"Padded: to {self.prepared_width} x {self.prepared_height} by repeating the edges "
-                f"({left} px left, {self.prepared_width - left - width} right, {top} above, "
-                f"{self.prepared_height - top - height} below)."
-            )
+            right, below = self.prepared_width - left - width, self.prepared_height - top - height
+            padded = {"width": self.prepared_width, "height": self.prepared_height}
+            told.append(Note.of("clip_padded", **padded, left=left, right=right, above=top, below=below))
         if self.frames < self.prepared_frames:
-            extra = _counted(self.prepared_frames - self.frames, "time")
-            lines.append(f"Lengthened: to {self.prepared_frames} frames (4n + 1) by showing the last one {extra} more.")
-        return "\n".join([*lines, *self.notes])
+            times = self.prepared_frames - self.frames
+            told.append(Note.of("clip_lengthened", frames=self.prepared_frames, times=times))
+        return (*told, *self.notes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ..errors import Track2ViewError
+from ..notes import Note
 from ..progress import Progress
 from .arithmetic import fit_inside, square_size
 from .clip import VideoClip, check_limit
@@ -52,7 +53,7 @@ class ClipStream:
     quarter_turns: int
     expected: int
     """The frames that the file's index promises; no more than those at hand unless its end is missing."""
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
     @property
     def fps(self) -> Fraction:
@@ -233,22 +234,22 @@ def _first_picture(container: Any, video: Any, name: str) -> Any:
         raise Track2ViewError(f"{name} holds no picture that can be decoded; give a whole, playable video.") from error
 
 
-def _quarter_turns(frame: Any) -> tuple[int, tuple[str, ...]]:
+def _quarter_turns(frame: Any) -> tuple[int, tuple[Note, ...]]:
     angle = getattr(frame, "rotation", 0) % 360
     if angle == 0:
         return 0, ()
     if angle not in _QUARTER_TURNS:
-        return 0, (f"The file asks for a turn by {angle} degrees; that was left out, as it is no quarter turn.",)
-    return _QUARTER_TURNS[angle], (f"The file is stored turned by {angle} degrees; it was set upright.",)
+        return 0, (Note.of("turn_left_out", degrees=angle),)
+    return _QUARTER_TURNS[angle], (Note.of("set_upright", degrees=angle),)
 
 
-def _shape(frame: Any, video: Any, turns: int) -> tuple[int, int, Fraction, tuple[str, ...]]:
+def _shape(frame: Any, video: Any, turns: int) -> tuple[int, int, Fraction, tuple[Note, ...]]:
     """Upright width, height and pixel aspect."""
     aspect, notes = Fraction(video.sample_aspect_ratio or 1), ()
     if aspect <= 0 or abs(aspect - 1) < Fraction(1, 100):  # smaller ones are rounding, seen in many files
         aspect = Fraction(1)
     else:
-        notes = (f"The file has pixels of {aspect.numerator}:{aspect.denominator}; the model sees square ones.",)
+        notes = (Note.of("pixels_not_square", width=aspect.numerator, height=aspect.denominator),)
     if turns % 2:
         return frame.height, frame.width, 1 / aspect, notes
     return frame.width, frame.height, aspect, notes

@@ -11,6 +11,7 @@ import av
 import numpy as np
 import torch
 
+from ..notes import Note
 from .clip import Audio
 from .source import ClipFile, openable
 
@@ -21,21 +22,21 @@ _LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "
 _BLOCK = 1024
 
 
-def read_audio(file: ClipFile, *, start: Fraction, seconds: Fraction) -> tuple[Audio | None, tuple[str, ...]]:
+def read_audio(file: ClipFile, *, start: Fraction, seconds: Fraction) -> tuple[Audio | None, tuple[Note, ...]]:
     """The first sound track from `start` on the file's clock, `seconds` long, and notes on what was left out."""
     with av.open(openable(file)) as container:
         if not container.streams.audio:
             return None, ()
         stream = container.streams.audio[0]
         if stream.codec_context is None:
-            return None, ("The sound uses a codec that this FFmpeg cannot decode; it was left out.",)
+            return None, (Note.of("sound_left_out"),)
         keeper = _PacketKeeper(stream, start) if stream.codec_context.name in _CARRIED else None
         samples = _Samples(stream, start, seconds)
-        notes: tuple[str, ...] = ()
+        notes: tuple[Note, ...] = ()
         try:
             _decode(container, stream, samples, keeper)
         except av.error.FFmpegError as error:
-            notes = (f"The sound is damaged ({error.strerror}); it was kept as far as it can be read.",)
+            notes = (Note.of("sound_damaged", reason=error.strerror),)
             keeper = None
         waveform = samples.joined()
         if waveform is None:

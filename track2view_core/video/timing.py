@@ -10,6 +10,7 @@ from fractions import Fraction
 from itertools import pairwise
 from statistics import median
 
+from ..notes import Note
 from .arithmetic import STANDARD_RATES, nearest_standard_rate, rate_in_words, storable_rate
 
 _FALLBACK_RATE = Fraction(25)
@@ -24,7 +25,7 @@ class Timing:
     count: int
     repeats: Mapping[int, int] | None = None
     """Time stamp -> how often that frame is shown; None: every frame once."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def plan_timing(stamps: Sequence[int], time_base: Fraction, declared: Fraction | None) -> Timing:
@@ -36,7 +37,7 @@ def plan_timing(stamps: Sequence[int], time_base: Fraction, declared: Fraction |
     """
     if len(stamps) < 2:
         if declared is None:
-            note = f"The file names no frame rate; {_FALLBACK_RATE} frames a second were assumed."
+            note = Note.of("rate_assumed", rate=rate_in_words(_FALLBACK_RATE))
             return Timing(_FALLBACK_RATE, len(stamps), notes=(note,))
         return Timing(storable_rate(nearest_standard_rate(declared, 1e-5) or declared), len(stamps))
     mean = (len(stamps) - 1) / ((stamps[-1] - stamps[0]) * time_base)
@@ -45,7 +46,7 @@ def plan_timing(stamps: Sequence[int], time_base: Fraction, declared: Fraction |
         return Timing(storable_rate(rate), len(stamps))
     steady = storable_rate(nearest_standard_rate(mean, 2e-3) or mean.limit_denominator(1001) or mean)
     if _drift(stamps, time_base, steady) * steady < Fraction(1, 2):
-        note = f"The frame times wander a little; they were taken as a steady {rate_in_words(steady)} frames a second."
+        note = Note.of("rate_steadied", rate=rate_in_words(steady))
         return Timing(steady, len(stamps), notes=(note,))
     return _resampled(stamps, time_base)
 
@@ -80,7 +81,7 @@ def _resampled(stamps: Sequence[int], time_base: Fraction) -> Timing:
     span = (stamps[-1] - stamps[0]) * time_base
     if span * rate > 20 * len(stamps) + 1000:  # one stray stamp must not turn a clip into hours
         rate = nearest_standard_rate(len(stamps) / span, 3e-2) or _FALLBACK_RATE
-        note = f"The frame times make no sense; every frame was shown once at {rate_in_words(rate)} frames a second."
+        note = Note.of("times_senseless", rate=rate_in_words(rate))
         return Timing(rate, len(stamps), notes=(note,))
     slots = round(span * rate) + 1
     per_slot = 1 / (rate * time_base)
@@ -89,8 +90,5 @@ def _resampled(stamps: Sequence[int], time_base: Fraction) -> Timing:
         index = bisect_right(stamps, stamps[0] + (slot + Fraction(1, 2)) * per_slot) - 1
         shown[stamps[index]] += 1
     repeated, dropped = slots - len(shown), len(stamps) - len(shown)
-    note = (
-        f"The frame rate varies; the clip was brought to a steady {rate_in_words(rate)} frames a second "
-        f"({repeated} shown again, {dropped} left out)."
-    )
+    note = Note.of("rate_varies", rate=rate_in_words(rate), repeated=repeated, dropped=dropped)
     return Timing(rate, slots, dict(shown), (note,))

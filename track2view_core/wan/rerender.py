@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..errors import Track2ViewError
+from ..notes import Note
 from ..progress import Progress
 from ..tracks import PairedTracks
-from .bundle_config import Scheduler
+from .bundle_config import SamplingConfig, Scheduler
 from .condition import TrackCondition
 from .models import Models
 from .sampler import sample
@@ -67,23 +68,33 @@ def rerender(
 
 def rerender_notes(
     video: Tensor, *, models: Models, prompt: str = "", guidance: float | None = None
-) -> tuple[str, ...]:
-    """What a user should know about this run before it starts, a sentence each; empty when nothing is unusual."""
+) -> tuple[Note, ...]:
+    """What a user should know about this run before it starts; empty when nothing is unusual."""
     sampling = models.bundle.config.sampling
     frames, height, width = video.shape[:3]
+    notes = list(fit_notes(sampling, frames=frames, width=width, height=height))
+    if prompt and not sampling.uses_text:
+        notes.append(Note.of("prompt_unused"))
+    if guidance not in (None, 1.0) and not sampling.uses_text:
+        notes.append(Note.of("guidance_unused"))
+    return tuple(notes)
+
+
+def fit_notes(sampling: SamplingConfig, *, frames: int, width: int, height: int) -> tuple[Note, ...]:
+    """How a clip differs from what a bundle was trained for; empty when it does not, or is that size turned."""
     notes = []
     if (width, height) not in ((sampling.width, sampling.height), (sampling.height, sampling.width)):
-        notes.append(
-            f"The model works at {width} x {height}, but was trained at {sampling.width} x {sampling.height}; "
-            "expect less detail or drift at other sizes."
-        )
+        far = not 0.5 <= width * height / (sampling.width * sampling.height) <= 2
+        size = {"width": width, "height": height, "trained_width": sampling.width, "trained_height": sampling.height}
+        notes.append(Note.of("size_far" if far else "size_differs", **size))
     windows = plan_windows(1 + frames // 4, 1 + sampling.frames // 4)
     if len(windows) > 1:
-        notes.append(
-            f"{frames} frames run in {len(windows)} overlapping, blended windows of {sampling.frames} frames each."
-        )
-    if prompt and not sampling.uses_text:
-        notes.append("This model was trained without text: the prompt has no effect.")
-    if guidance not in (None, 1.0) and not sampling.uses_text:
-        notes.append("This model was trained without text: guidance has no effect.")
+        notes.append(Note.of("windows", frames=frames, windows=len(windows), trained_frames=sampling.frames))
     return tuple(notes)
+
+
+def trained_notes(sampling: SamplingConfig, *, frames: int, width: int, height: int) -> tuple[Note, ...]:
+    """The clip beside what the bundle was trained for, and how it differs."""
+    trained = {"trained_frames": sampling.frames, "trained_width": sampling.width, "trained_height": sampling.height}
+    fact = Note.of("trained_for", frames=frames, width=width, height=height, **trained)
+    return fact, *fit_notes(sampling, frames=frames, width=width, height=height)

@@ -59,6 +59,7 @@ import torch
 from torch import Tensor
 
 from ...errors import Track2ViewError
+from ...notes import Note
 from ..easing import eased
 from ..path import CameraPath, checked_scene_scale
 from ..rotations import matrix_from_quaternion, rigid, rigid_inverse
@@ -122,21 +123,16 @@ def sample_document(document: PathDocument, source: CameraPath, *, scene_scale: 
     )
 
 
-def document_notes(document: PathDocument, source: CameraPath) -> tuple[str, ...]:
-    """What differs between the clip a document was drawn on and this one, in whole sentences for the user."""
+def document_notes(document: PathDocument, source: CameraPath) -> tuple[Note, ...]:
+    """What differs between the clip a document was drawn on and this one, for the user."""
     notes = []
     if document.keys and document.frames != len(source):
-        notes.append(
-            f"The path was drawn on {document.frames} frames and the clip has {len(source)}: its keys were rescaled in "
-            "time."
-        )
+        notes.append(Note.of("keys_rescaled", frames=document.frames, clip=len(source)))
     if document.keys and document.aspect is not None:
         width, height = document.aspect
         if abs(width / height * source.height / source.width - 1) > 0.01:
-            notes.append(
-                f"The path was drawn on pictures of {width} x {height} and the clip has {source.width} x "
-                f"{source.height}: another part of the scene is in view."
-            )
+            clip = {"clip_width": source.width, "clip_height": source.height}
+            notes.append(Note.of("other_aspect", width=width, height=height, **clip))
     return tuple(notes)
 
 

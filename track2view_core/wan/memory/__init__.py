@@ -6,7 +6,7 @@ come to what is measured.
 
 from .fit import Fit, first_that_fits
 from .plan import HEADROOM, MemoryPlan, Stage, plan_memory, sampling_memory
-from .plan_text import report, table
+from .plan_text import plan_notes, plan_table, table
 from .request import (
     BASES,
     DTYPE_BYTES,
@@ -40,7 +40,8 @@ __all__ = [
     "known_base",
     "matrix_rate",
     "plan_memory",
-    "report",
+    "plan_notes",
+    "plan_table",
     "sampling_memory",
     "table",
     "usual_settings",

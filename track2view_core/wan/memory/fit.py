@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ...notes import Note
 from .plan import MemoryPlan, plan_memory
 from .request import Request
 
@@ -32,15 +33,12 @@ class Fit:
     """Bytes by which even the last rung is too large."""
 
     @property
-    def sentence(self) -> str:
+    def note(self) -> Note:
         if self.plan is None:
-            return (
-                f"Nothing fits: even with {_listed(self.changes)} the card lacks {self.missing / GIB:.1f} GiB; free "
-                "memory on it, or take a smaller base or a larger card."
-            )
+            return Note.of("nothing_fits", changes=self.changes or ("every setting as asked",), missing=self.missing)
         if not self.changes:
-            return "It fits as asked."
-        return f"The first setting that fits: {_listed(self.changes)}."
+            return Note.of("fits")
+        return Note.of("fits_changed", changes=self.changes, needed=self.plan.needed)
 
 
 def first_that_fits(request: Request, free: int) -> Fit:
@@ -107,10 +105,3 @@ def _allowed(request: Request, changes: dict[str, Fields]) -> bool:
     """The native route cannot be left out where something else needs it."""
     made = {name for fields in changes.values() for name in fields}
     return request.route == "native" or "route" in made or not made & {"dtype", "offload"}
-
-
-def _listed(phrases: tuple[str, ...]) -> str:
-    if not phrases:
-        return "every setting as asked"
-    *others, last = phrases
-    return f"{', '.join(others)} and {last}" if others else last

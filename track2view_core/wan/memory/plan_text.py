@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...notes import Note
 from .fit import GIB, Fit
 from .plan import HEADROOM, MemoryPlan
 from .request import Request
@@ -10,26 +11,27 @@ from .time_estimate import TimeEstimate
 ROUTE_NAMES = {"native": "native route (ComfyUI's own MODEL)", "diffusers": "diffusers route (command line)"}
 
 
-def report(plan: MemoryPlan, free: int | None, fit: Fit | None, time: TimeEstimate, rate: float, device: str) -> str:
-    """The stages as a table, then what they mean.
+def plan_notes(
+    plan: MemoryPlan, free: int | None, fit: Fit | None, time: TimeEstimate, rate: float, device: str
+) -> tuple[Note, ...]:
+    """What the plan means for a card.
 
     free: bytes of the card; without them there is no verdict.
     rate: matrix products of `device`, in operations a second.
     """
-    lines = [described(plan.request), "", table(plan), ""]
-    card = f"The card should have {amount(plan.needed)} free: the largest stage and {HEADROOM - 1:.0%} headroom"
-    lines.append(f"{card}; it has {amount(free)}." if free is not None else f"{card}.")
-    lines.append(f"Host memory: about {amount(plan.host_peak)}.")
+    notes = [Note.of("plan_needs", needed=plan.needed, headroom=HEADROOM - 1)]
+    notes.append(Note.of("card_unknown") if free is None else Note.of("card_free", free=free))
+    notes.append(Note.of("host_needs", peak=plan.host_peak))
     if fit is not None:
-        lines.append(fit.sentence)
-        if fit.plan is not None and fit.changes:
-            lines.append(f"With it the card should have {amount(fit.plan.needed)} free.")
+        notes.append(fit.note)
     low, high = time.total_range
-    lines.append(
-        f"Time as asked on {device}, which multiplies matrices at {rate / 1e12:.3g} TFLOP/s: about {_said(time.step)} "
-        f"a step and {_said(time.total)} in all ({_said(low)} to {_said(high)}), text encoder and transfers aside."
-    )
-    return "\n".join(lines)
+    told = {"step": time.step, "total": time.total, "low": low, "high": high}
+    return (*notes, Note.of("plan_time", device=device, teraflops=rate / 1e12, **told))
+
+
+def plan_table(plan: MemoryPlan) -> str:
+    """What was planned in one line, and the stages."""
+    return f"{described(plan.request)}\n\n{table(plan)}\n"
 
 
 def described(request: Request) -> str:
@@ -58,15 +60,3 @@ def table(plan: MemoryPlan) -> str:
         numbers = "".join(f"{value / unit:9.2f}" for value in (stage.weights, stage.working, stage.peak))
         lines.append(f"{stage.name:22}{stage.where:6}{numbers}")
     return "\n".join(lines)
-
-
-def amount(size: int) -> str:
-    return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / 2**20:.0f} MiB"
-
-
-def _said(seconds: float) -> str:
-    if seconds < 1:
-        return f"{seconds:.2f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.0f} h"

@@ -1,0 +1,20 @@
+"""What each verb of the command line calls the settings that a note advises to change: options of that very verb."""
+
+from __future__ import annotations
+
+from ..notes import Door
+
+DEMO = Door("demo", {})
+PLAN = Door("plan", {"memory": "--memory"})
+RERENDER = Door(
+    "rerender",
+    {
+        "fov_degrees": "--fov",
+        "motion": "--motion",
+        "size": "--size",
+        "tracker": "--tracker spatial_tracker_v2",
+        "tracks": "--tracks",
+    },
+)
+DOORS = {door.name: door for door in (DEMO, PLAN, RERENDER)}
+"""The verbs that tell notes, by name."""
