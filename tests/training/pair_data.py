@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import dataclass
 
 import torch
 from diffusers import WanTransformer3DModel
@@ -94,17 +95,61 @@ def small_source(dataset=None, **changes):
 
 
 def small_settings(steps, **changes):
-    optimiser = OptimiserSettings(rate=2e-3, warmup=2, points=((0.0, 1.0),))
     kept = {"device": "cpu", "prefetch": 0, "tensorboard": False, "log_every": 1, "checkpoint_every": 2, "ema": 0.9}
-    return TrainSettings(steps=steps, optimiser=optimiser, **{**kept, **changes})
+    kept["optimiser"] = OptimiserSettings(rate=2e-3, warmup=2, points=((0.0, 1.0),))
+    return TrainSettings(steps=steps, **{**kept, **changes})
+
+
+class Toy:
+    """Mean squared error of a line through the origin; what it sees is remembered, and some calls can be NaN."""
+
+    def __init__(self, not_finite=()):
+        torch.manual_seed(0)
+        self.module = torch.nn.ModuleDict({"blocks": torch.nn.Linear(4, 4, False), "head": torch.nn.Linear(4, 1)})
+        self.not_finite, self.seen, self.noise = set(not_finite), [], []
+
+    def loss(self, batch, generator):
+        self.seen.append(batch.name)
+        self.noise.append(generator.initial_seed())
+        error = self.module["head"](self.module["blocks"](batch.x)) - batch.x.sum(1, keepdim=True) - 1
+        return error.square().mean() * (math.nan if len(self.seen) in self.not_finite else 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    x: torch.Tensor  # [B, 4]
+    name: str
+    replaced: tuple = ()
+
+    def __len__(self):
+        return len(self.x)
+
+    def to(self, device):
+        return self
+
+
+class ToySource:
+    """Random rows, named by the step they were drawn for."""
+
+    def __init__(self, batch=2):
+        self.batch, self.seeds = batch, []
+
+    def draw(self, step, steps, generator):
+        self.seeds.append(generator.initial_seed())
+        return Rows(torch.randn(self.batch, 4, generator=generator), f"step {step}")
+
+
+def lines(folder):
+    """The lines of a run's log that hold figures of a step."""
+    written = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return [line for line in map(json.loads, written) if "loss" in line]
 
 
 def curve(folder):
     """[(step, loss)] of a run's log."""
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    return [(line["step"], line["loss"]) for line in lines if "loss" in line]
+    return [(line["step"], line["loss"]) for line in lines(folder)]
 
 
 def events(folder, kind):
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    return [line for line in lines if line.get("event") == kind]
+    written = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return [line for line in map(json.loads, written) if line.get("event") == kind]

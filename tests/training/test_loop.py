@@ -5,13 +5,26 @@ import math
 
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from track2view_core.errors import Track2ViewError
-from track2view_core.training import Stopped, train
+from track2view_core.training import OptimiserSettings, Stopped, train
 from track2view_core.training import checkpoints as checkpoints_module
 from track2view_core.training.checkpoints import Checkpoints
+from track2view_core.training.optimisers import Muon
 
-from .pair_data import PairsInMemory, curve, events, small_settings, small_source, tiny_pair_objective
+from .pair_data import (
+    PairsInMemory,
+    Rows,
+    Toy,
+    ToySource,
+    curve,
+    events,
+    lines,
+    small_settings,
+    small_source,
+    tiny_pair_objective,
+)
 
 
 def run(folder, steps=6, *, data=None, objective=None, validate=None, progress=None, **changes):
@@ -106,9 +119,84 @@ def test_half_precision_products_train_float32_weights(whole, tmp_path):
     assert curve(tmp_path) != whole[1][:2]
 
 
-def test_gradients_of_several_batches_add_up_to_one_step(tmp_path):
-    run(tmp_path, 2, accumulation=3)
-    assert [step for step, _ in curve(tmp_path)] == [1, 2]
+class InTurn:
+    """The same rows, however many a batch takes of them."""
+
+    def __init__(self, batch):
+        self.batch, self.rows, self.taken = batch, torch.randn(8, 4, generator=torch.Generator().manual_seed(3)), 0
+
+    def draw(self, step, steps, generator):
+        self.taken += self.batch
+        return Rows(self.rows[self.taken - self.batch : self.taken], "rows")
+
+
+def test_losses_and_gradients_of_accumulated_batches_are_their_means(tmp_path):
+    """Two batches of one make the step of one batch of two."""
+    found = []
+    for accumulation, batch in ((1, 2), (2, 1)):
+        folder = tmp_path / str(accumulation)
+        changes = {"accumulation": accumulation, "clip_norm": 1e9, "optimiser": OptimiserSettings(rate=0.1, warmup=0)}
+        found.append((run(folder, 4, objective=Toy(), data=InTurn(batch), **changes), lines(folder)))
+    (weights, wanted), (accumulated, logged) = found
+    for name in ("loss", "gradient_norm"):
+        assert [line[name] for line in logged] == pytest.approx([line[name] for line in wanted], rel=1e-5), name
+    assert_same_weights(accumulated, weights)
+
+
+@pytest.mark.parametrize("stopped", [None, 3])
+def test_the_schedule_reaches_every_optimiser(tmp_path, stopped):
+    """The rate at which each optimiser steps, also after a stop: rising over two steps, level, then half a cosine."""
+    settings = OptimiserSettings("muon", rate=0.01, muon_rate=0.2, warmup=2, points=((0.5, 1.0), (1.0, 0.1)))
+    used = {}
+
+    def watch(optimiser, _args, _options):
+        (rate,) = {group["lr"] for group in optimiser.param_groups}
+        used.setdefault(type(optimiser), []).append(rate)
+
+    handle = register_optimizer_step_pre_hook(watch)
+    try:
+        if stopped:
+            with pytest.raises(KeyboardInterrupt):
+                run(tmp_path, 6, objective=Toy(), data=ToySource(), progress=interrupted_at(3), optimiser=settings)
+        run(tmp_path, 6, objective=Toy(), data=ToySource(), optimiser=settings)
+    finally:
+        handle.remove()
+    factors = [0.5, 1.0, 1.0, 1.0] + [0.55 + 0.45 * math.cos(math.pi * share) for share in (1 / 3, 2 / 3)]
+    assert used.keys() == {Muon, torch.optim.AdamW}
+    assert used[Muon] == pytest.approx([0.2 * factor for factor in factors])
+    assert used[torch.optim.AdamW] == pytest.approx([0.01 * factor for factor in factors])
+
+
+@pytest.mark.parametrize("ahead", [0, 3])
+def test_a_lost_step_takes_its_other_batches_with_it(tmp_path, ahead):
+    """Of the second step's three batches the first is not finite; the third sees its own, as in a resumed run."""
+    changes = {"accumulation": 3, "prefetch": ahead}
+    toy = Toy(not_finite={4})
+    weights = run(tmp_path / "whole", 4, objective=toy, data=ToySource(), **changes)
+    assert toy.seen == ["step 0"] * 3 + ["step 1"] + ["step 2"] * 3 + ["step 3"] * 3
+    run(tmp_path / "parts", 2, objective=Toy(not_finite={4}), data=ToySource(), **changes)
+    assert_same_weights(run(tmp_path / "parts", 4, objective=Toy(), data=ToySource(), **changes), weights)
+
+
+def test_every_batch_and_its_noise_have_seeds_of_their_own_and_a_resumed_run_has_the_same(tmp_path):
+    seeds = []
+    for folder, stops in ((tmp_path / "whole", (6,)), (tmp_path / "parts", (3, 6))):
+        noise, data = [], []
+        for steps in stops:
+            toy, source = Toy(), ToySource()
+            run(folder, steps, objective=toy, data=source, accumulation=2)
+            noise, data = noise + toy.noise, data + source.seeds
+        seeds.append((noise, data))
+    assert seeds[0] == seeds[1]
+    assert len({*seeds[0][0], *seeds[0][1]}) == 6 * 2 * 2
+
+
+def interrupted_at(step):
+    def progress(done, total, stage):
+        if done == step:
+            raise KeyboardInterrupt
+
+    return progress
 
 
 def test_a_broken_sample_costs_itself_and_is_named(tmp_path):

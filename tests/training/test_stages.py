@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 from track2view_core.cli import main
 from track2view_core.dataset import DatasetInfo, Shard, VaeIdentity, start_dataset, write_shard
 from track2view_core.errors import Track2ViewError
-from track2view_core.training.run import run_config
+from track2view_core.training import train
+from track2view_core.training.run import make_stage, run_config
 from track2view_core.training.settings import config_from
 from track2view_core.wan.bundle import load_bundle
 from track2view_core.wan.checkpoints import load_transformer
@@ -93,6 +94,30 @@ def test_the_conditioner_stage_ends_in_a_bundle_for_its_base(data, random_weight
     lines = [json.loads(line) for line in (tmp_path / "conditioner/log.jsonl").read_text().splitlines()]
     assert [line["held_out_loss"] for line in lines if "held_out_loss" in line]
     assert {file.suffix for file in (tmp_path / "conditioner/samples").iterdir()} == {".png", ".mp4"}
+
+
+@pytest.mark.parametrize("stage", ["base", "conditioner"])
+def test_the_time_embedder_stays_in_float32_whatever_the_run_s_precision(data, random_weights, tmp_path, stage):
+    """In half precision timesteps near each other would become one; the blocks' products are in half all the same."""
+    run = {"precision": "bf16", "steps": 1}
+    validation = {"folder": str(data), "pairs": 1, "levels": [0.5]}
+    if stage == "base":
+        base = {"width": 128, "layers": 1, "ffn": 64}
+        table = document(stage, data, tmp_path, model={"uses_text": False}, base=base, run=run, validation=validation)
+    else:
+        table = conditioner_document(data, tmp_path, random_weights.dit, run=run, validation=validation)
+        table["model"]["dtype"] = "bf16"
+    config = config_from(table)
+    made = make_stage(config)
+    transformer, found = made.objective.transformer, {"time": [], "block": []}
+    embedder = transformer.condition_embedder.time_embedder
+    embedder.register_forward_hook(lambda _module, _inputs, out: found["time"].append(out.dtype))
+    ffn = transformer.blocks[0].ffn
+    ffn.register_forward_hook(lambda _module, _inputs, out: found["block"].append(out.dtype))
+    train(made.objective, made.source, config.run, tmp_path / "run", validate=made.validate)
+    assert {weight.dtype for weight in embedder.parameters()} == {torch.float32}
+    assert len(found["time"]) == 2 and set(found["time"]) == {torch.float32}
+    assert set(found["block"]) == {torch.bfloat16}
 
 
 def test_training_goes_on_from_a_bundle_s_own_weights(data, random_weights, tmp_path):

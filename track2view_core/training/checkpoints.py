@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,10 @@ from .settings import FREE_TO_CHANGE, TrainSettings
 class RunState:
     """Made after accelerate has prepared module and optimisers, whose parameters may be shards from then on."""
 
-    def __init__(self, module: nn.Module, optimisers: Sequence[Any], settings: dict[str, Any], ema: float) -> None:
+    def __init__(self, module: nn.Module, optimisers: Sequence[Any], identity: RunIdentity, ema: float) -> None:
         self.trainable = {name: p for name, p in module.named_parameters() if p.requires_grad}
         self.average = {name: p.detach().clone() for name, p in self.trainable.items()}
-        self.optimisers, self.settings, self.ema = list(optimisers), settings, ema
+        self.optimisers, self.identity, self.ema = list(optimisers), identity, ema
 
     @torch.no_grad()
     def update_average(self, step: int) -> None:
@@ -66,18 +66,12 @@ class RunState:
             found, plain = optimiser_tensors(optimiser, f"optimiser.{index}.")
             tensors |= {name: self.whole(value) for name, value in found.items()}
             numbers |= plain
-        return tensors, {"settings": self.settings, "numbers": numbers}
+        return tensors, {"settings": self.identity.values, "numbers": numbers}
 
     @torch.no_grad()
     def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any], folder: Path) -> None:
-        """The inverse of `collected`; a run of other settings is refused by the name of the first that differs."""
-        begun = state["settings"]
-        for name in [*begun, *(name for name in self.settings if name not in begun)]:
-            if begun.get(name) != self.settings.get(name):
-                raise Track2ViewError(
-                    f"The run in {folder} was begun with {name} = {begun.get(name)!r}, and now it is "
-                    f"{self.settings.get(name)!r}; put it back, or name another folder."
-                )
+        """The inverse of `collected`; a run of other settings is refused."""
+        self.identity.check(state["settings"], folder)
         for prefix, held in (("model.", self.trainable), ("average.", self.average)):
             found = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
             check_shapes(found, held, f"The checkpoint in {folder}", "name another folder for this model")
@@ -87,21 +81,69 @@ class RunState:
             restore_optimiser(optimiser, f"optimiser.{index}.", tensors, state["numbers"])
 
 
-def settings_of(settings: TrainSettings, identity: Mapping[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True, eq=False)
+class RunIdentity:
     """What must stay the same for a run to be one run, by dotted name."""
-    kept = {name: value for name, value in asdict(settings).items() if name not in FREE_TO_CHANGE}
-    return dict(_dotted({**kept, **identity}))
+
+    values: dict[str, Any]
+    defaults: dict[str, Any]  # of the fields that have one
+
+    @classmethod
+    def of(cls, settings: TrainSettings, more: Mapping[str, Any]) -> RunIdentity:
+        """The loop's settings and `more`, both of them values, tables or dataclasses in each other."""
+        leaves = [leaf for leaf in _leaves(settings) if leaf[0].partition(".")[0] not in FREE_TO_CHANGE] + list(
+            _leaves(more)
+        )
+        values = {name: value for name, value, _ in leaves}
+        return cls(values, {name: default for name, _, default in leaves if default is not MISSING})
+
+    def check(self, begun: Mapping[str, Any], folder: Path) -> None:
+        """Compare with what the run in `folder` was begun with.
+
+        A field that did not exist then had its default: so a run outlives the fields that the package gains.
+
+        Raises:
+            Track2ViewError: a setting differs; the first is named.
+        """
+        for name in dict.fromkeys([*begun, *self.values]):
+            before = begun.get(name, self.defaults.get(name, MISSING))
+            now = self.values.get(name, MISSING)
+            if before is MISSING or now is MISSING or before != now:
+                before, now = ("unset" if value is MISSING else repr(value) for value in (before, now))
+                raise Track2ViewError(
+                    f"The run in {folder} was begun with {name} = {before}, and now it is {now}; put it back, or name "
+                    "another folder."
+                )
 
 
-def _dotted(values: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(values, Mapping):
-        for key, value in values.items():
-            yield from _dotted(value, f"{name}.{key}" if name else str(key))
-    elif isinstance(values, list | tuple) and any(isinstance(value, Mapping | list | tuple) for value in values):
-        for index, value in enumerate(values):
-            yield from _dotted(value, f"{name}[{index}]")
+def _leaves(value: Any, default: Any = MISSING, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(dotted name, value as JSON keeps it, default or MISSING) of everything in a nested value."""
+    if is_dataclass(value):
+        for one in fields(value):
+            yield from _leaves(getattr(value, one.name), _default_of(one, default), _joined(name, one.name))
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(inner, MISSING, _joined(name, str(key)))
+    elif isinstance(value, list | tuple) and any(_is_nested(inner) for inner in value):
+        for index, inner in enumerate(value):  # without defaults: a list that grew is another list
+            yield from _leaves(inner, MISSING, f"{name}[{index}]")
     else:
-        yield name, list(values) if isinstance(values, tuple) else values
+        yield name, *(list(part) if isinstance(part, tuple) else part for part in (value, default))
+
+
+def _is_nested(value: Any) -> bool:
+    return is_dataclass(value) or isinstance(value, Mapping | list | tuple)
+
+
+def _joined(name: str, field: str) -> str:
+    return f"{name}.{field}" if name else field
+
+
+def _default_of(one: Field[Any], owner: Any) -> Any:
+    """A field's default: its owner's where that has one itself, else its class's."""
+    if is_dataclass(owner):
+        return getattr(owner, one.name, MISSING)
+    return one.default if one.default_factory is MISSING else one.default_factory()
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer, prefix: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

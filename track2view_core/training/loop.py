@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..errors import Track2ViewError
 from ..progress import Progress
 from .batches import BatchSource, Feed, generator_for, seed_for
-from .checkpoints import Checkpoints, RunState, settings_of
+from .checkpoints import Checkpoints, RunIdentity, RunState
 from .optimisers import make_optimisers, rate_factor
 from .run_log import Meter, RunLog
 from .settings import TrainSettings
@@ -83,7 +83,7 @@ def train(
     `checkpoints/`, `log.jsonl` and `tensorboard/`.
 
     identity: more settings that must not change between two parts of one run.
-    progress: called after each step; when it raises, the run is saved first.
+    progress: called after each step in the first process; what it raises ends the run once everything is saved.
 
     Raises:
         Track2ViewError: the folder holds a run of other settings, or the loss stays infinite.
@@ -112,7 +112,7 @@ class _Run:
         self.autocast = inner.autocast
         self.step, *prepared = self.accelerator.prepare(inner, *optimisers)
         self.module = objective.module
-        self.state = RunState(self.module, prepared, settings_of(settings, identity), settings.ema)
+        self.state = RunState(self.module, prepared, RunIdentity.of(settings, identity), settings.ema)
         self.rates = [[group["lr"] for group in optimiser.param_groups] for optimiser in prepared]
         self.checkpoints = Checkpoints(folder, settings.keep_checkpoints)
         self.meter = Meter()
@@ -154,7 +154,7 @@ class _Run:
         with StopRequest() as stop, feed:
             while self.done < settings.steps:
                 began = time.monotonic()
-                stopping = self._advance(feed, stop)
+                self._advance(feed)
                 self.meter.seconds += time.monotonic() - began
                 last = self.done == settings.steps
                 if last or self.done % settings.log_every == 0:
@@ -162,27 +162,31 @@ class _Run:
                 every = settings.validate_every
                 if validate is not None and (last or (every and self.done % every == 0)):
                     self._validate(validate)
+                interruption = self._tell(progress)
+                stopping = self._any_process(stop.came or interruption is not None)
                 if last or stopping or self.done % settings.checkpoint_every == 0:
                     self.save()
+                if interruption is not None:
+                    raise interruption
                 if stopping and not last:
                     raise Stopped
-                self._tell(progress)
 
-    def _tell(self, progress: Progress | None) -> None:
+    def _tell(self, progress: Progress | None) -> BaseException | None:
+        """Report a step; what that raises is kept until every process has saved, which they can only do together."""
         if progress is None or not self.main:
-            return
+            return None
         try:
             progress(self.done, self.settings.steps, "training")
-        except BaseException:
-            self.save()
-            raise
+        except BaseException as interruption:
+            return interruption
+        return None
 
-    def _advance(self, feed: Feed, stop: StopRequest) -> bool:
-        """One step of the optimiser; returns whether any process was asked to stop."""
+    def _advance(self, feed: Feed) -> None:
+        """One step of the optimiser, or a skipped one."""
         settings, state = self.settings, self.state
         factor = rate_factor(self.done, settings.steps, settings.optimiser)
         torch.manual_seed(seed_for(settings.seed, self.done, self.accelerator.process_index, "global"))
-        finite, stopping = self._gradients(feed, stop)
+        finite = self._gradients(feed)
         norm = float(self.accelerator.clip_grad_norm_(state.trainable.values(), settings.clip_norm)) if finite else 0.0
         finite = finite and math.isfinite(norm)
         if finite:
@@ -196,13 +200,14 @@ class _Run:
         self.done += 1
         self.meter.step(self.rates[0][0] * factor, norm, finite)
         self._count_skipped(finite)
-        return stopping
 
-    def _gradients(self, feed: Feed, stop: StopRequest) -> tuple[bool, bool]:
-        """Add up the gradients of the step's batches: (all finite, a stop was asked for), agreed by all processes."""
-        parts, stopping = self.settings.accumulation, False
+    def _gradients(self, feed: Feed) -> bool:
+        """The mean of the gradients of the step's batches; returns whether all losses were finite, in all processes."""
+        parts, finite = self.settings.accumulation, True
         for part in range(parts):
             batch = feed.take()
+            if not finite:  # lost with its step: the next one begins with its own batches
+                continue
             for sentence in batch.replaced:
                 self.meter.broken += 1
                 self.log.event(self.done + 1, "broken_sample", sentence)
@@ -211,20 +216,18 @@ class _Run:
             with nullcontext() if last else self.accelerator.no_sync(self.step):
                 loss = self.step(batch.to(self.accelerator.device), generator)
                 value = float(loss.detach())
-                good, stopping = self._agree(math.isfinite(value), stop.came)
-                if not good:
-                    return False, stopping
-                self.accelerator.backward(loss / parts)
-            self.meter.loss(batch.name, value, len(batch))
-        return True, stopping
+                finite = not self._any_process(not math.isfinite(value))
+                if finite:
+                    self.accelerator.backward(loss / parts)
+                    self.meter.loss(batch.name, value, len(batch))
+        return finite
 
-    def _agree(self, good: bool, stop: bool) -> tuple[bool, bool]:
-        """All processes skip a step together, and stop after the same one."""
+    def _any_process(self, flag: bool) -> bool:
+        """Whether the flag is up in any process: all skip a step together, and stop after the same one."""
         if self.accelerator.num_processes == 1:
-            return good, stop
-        flags = torch.tensor([float(not good), float(stop)], device=self.accelerator.device)
-        bad, stopping = self.accelerator.reduce(flags, "sum").tolist()
-        return bad == 0, stopping > 0
+            return flag
+        up = torch.tensor(float(flag), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(up, "sum") > 0)
 
     def _count_skipped(self, finite: bool) -> None:
         self.in_a_row = 0 if finite else self.in_a_row + 1

@@ -11,7 +11,7 @@ import math
 import tomllib
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -364,12 +364,10 @@ class TrainConfig:
     def identity(self) -> dict[str, Any]:
         """What, besides the loop's own settings, must stay the same for a run to be one run."""
         names = ("stage", "data", "draw", *_SECTIONS[self.stage])
-        return {name: value for name, value in asdict(self).items() if name in names}
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name in names}
 
 
 _ALWAYS = ("stage", "folder", "data", "run", "validation", "export")
-
-
 _SECTIONS: dict[str, tuple[str, ...]] = {
     "vae": ("vae",),
     "base": ("draw", "model", "base", "flow"),
@@ -431,8 +429,6 @@ def config_from(table: Mapping[str, Any]) -> TrainConfig:
 
 
 Settings = TypeVar("Settings")
-
-
 _NAMES = {int: "a whole number", float: "a number", str: "text in quotes", bool: "true or false"}
 
 
@@ -446,13 +442,13 @@ def read_settings(cls: type[Settings], table: Any, where: str) -> Settings:
         raise Track2ViewError(f"{where} is {table!r}; it must be a table of settings.")
     hints = get_type_hints(cls)
     known = fields(cls)  # type: ignore[arg-type]
-    _refuse_unknown(table, [known_field.name for known_field in known], where)
+    _refuse_unknown(table, [one.name for one in known], where)
     values = {}
-    for known_field in known:
-        name = f"{where}.{known_field.name}" if where else known_field.name
-        if known_field.name in table:
-            values[known_field.name] = _value(hints[known_field.name], table[known_field.name], name)
-        elif known_field.default is MISSING and known_field.default_factory is MISSING:
+    for one in known:
+        name = f"{where}.{one.name}" if where else one.name
+        if one.name in table:
+            values[one.name] = _value(hints[one.name], table[one.name], name)
+        elif one.default is MISSING and one.default_factory is MISSING:
             raise Track2ViewError(f"{name} is missing; add it to the config.")
     try:
         return cls(**values)

@@ -107,13 +107,19 @@ class PairValidation:
                 scheduler=sampling.scheduler,
             )
         latents = {"source": pair.source.latent[None], "target": pair.target.latent[None], "sample": latent}
-        return {name: decode(vae, value) for name, value in latents.items()}
+        with in_float32(device):
+            return {name: decode(vae, value) for name, value in latents.items()}
 
     def _text(self, text: Tensor | None) -> Tensor:
         padded = torch.zeros(1, TEXT_TOKENS, TEXT_DIM)
         if self.uses_text and text is not None:
             padded[0, : len(text)] = text[:TEXT_TOKENS].float()
         return padded
+
+
+def in_float32(device: torch.device) -> torch.autocast:
+    """The VAE's precision, whatever that of the run around it."""
+    return torch.autocast(device.type, enabled=False)
 
 
 class _OnePair:

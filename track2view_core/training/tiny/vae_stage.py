@@ -29,7 +29,7 @@ from ...wan.vae import decode_whole_clip, encode_whole_clip, latent_statistics, 
 from ..batches import draw_samples
 from ..settings import TrainConfig, VaeSettings, ValidationSettings
 from ..stages import DTYPES, open_datasets
-from ..validation import spread, write_samples
+from ..validation import in_float32, spread, write_samples
 
 STATISTICS_CLIPS = 96  # whose latents give the mean and std that are folded into a finished VAE
 LATENT_WEIGHT = 1e-5  # keeps latents from drifting to where no statistics are known
@@ -110,7 +110,8 @@ class VaeValidation:
         return found
 
     def _there_and_back(self, clip: Tensor) -> Tensor:
-        return decode_whole_clip(self.vae, encode_whole_clip(self.vae, clip))
+        with in_float32(clip.device):
+            return decode_whole_clip(self.vae, encode_whole_clip(self.vae, clip))
 
 
 def _frames(decoded: Tensor) -> Tensor:  # [T, 3, H, W] -> uint8 [T, H, W, 3]
