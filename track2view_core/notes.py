@@ -456,6 +456,11 @@ _WAN = {
     ),
 }
 
+_EVALUATION = {
+    "prompt_cut": Kind(_CAUTION, "CLIP read only the beginning of the prompt"),
+    "camera_not_measurable": Kind(_CAUTION, "camera not measurable: {reason}"),
+}
+
 _REFILM = {
     "tracks_count": Kind(_INFO, "{points:# point} over {frames:# frame}"),
     "preset_move": Kind(_INFO, "{preset} {amount:g}: {move}"),
@@ -473,5 +478,13 @@ _REFILM = {
     ),
 }
 
-KINDS: Mapping[str, Kind] = {"text": Kind(_INFO, "{text}"), **_VIDEO, **_CAMERAS, **_TRACKS, **_WAN, **_REFILM}
+KINDS: Mapping[str, Kind] = {
+    "text": Kind(_INFO, "{text}"),
+    **_VIDEO,
+    **_CAMERAS,
+    **_TRACKS,
+    **_WAN,
+    **_EVALUATION,
+    **_REFILM,
+}
 """Every note there is, by code. `text` is a sentence of a file that an older version wrote."""

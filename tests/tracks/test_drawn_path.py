@@ -43,14 +43,14 @@ def test_a_drawing_rides_on_the_tracks_camera() -> None:
 def test_nothing_drawn_is_the_camera_itself_or_the_linked_path() -> None:
     clip = tracks()
     alone = drawn_path("  \n", clip)
-    assert alone.path is clip.camera and "Nothing is drawn yet" in alone.notes[-1] and alone.seed is None
+    assert alone.path is clip.camera and alone.notes[-1].code == "path_of_base" and alone.seed is None
     linked = preset_path("crane_up", clip.camera, amount=1.0, scene_scale=clip.scene_scale)
     seeded = drawn_path("", clip, linked)
     assert seeded.path is linked
     again = sample_document(seeded.seed, clip.camera, scene_scale=clip.scene_scale)
     assert (again.world_from_camera - linked.world_from_camera).abs().max() < 3e-3 * clip.scene_scale
     longer = drawn_path("", clip, linked.resampled(33))
-    assert len(longer.path) == FRAMES and "it was resampled in time" in longer.notes[0]
+    assert len(longer.path) == FRAMES and longer.notes[0].code == "path_resampled"
 
 
 def test_a_linked_path_never_changes_keys() -> None:
@@ -58,7 +58,7 @@ def test_a_linked_path_never_changes_keys() -> None:
     linked = preset_path("crane_up", clip.camera, amount=1.0, scene_scale=clip.scene_scale)
     drawn = drawn_path(TEXT, clip, linked)
     assert torch.equal(drawn.path.world_from_camera, drawn_path(TEXT, clip).path.world_from_camera)
-    assert "is not used" in drawn.notes[0]
+    assert drawn.notes[0].code == "path_not_used"
 
 
 def test_without_tracks_keys_ride_on_the_linked_path_or_on_a_standing_camera() -> None:
@@ -74,7 +74,8 @@ def test_without_tracks_keys_ride_on_the_linked_path_or_on_a_standing_camera() -
 
 
 def test_a_longer_drawing_is_rescaled_and_a_bad_one_refused() -> None:
-    assert "rescaled in time" in drawn_path(to_json(preset_document("roll", 1.0, 33)), tracks()).notes[0].text()
+    (note,) = drawn_path(to_json(preset_document("roll", 1.0, 33)), tracks()).notes
+    assert note.code == "keys_rescaled"
     with pytest.raises(Track2ViewError, match="is no JSON"):
         drawn_path("{", tracks())
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from ..cameras.formats.parsing import mapping
 from ..errors import Track2ViewError
+from ..notes import Note
 from .confidence_intervals import LEVEL, RESAMPLES, Interval, mean_interval, paired_interval
 from .run_manifest import Run
 from .scoring import FID, PICTURE_SCORES, SCORES, UNMEASURABLE, ClipScores, Measures, RunScores, Score, known_values
@@ -156,7 +157,7 @@ def report_document(report: Report) -> dict[str, Any]:
             "method": run.method,
             "fid": _plain(run.fid), "fid_missing": run.fid_missing, "fid_frames": run.fid_frames,
             "means": _json_means(report, run), "groups": groups,
-            "clips": [_plain(asdict(clip)) for clip in run.clips],
+            "clips": [{**_plain(asdict(clip)), "notes": [note.data() for note in clip.notes]} for clip in run.clips],
         })  # fmt: skip
     return {
         "format": FORMAT, "version": VERSION, "protocol": dict(report.protocol),
@@ -188,6 +189,7 @@ def _run(told: Mapping[str, Any]) -> RunScores:
     for entry in told["clips"]:
         clip = ClipScores(**{name: value for name, value in entry.items() if name in known})
         clip.values = {str(name): float(value) for name, value in clip.values.items()}
+        clip.notes = [Note.from_data(note) for note in clip.notes]
         clip.curves = {
             str(name): [math.nan if value is None else float(value) for value in values]
             for name, values in clip.curves.items()
@@ -342,7 +344,7 @@ def _notes(clip: ClipScores) -> str:
     if clip.broken:
         return f"broken: {clip.broken}"
     blind = [f"{clip.unmeasurable:.0%} of the frames not measurable"] if clip.unmeasurable else []
-    return "; ".join([*blind, *clip.notes])
+    return "; ".join([*blind, *map(str, clip.notes)])
 
 
 def _interval(told: Interval, score: Score, sign: bool = False) -> str:

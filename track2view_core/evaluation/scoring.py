@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
+from ..notes import Note
 from ..progress import Progress
 from ..video import read_clip
 from .camera_errors import STILL_EXTENT, cami2v_errors, path_extent, path_scores
@@ -161,7 +162,7 @@ class ClipScores:
     """Why nothing of the clip could be scored."""
     unmeasurable: float = 0.0
     """Share of the frames after frame 0 whose camera could not be measured."""
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     def miss(self, names: Iterable[str], reason: str) -> None:
         """The first reason stands, and a score that is there is not missing."""
@@ -260,7 +261,7 @@ def _score_clip_features(
         return
     told.values["clip_t"] = clip_t(features, measures.clip.text_features(clip.prompt))
     if measures.clip.cut_short(clip.prompt):
-        told.notes.append("CLIP read only the beginning of the prompt")
+        told.notes.append(Note.of("prompt_cut"))
 
 
 def _score_matches(told: ClipScores, video: Tensor, source: Tensor | None, measures: Measures) -> None:
@@ -318,7 +319,7 @@ def _score_camera(told: ClipScores, run: Run, clip: RunClip, video: Tensor, meas
         fit = measures.estimator.estimate(video, run, clip, cameras, None)
     except (Track2ViewError, torch.linalg.LinAlgError, np.linalg.LinAlgError) as error:
         fit = no_path(frames)
-        told.notes.append(f"camera not measurable: {_sentence(error)}")
+        told.notes.append(Note.of("camera_not_measurable", reason=_sentence(error)))
     _count_camera(told, fit, cameras)
 
 

@@ -9,6 +9,7 @@ import torch
 
 from ..cameras import CameraPath, PathDocument, document_notes, parse_document, sample_document
 from ..cameras.keyframes.fitting import fit_document
+from ..notes import Note
 from .point_tracks import PointTracks
 
 DEFAULT_FRAMES, DEFAULT_SIZE, DEFAULT_FIELD = 81, (832, 480), 60.0  # degrees, horizontal
@@ -19,7 +20,7 @@ class DrawnPath:
     """A path on a clip, as it was drawn."""
 
     path: CameraPath
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     seed: PathDocument | None  # the linked path in keys, where nothing is drawn yet
 
 
@@ -33,29 +34,25 @@ def drawn_path(text: str, tracks: PointTracks | None = None, linked: CameraPath 
         Track2ViewError: the text is no document; the tracks show nothing.
     """
     document = parse_document(text) if text.strip() else None
-    notes: list[str] = []
+    notes: list[Note] = []
     source = tracks.camera if tracks is not None else linked
     if source is None:
         source = _standing_camera(document)
-        notes.append(
-            "Neither point tracks nor a camera path is linked: the path starts from a camera that stands still."
-        )
+        notes.append(Note.of("path_stands"))
     scale = 1.0 if tracks is None else tracks.scene_scale
     if tracks is None:
-        notes.append("Without point tracks one scene scale is taken to be 1 of the path's units.")
+        notes.append(Note.of("path_unit"))
     if document is not None:
         if linked is not None and tracks is not None:
-            notes.append("The linked camera path is not used: the editor has keys of its own.")
+            notes.append(Note.of("path_not_used"))
         path = sample_document(document, source, scene_scale=scale)
         return DrawnPath(path, (*notes, *document_notes(document, source)), None)
     if linked is None or tracks is None:
-        return DrawnPath(source, (*notes, "Nothing is drawn yet: this is the base camera itself."), None)
+        return DrawnPath(source, (*notes, Note.of("path_of_base")), None)
     if len(linked) != len(source):
-        notes.append(
-            f"The linked camera path has {len(linked)} frames and the clip has {len(source)}: it was resampled in time."
-        )
+        notes.append(Note.of("path_resampled", frames=len(linked), clip=len(source)))
         linked = linked.resampled(len(source))
-    notes.append("Nothing is drawn yet: this is the linked camera path.")
+    notes.append(Note.of("path_of_link"))
     return DrawnPath(linked, tuple(notes), fit_document(linked, source, scene_scale=scale).document)
 
 
