@@ -52,12 +52,12 @@ def test_an_interrupt_leaves_nothing(rerender, clip_from, monkeypatch: pytest.Mo
 
 
 def test_an_interrupt_while_writing_leaves_nothing(rerender, clip_from, monkeypatch: pytest.MonkeyPatch):
-    from track2view_core.commands import filming
+    from track2view_core.commands import results
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(filming, "path_plot", stop)  # the videos are written by then
+    monkeypatch.setattr(results, "path_plot", stop)  # the videos are written by then
     outcome = rerender(clip_from("bikes", 5, 160, 68))
     assert outcome.code == 130 and not outcome.left
 
@@ -68,10 +68,10 @@ def test_a_failed_demo_removes_the_folder_it_made(random_weights, tmp_path: Path
 
 
 def test_a_full_disk_is_one_sentence(rerender, clip_from, monkeypatch: pytest.MonkeyPatch):
-    from track2view_core.commands import filming
+    from track2view_core.commands import results
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "out_tracks.png")
 
-    monkeypatch.setattr(filming, "write_picture", full)
+    monkeypatch.setattr(results, "write_picture", full)
     assert "No space left on device" in rerender(clip_from("bikes", 2, 160, 68)).sentence

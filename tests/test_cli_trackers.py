@@ -12,7 +12,7 @@ import torch
 
 from track2view_core.cameras import CameraPath
 from track2view_core.cameras.formats import read_path, write_path
-from track2view_core.commands.tracking import FILE_VARIABLE
+from track2view_core.commands.own_tracker import FILE_VARIABLE
 from track2view_core.tracks import PointTracks, load_tracks, save_tracks
 from track2view_core.video import VideoClip, read_clip, write_clip
 from track2view_core.wan.models import Models

@@ -469,6 +469,10 @@ _REFILM = {
     "scene_scale": Kind(
         _INFO, "one scene scale is {scale:.4g} units of the tracks, the subject's distance in the first frame"
     ),
+    "sampling": Kind(
+        _INFO,
+        "{frames:# frame} of {width} x {height}, steps {steps}, guidance {guidance:g}, shift {shift:g}, seed {seed}",
+    ),
     "coverage": Kind(_INFO, "tracks reach {mean:.0%} of the target view, {lowest:.0%} in frame {frame}"),
     "coverage_blind": Kind(
         _CAUTION, "in {blind} of {frames} frames they reach none of it: the new camera looks away there"

@@ -33,14 +33,19 @@ _CURVES: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
 Share = TypeVar("Share", float, Tensor)
 
 
+def check_ease(ease: str) -> None:
+    """Refuse what is not one of EASES."""
+    if ease not in _CURVES:
+        raise Track2ViewError(f"ease is {ease!r}; it must be one of {', '.join(EASES)}.")
+
+
 def eased(share: Share, ease: str) -> Share:
     """Share of the way at a share of the time, both 0..1; a number or a tensor of any shape.
 
     Raises:
         Track2ViewError: the ease is not one of EASES.
     """
-    if ease not in _CURVES:
-        raise Track2ViewError(f"ease is {ease!r}; it must be one of {', '.join(EASES)}.")
+    check_ease(ease)
     return _CURVES[ease](share)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tqdm import tqdm
+
+from ..notes import Door, Note, report_lines
+from ..refilm import Refilm, Report
 
 LABEL_WIDTH = 9
 
@@ -45,3 +48,20 @@ def progress_bars() -> Iterator[Progress]:
         yield progress
     finally:
         progress.close()
+
+
+@contextmanager
+def reporting(door: Door) -> Iterator[tuple[Report, Progress]]:
+    """What `refilm` calls with the notes of a stage, said in the words of `door`, and its progress as bars."""
+    with progress_bars() as progress:
+
+        def report(stage: str, notes: Sequence[Note]) -> None:
+            progress.close()  # a line printed under a bar would leave the bar behind
+            say(stage, *report_lines(notes, door))
+
+        yield report, progress
+
+
+def say_weights(settings: Refilm) -> None:
+    for role in ("model", "vae", "bundle"):
+        say(role, str(getattr(settings, role) or "built-in tiny one"))

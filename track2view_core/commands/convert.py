@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
+from pathlib import Path
 
 from ..wan.convert_lora import convert_lora
 from .console import say
 
 
-def run(arguments: argparse.Namespace) -> None:
-    found = convert_lora(arguments.input, arguments.output, lora_only=arguments.lora_only)
-    say("LoRA", f"{found}; written as a {'bundle' if found.is_bundle else 'LoRA'} to {arguments.output}")
+def run(*, input: Path, output: Path, lora_only: bool) -> None:
+    found = convert_lora(input, output, lora_only=lora_only)
+    say("LoRA", f"{found}; written as a {'bundle' if found.is_bundle else 'LoRA'} to {output}")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..curation import (
     ClipEncoder,
@@ -25,102 +24,117 @@ from ..curation.sources.clip_names import read_captions
 from ..dataset import PairDataset, read_report
 from ..errors import Track2ViewError
 from ..preview import write_picture
-from ..progress import Progress
-from ..tracks.trackers import KltTracker, PointTracker, SpatialTrackerV2
-from ..tracks.trackers.spatial_tracker import chosen_profile
+from ..tracks.trackers import KltTracker
 from ..video import open_stream
 from .console import progress_bars, say
 from .hardware import chosen_device
-from .tracking import profile_file
+from .own_tracker import chosen_tracker
 
 SHEET = "sheet.png"
 NAMED = 12
 """Refused pairs that are told by name; report.json has all of them."""
 
 
-def run(arguments: argparse.Namespace) -> None:
-    if arguments.output.is_file():
-        raise Track2ViewError(f"OUT is the file {arguments.output}; name a folder.")
-    maker = {"render": rendered, "encode": reencoded}.get(arguments.source, recorded)(arguments)
+def run(
+    *,
+    source: str,
+    output: Path,
+    vae: Path | None,
+    text_encoder: Path | None,
+    keep_frames: bool,
+    device: str,
+    ray: bool,
+    **chosen: Any,
+) -> None:
+    """`chosen` are the options of `source` alone."""
+    if output.is_file():
+        raise Track2ViewError(f"OUT is the file {output}; name a folder.")
+    place = str(chosen_device(device))
+    encoder = ClipEncoder(vae, text_encoder, place)
+    make = {"render": rendered, "encode": reencoded}.get(source, recorded)
+    maker = make(source, encoder, keep_frames, **chosen)
     with progress_bars() as progress:
         try:
-            counts = made(maker, arguments, progress)
+            if ray:
+                from ..curation.shard_maker import curate_with_ray
+
+                counts = curate_with_ray(maker, output, device=place, progress=progress)
+            else:
+                counts = curate(maker, output, progress=progress)
         except KeyboardInterrupt as stop:
             raise KeyboardInterrupt(
-                f"Interrupted; the finished shards stay in {arguments.output}, and the same command goes on from there."
+                f"Interrupted; the finished shards stay in {output}, and the same command goes on from there."
             ) from stop
-    tell(maker, counts, arguments)
+    tell(maker, counts, output, encoder)
 
 
-def made(maker: ShardMaker, arguments: argparse.Namespace, progress: Progress) -> dict[str, int]:
-    if not arguments.ray:
-        return curate(maker, arguments.output, progress=progress)
-    from ..curation.shard_maker import curate_with_ray
-
-    return curate_with_ray(maker, arguments.output, device=str(chosen_device(arguments.device)), progress=progress)
-
-
-def tell(maker: ShardMaker, counts: Mapping[str, int], arguments: argparse.Namespace) -> None:
+def tell(maker: ShardMaker, counts: Mapping[str, int], output: Path, encoder: ClipEncoder) -> None:
     info = maker.info()
     for reason, count in counts.items():
         say("counts" if reason == next(iter(counts)) else "", f"{count:8d}  {reason}")
-    refused = read_report(arguments.output)["refused"]
+    refused = read_report(output)["refused"]
     for number, sentence in enumerate(list(refused.values())[:NAMED]):
         say("" if number else "refused", sentence)
     if len(refused) > NAMED:
         say("", f"and {len(refused) - NAMED} more, see report.json")
-    data = PairDataset(arguments.output)
+    data = PairDataset(output)
     say(
         "data set",
-        f"{arguments.output}: {len(data)} pairs of {data.clip_count} clips in {len(maker)} shards, "
+        f"{output}: {len(data)} pairs of {data.clip_count} clips in {len(maker)} shards, "
         f"{info.width} x {info.height}, {info.frames} frames",
         "no latents: give --vae, or encode it later" if info.vae is None else f"latents of {info.vae.name}",
     )
-    used = encoder(arguments)
-    sheet = contact_sheet(data, None if used.vae is None or info.has_frames else used.model())
+    sheet = contact_sheet(data, None if encoder.vae is None or info.has_frames else encoder.model())
     if sheet is not None:
-        say("look at", str(write_picture(sheet, arguments.output / SHEET)))
+        say("look at", str(write_picture(sheet, output / SHEET)))
 
 
-def encoder(arguments: argparse.Namespace) -> ClipEncoder:
-    return ClipEncoder(arguments.vae, arguments.text_encoder, str(chosen_device(arguments.device)))
+def rendered(
+    source: str, encoder: ClipEncoder, keep_frames: bool, *, shards: int, size: tuple[int, int], **chosen: Any
+) -> ShardMaker:
+    """`chosen` are fields of `SceneSettings`."""
+    if shards < 1:
+        raise Track2ViewError(f"--shards is {shards}; it must be at least 1.")
+    how = SceneSettings(width=size[0], height=size[1], keep_frames=keep_frames, **chosen)
+    return RenderedScenes(shards, how, encoder, encoder.device)
 
 
-def rendered(arguments: argparse.Namespace) -> ShardMaker:
-    width, height = arguments.size
-    how = SceneSettings(
-        scenes=arguments.scenes, cameras=arguments.cameras, frames=arguments.frames, width=width, height=height,
-        tracks=arguments.points, texture=arguments.texture, supersample=arguments.supersample,
-        dynamic=arguments.dynamic, objects=arguments.objects, moves=arguments.moves, seed=arguments.seed,
-        fps=arguments.fps, keep_frames=arguments.keep_frames,
-    )  # fmt: skip
-    if arguments.shards < 1:
-        raise Track2ViewError(f"--shards is {arguments.shards}; it must be at least 1.")
-    return RenderedScenes(arguments.shards, how, encoder(arguments), str(chosen_device(arguments.device)))
+def reencoded(
+    source: str, encoder: ClipEncoder, keep_frames: bool, *, input: Path, size: tuple[int, int] | None
+) -> ShardMaker:
+    return Reencoding(input, encoder, size, keep_frames)
 
 
-def reencoded(arguments: argparse.Namespace) -> ShardMaker:
-    return Reencoding(arguments.input, encoder(arguments), arguments.size, arguments.keep_frames)
-
-
-def recorded(arguments: argparse.Namespace) -> ShardMaker:
-    captions = read_captions(arguments.captions) if arguments.captions else {}
-    scenes = listed_scenes(arguments, captions)
+def recorded(
+    source: str,
+    encoder: ClipEncoder,
+    keep_frames: bool,
+    *,
+    input: Path,
+    captions: Path | None,
+    size: tuple[int, int],
+    frames: int,
+    every: int,
+    tracker: str,
+    profile: str | None,
+    points: int,
+    pairs_per_scene: int | None,
+    scenes_per_shard: int,
+    seed: int,
+    **layout: Any,
+) -> ShardMaker:
+    """`layout` is what only this kind of source may say: its lens, its cameras' format, its videos' folder."""
+    scenes = SOURCES[source](input, read_captions(captions) if captions else {}, **layout)
     how = PairSettings(
-        cut=Cut(*arguments.size, frames=arguments.frames, every=arguments.every), points=arguments.points,
-        pairs_per_scene=arguments.pairs_per_scene, scenes_per_shard=arguments.scenes_per_shard, seed=arguments.seed,
-        keep_frames=arguments.keep_frames,
+        cut=Cut(*size, frames=frames, every=every), points=points, pairs_per_scene=pairs_per_scene,
+        scenes_per_shard=scenes_per_shard, seed=seed, keep_frames=keep_frames,
     )  # fmt: skip
-    fps = first_rate(scenes) / arguments.every
-    return RecordedPairs(arguments.source, scenes, how, tracker(arguments), fps, encoder(arguments))
+    own = chosen_tracker(tracker, profile)
+    follower = KltTracker() if own is None else own.tracker
+    return RecordedPairs(source, scenes, how, follower, first_rate(scenes) / every, encoder)
 
 
-def listed_scenes(arguments: argparse.Namespace, captions: Mapping[str, str]) -> tuple[RecordedScene, ...]:
-    if arguments.source == "multicamvideo":
-        return multicamvideo_scenes(arguments.input, captions, arguments.fov)
-    if arguments.source == "synced":
-        return synced_scenes(arguments.input, captions, arguments.cameras, arguments.fov)
-    return realcamvid_scenes(arguments.input, captions, arguments.videos)
+SOURCES = {"multicamvideo": multicamvideo_scenes, "synced": synced_scenes, "realcamvid": realcamvid_scenes}
 
 
 def first_rate(scenes: tuple[RecordedScene, ...]) -> float:
@@ -132,17 +146,3 @@ def first_rate(scenes: tuple[RecordedScene, ...]) -> float:
         except Track2ViewError as error:
             problem = problem or str(error)
     raise Track2ViewError(f"No clip can be read; the first one's trouble: {problem}")
-
-
-def tracker(arguments: argparse.Namespace) -> PointTracker:
-    if arguments.tracker == "klt":
-        if arguments.profile is not None:
-            raise Track2ViewError(
-                "--profile is of SpatialTrackerV2; add --tracker spatial_tracker_v2, or leave it out."
-            )
-        return KltTracker()
-    profile = chosen_profile(
-        Path(profile_file(os.environ)), os.environ, arguments.profile, option="--profile", instead="use --tracker klt"
-    )
-    profile.check("offline", os.environ)
-    return SpatialTrackerV2(profile)

@@ -2,44 +2,57 @@
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from ..notes import report_lines
-from ..scenes import demo_clip
+import numpy as np
+from torch import Tensor
+
+from ..progress import Progress
+from ..refilm import Refilm, refilm
+from ..scenes import DemoClip, demo_clip
+from ..tracks import PointTracks
 from ..tracks.trackers import KltTracker
-from ..video import VideoClip, prepare_clip, write_clip
-from .console import progress_bars, say
+from ..video import VideoClip, write_clip
+from .console import reporting, say, say_weights
 from .door import DEMO
-from .filming import Filming, check_move, film, load, result_files, target_path, working_size
+from .hardware import chosen_hardware
+from .results import result_files, write_results
 from .staging import Staging
 
+PRESET, AMOUNT = "orbit_left", 0.5
 SAMPLE_NAME = "sample.mp4"
 RESULT_NAME = "rerendered.mp4"
 
 
-def run(arguments: argparse.Namespace) -> None:
-    check_move(arguments)
+@dataclass(frozen=True, eq=False)
+class TrackerOfKnownScene:
+    """The built-in tracker, told the true camera and depth."""
+
+    demo: DemoClip
+
+    def track(self, video: Tensor | np.ndarray, *, points: int, progress: Progress | None = None) -> PointTracks:
+        known = {"camera": self.demo.camera, "depth": self.demo.depth}
+        return KltTracker().track(video, points=points, progress=progress, **known)
+
+
+def run(*, out: Path, preset: str | None, amount: float | None, device: str, dtype: str, **chosen: Any) -> None:
+    """`chosen` are fields of `Refilm`, None where nothing was given."""
+    given = {name: value for name, value in chosen.items() if value is not None}
+    amount = AMOUNT if amount is None else amount
+    settings = Refilm(amount=amount, **given, **chosen_hardware(device, dtype))
+    output = out / RESULT_NAME
     with Staging() as staging:
-        staging.make_folder(arguments.out)
-        models = load(arguments)
+        staging.make_folder(out)
         demo = demo_clip()
         clip = VideoClip(demo.frames, demo.fps)
-        width, height = working_size(arguments, models)
-        prepared, info = prepare_clip(clip, width=width, height=height)
-        say("clip", "the built-in sample, rendered by this project, with its true camera path and depth")
-        say("", *report_lines(info.report()))
-        with progress_bars() as progress:
-            tracks = KltTracker().track(
-                clip.frames, points=1024, camera=demo.camera, depth=demo.depth, progress=progress
-            )
-        say(
-            "tracks",
-            f"{tracks.positions.shape[1]} points over {len(tracks)} frames",
-            *report_lines(tracks.notes, DEMO),
-        )
-        target = target_path(arguments, tracks)
-        output = arguments.out / RESULT_NAME
-        write_clip(clip, staging.path(arguments.out / SAMPLE_NAME))
-        film(Filming(clip, tracks, target, prepared, info), models, arguments, output, staging)
-    for file in (arguments.out / SAMPLE_NAME, *result_files(output)):
+        say("reading", "the built-in sample, rendered by this project, with its true camera path and depth")
+        say_weights(settings)
+        with reporting(DEMO) as (report, progress):
+            tracker = TrackerOfKnownScene(demo)
+            made = refilm(clip, preset or PRESET, settings, tracker=tracker, report=report, progress=progress)
+        write_clip(clip, staging.path(out / SAMPLE_NAME))
+        write_results(made, output, staging)
+    for file in (out / SAMPLE_NAME, *result_files(output)):
         say("wrote", str(file))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from ..errors import Track2ViewError
 from ..evaluation.report import (
@@ -30,26 +30,25 @@ from .staging import Staging
 FILES: tuple[str, ...] = ("scores.md", "scores.csv", "scores.json", "errors.png", "clips.png")
 
 
-def run(arguments: argparse.Namespace) -> None:
-    first = arguments.runs[0]
+def run(
+    *, runs: list[Path], out: Path | None, join: bool, overwrite: bool, interval: str, seed: int, **chosen: Any
+) -> None:
+    """`chosen` are arguments of `load_measures`."""
+    first = runs[0]
     beside = first.parent if first.is_file() else first
-    folder = arguments.out or beside / ("joined" if arguments.join else "evaluation")
-    check_folder(folder, overwrite=arguments.overwrite)
-    if arguments.join:
-        write(join_reports([read_report(file) for file in arguments.runs]), (), folder)
+    folder = out or beside / ("joined" if join else "evaluation")
+    check_folder(folder, overwrite=overwrite)
+    if join:
+        write(join_reports([read_report(file) for file in runs]), (), folder)
         return
-    runs = [read_run(place) for place in arguments.runs]
-    check_comparable(runs)
-    report = make_report(runs, *scored(runs, arguments), interval=arguments.interval, seed=arguments.seed)
-    write(report, runs, folder)
+    methods = [read_run(place) for place in runs]
+    check_comparable(methods)
+    report = make_report(methods, *scored(methods, **chosen), interval=interval, seed=seed)
+    write(report, methods, folder)
 
 
-def scored(runs: list[Run], arguments: argparse.Namespace) -> tuple[list, Measures]:
-    measures = load_measures(
-        arguments.estimator or usual_estimator(runs),
-        clip=arguments.clip, inception=arguments.inception, lpips=arguments.lpips, matcher=arguments.matcher,
-        threshold=arguments.match_threshold, device=chosen_device(arguments.device),
-    )  # fmt: skip
+def scored(runs: list[Run], *, estimator: str | None, device: str, **models: Any) -> tuple[list, Measures]:
+    measures = load_measures(estimator or usual_estimator(runs), device=chosen_device(device), **models)
     say("cameras", measures.estimator.name)
     for reason in dict.fromkeys(measures.lacking.values()):
         say("missing", reason)

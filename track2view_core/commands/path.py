@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
+from pathlib import Path
+from typing import Any
 
 from ..cameras import CameraPath
 from ..cameras.formats import FORMATS, PathFormat, read_path, write_path
@@ -10,23 +11,23 @@ from ..errors import Track2ViewError
 from .console import say
 
 
-def run(arguments: argparse.Namespace) -> None:
-    {"convert": convert, "formats": list_formats}[arguments.path_verb](arguments)
+def run(*, path_verb: str, **chosen: Any) -> None:
+    {"convert": convert, "formats": list_formats}[path_verb](**chosen)
 
 
-def convert(arguments: argparse.Namespace) -> None:
-    if arguments.output.exists() and arguments.input.exists() and arguments.output.samefile(arguments.input):
-        raise Track2ViewError(f"The path would be written over its own file {arguments.input}; give OUT another name.")
-    path = read_path(
-        arguments.input, width=arguments.width, height=arguments.height, format=arguments.read_as,
-        fov_degrees=arguments.fov, fps=arguments.fps, camera=arguments.camera,
-    )  # fmt: skip
-    say("read", f"{arguments.input}: {described(path)}")
-    if arguments.frames is not None:
-        path = path.resampled(arguments.frames)
+def convert(
+    *, input: Path, output: Path, read_as: str | None, write_as: str | None, frames: int | None, **missing: Any
+) -> None:
+    """`missing` are arguments of `read_path`: what IN may not hold."""
+    if output.exists() and input.exists() and output.samefile(input):
+        raise Track2ViewError(f"The path would be written over its own file {input}; give OUT another name.")
+    path = read_path(input, format=read_as, **missing)
+    say("read", f"{input}: {described(path)}")
+    if frames is not None:
+        path = path.resampled(frames)
         say("frames", f"resampled to {described(path)}")
-    write_path(path, arguments.output, format=arguments.write_as)
-    say("wrote", str(arguments.output))
+    write_path(path, output, format=write_as)
+    say("wrote", str(output))
 
 
 def described(path: CameraPath) -> str:
@@ -34,7 +35,7 @@ def described(path: CameraPath) -> str:
     return f"{count} of {path.width} x {path.height}, {path.fps:g} a second"
 
 
-def list_formats(arguments: argparse.Namespace) -> None:
+def list_formats() -> None:
     width = max(map(len, FORMATS))
     for told in FORMATS.values():
         print(f"{told.name:{width}}  {told.description}")

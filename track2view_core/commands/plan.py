@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,37 +31,37 @@ GIB = 2**30
 COMPUTED_IN = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp8": torch.bfloat16}
 
 
-def run(arguments: argparse.Namespace) -> None:
-    request = _request(arguments)
-    device, free = _card(arguments.memory)
+def run(
+    *, base: str, bundle: Path | None, size: tuple[int, int] | None, memory: float | None, as_json: bool, **chosen: Any
+) -> None:
+    """`chosen` are fields of `Request`, None where the base or the bundle knows better."""
+    request = _request(base, bundle, size, chosen)
+    device, free = _card(memory)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "this CPU"
     plan = plan_memory(request)
     fit = None if free is None else first_that_fits(request, free)
     # A CPU is slow in 16 bits where it has no instructions for them, so its rate is that of fp32.
     rate = matrix_rate(device, COMPUTED_IN[request.dtype] if device.type == "cuda" else torch.float32)
     time = estimate_time(request, rate)
-    if arguments.json:
+    if as_json:
         print(json.dumps(_as_json(plan.to_dict(), name, free, fit, rate, time), indent=2))
         return
     print(plan_table(plan), *report_lines(plan_notes(plan, free, fit, time, rate, name), PLAN), sep="\n")
 
 
-def _request(arguments: argparse.Namespace) -> Request:
+def _request(base: str, bundle: Path | None, size: tuple[int, int] | None, chosen: dict[str, Any]) -> Request:
     fields: dict[str, Any]
-    if arguments.bundle is not None:
+    if bundle is not None:
         from ..wan.bundle import load_bundle
 
-        fields = bundle_settings(load_bundle(arguments.bundle).config)
+        fields = bundle_settings(load_bundle(bundle).config)
     else:
-        base = known_base(arguments.base)
-        fields = {"base": base, **usual_settings(base)}
-    if arguments.size is not None:
-        fields["width"], fields["height"] = arguments.size
-    for name, option in (("frames", "frames"), ("tracks", "points"), ("steps", "steps"), ("window", "window")):
-        if (value := getattr(arguments, option)) is not None:
-            fields[name] = value
-    native = arguments.route == "native"
-    return Request(**fields, dtype=arguments.dtype, route=arguments.route, batched=native, offload=arguments.offload)
+        known = known_base(base)
+        fields = {"base": known, **usual_settings(known)}
+    if size is not None:
+        fields["width"], fields["height"] = size
+    fields |= {name: value for name, value in chosen.items() if value is not None}
+    return Request(**fields, batched=fields["route"] == "native")
 
 
 def _card(memory: float | None) -> tuple[torch.device, int | None]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-
 from ..cameras import PRESETS
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run() -> None:
     width = max(map(len, PRESETS))
     for name, nominal in PRESETS.items():
         print(f"{name:{width}}  {nominal}")

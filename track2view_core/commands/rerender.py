@@ -1,79 +1,85 @@
-"""`track2view rerender IN OUT`: a video file along a preset camera move."""
+"""`track2view rerender IN OUT`: a video file along a preset camera move, or along the camera of a file."""
 
 from __future__ import annotations
 
-import argparse
-from contextlib import nullcontext
-
-from torch import Tensor
+from pathlib import Path
+from typing import Any
 
 from ..errors import Track2ViewError
-from ..notes import report_lines
-from ..tracks import PointTracks, load_tracks, save_tracks
-from ..video import SIZE_STRIDE, ClipInfo, ClipStream, VideoClip, open_stream, prepare_file, read_clip
-from ..video.arithmetic import square_size
-from ..wan.models import Models
-from .console import progress_bars, say
+from ..refilm import Refilm, refilm
+from ..tracks import load_tracks, save_tracks
+from .console import reporting, say, say_weights
 from .door import RERENDER
-from .filming import Filming, check_move, film, load, result_files, target_path, working_size
+from .hardware import chosen_hardware
+from .own_tracker import chosen_tracker
+from .results import result_files, write_results
 from .staging import Staging, check_writable
-from .tracking import BUILT_IN, check_tracker, find_tracks
 
-ANALYSIS_SIDE = 832  # px, the long side that tracking gains from
+PRESET = "orbit_left"
 VIDEO_ENDINGS = (".mp4", ".mov", ".mkv")
 TRACK_ENDINGS = (".npz", ".safetensors")
 
 
-def run(arguments: argparse.Namespace) -> None:
-    check(arguments)
-    stream = open_stream(arguments.input, frames=arguments.frames)
-    given = load_tracks(arguments.tracks) if arguments.tracks else None
-    models = load(arguments)  # after the small files: a mistyped name is told before gigabytes are read
-    clip, prepared, info = read(stream, arguments, models)
-    tracks = track(clip, models, arguments) if given is None else given
-    say(
-        "tracks",
-        f"{tracks.positions.shape[1]} points over {len(tracks)} frames",
-        *report_lines(tracks.notes, RERENDER),
-    )
-    target = target_path(arguments, tracks)
+def run(
+    *,
+    input: Path,
+    output: Path,
+    preset: str | None,
+    camera: Path | None,
+    tracker: str,
+    profile: str | None,
+    variant: str | None,
+    tracks: Path | None,
+    save_tracks_to: Path | None,
+    device: str,
+    dtype: str,
+    **chosen: Any,
+) -> None:
+    """`chosen` are fields of `Refilm`, None where nothing was given."""
+    check_files(input, output, save_tracks_to)
+    check_camera(camera, chosen, preset)
+    own = None
+    if tracks is None:
+        own = chosen_tracker(tracker, profile, variant, motion=chosen["motion"], fov_degrees=chosen["fov_degrees"])
+    given = {name: value for name, value in chosen.items() if value is not None}
+    settings = Refilm(**given, **chosen_hardware(device, dtype))
+    known = load_tracks(tracks) if tracks else None
+    say("reading", str(input))
+    say_weights(settings)
     with Staging() as staging:
-        if arguments.save_tracks:
-            save_tracks(tracks, staging.path(arguments.save_tracks))
-        film(Filming(clip, tracks, target, prepared, info), models, arguments, arguments.output, staging)
-    for file in (*result_files(arguments.output), *filter(None, [arguments.save_tracks])):
+        with reporting(RERENDER) as (report, progress):
+            made = refilm(
+                input, camera or preset or PRESET, settings,
+                tracks=known, tracker=own, report=report, progress=progress,
+            )  # fmt: skip
+        if save_tracks_to:
+            save_tracks(made.tracks, staging.path(save_tracks_to))
+        write_results(made, output, staging)
+    for file in (*result_files(output), *filter(None, [save_tracks_to])):
         say("wrote", str(file))
 
 
-def check(arguments: argparse.Namespace) -> None:
-    """Everything that can be refused before the first second of work."""
-    check_writable("OUT", arguments.output, VIDEO_ENDINGS)
-    if arguments.save_tracks:
-        check_writable("--save-tracks", arguments.save_tracks, TRACK_ENDINGS)
-    for file in result_files(arguments.output):
-        if file.exists() and arguments.input.exists() and file.samefile(arguments.input):
-            raise Track2ViewError(f"The run would write over its own input {arguments.input}; give OUT another name.")
-    check_move(arguments)
-    if arguments.tracks is None:
-        check_tracker(arguments)
+def check_files(input: Path, output: Path, save_tracks_to: Path | None) -> None:
+    """Refuse, before the first second of work, results that could not be written."""
+    check_writable("OUT", output, VIDEO_ENDINGS)
+    if save_tracks_to:
+        check_writable("--save-tracks", save_tracks_to, TRACK_ENDINGS)
+    for file in result_files(output):
+        if file.exists() and input.exists() and file.samefile(input):
+            raise Track2ViewError(f"The run would write over its own input {input}; give OUT another name.")
 
 
-def read(stream: ClipStream, arguments: argparse.Namespace, models: Models) -> tuple[VideoClip, Tensor, ClipInfo]:
-    """The clip at the size it is tracked at; its frames as the model takes them, and what preparing them did."""
-    width, height = working_size(arguments, models)
-    side = max(square_size(stream.width, stream.height, stream.pixel_aspect))
-    side = max(SIZE_STRIDE, min(side, ANALYSIS_SIDE))
-    with progress_bars() as progress:
-        clip = read_clip(arguments.input, frames=arguments.frames, box=(side, side), progress=progress)
-        prepared, info = prepare_file(
-            arguments.input, width=width, height=height, frames=arguments.frames, progress=progress
+def check_camera(camera: Path | None, chosen: dict[str, Any], preset: str | None) -> None:
+    """A camera file has a move of its own, and is alone in having units of its own."""
+    of_preset = {"--preset": preset, "--amount": chosen["amount"], "--ease": chosen["ease"]}
+    doubled = [option for option, value in of_preset.items() if value is not None]
+    if camera is not None and doubled:
+        raise Track2ViewError(
+            f"--camera and {doubled[0]} both say how the camera moves; leave one of them out: a file has a move, an "
+            "amount and an easing of its own."
         )
-    say("clip", str(arguments.input), *report_lines(info.report()))
-    return clip, prepared, info
-
-
-def track(clip: VideoClip, models: Models, arguments: argparse.Namespace) -> PointTracks:
-    """The clip's tracks; another program that needs the card gets it to itself meanwhile."""
-    aside = nullcontext() if arguments.tracker == BUILT_IN else models.set_aside()
-    with aside, progress_bars() as progress:
-        return find_tracks(clip, arguments, progress)
+    if camera is None and chosen["path_scale"] is not None:
+        raise Track2ViewError(
+            f"--camera-distance is {chosen['path_scale']:g} and there is no --camera, in whose units it is; add the "
+            "camera file, or leave the distance out."
+        )

@@ -23,16 +23,21 @@ from .windows import Window, plan_windows
 TRAIN_TIMESTEPS = 1000
 
 
-def make_scheduler(
-    name: Scheduler, steps: int, shift: float
-) -> FlowMatchEulerDiscreteScheduler | UniPCMultistepScheduler:
-    """A scheduler with its timesteps set: WAN's own schedule, 1 .. 1/1000 in `steps` even steps, then shifted."""
+def check_schedule(name: Scheduler, steps: int, shift: float) -> None:
+    """Refuse a schedule that cannot be, before any work is done for it."""
     if name not in SCHEDULERS:
         raise Track2ViewError(f'scheduler is "{name}"; allowed are {", ".join(SCHEDULERS)}.')
     if steps < 1:
         raise Track2ViewError(f"steps is {steps}; it must be at least 1.")
     if not 0.0 < shift < float("inf"):
         raise Track2ViewError(f"shift is {shift}; it must be a finite number above 0.")
+
+
+def make_scheduler(
+    name: Scheduler, steps: int, shift: float
+) -> FlowMatchEulerDiscreteScheduler | UniPCMultistepScheduler:
+    """A scheduler with its timesteps set: WAN's own schedule, 1 .. 1/1000 in `steps` even steps, then shifted."""
+    check_schedule(name, steps, shift)
     sigmas = np.linspace(1.0, 1.0 / TRAIN_TIMESTEPS, steps + 1)[:-1]
     if name == "euler":
         scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=TRAIN_TIMESTEPS, shift=shift)

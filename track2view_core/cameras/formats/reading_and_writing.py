@@ -52,7 +52,7 @@ FORMATS: Mapping[str, PathFormat] = MappingProxyType(
     }
 )
 
-ANY_LENS = 60.0  # degrees, for files without a lens where only the movement is wanted
+ANY_SIZE, ANY_LENS, ANY_RATE = (1920, 1080), 60.0, 25.0  # pixels, degrees, Hz: where only the movement is wanted
 
 
 def read_path(
@@ -163,7 +163,7 @@ def read_for_clip(
     return replace(path, fps=clip.fps), said
 
 
-def read_move(file: Path, clip: CameraPath) -> CameraPath:
+def read_move(file: Path) -> CameraPath:
     """The path of a file of which only the movement counts: size, rate or lens that it does not hold are made up.
 
     Raises:
@@ -172,9 +172,10 @@ def read_move(file: Path, clip: CameraPath) -> CameraPath:
     if not file.exists():
         raise Track2ViewError(f"The camera file {file} does not exist; check its name and folder.")
     told = recognised(Source(file))
-    width, height = (None, None) if told.size else (clip.width, clip.height)
-    fov_degrees = ANY_LENS if told.lens == "none" else None
-    return read_path(file, format=told.name, fps=clip.fps, width=width, height=height, fov_degrees=fov_degrees)
+    missing: dict[str, float] = {} if told.size else dict(zip(("width", "height"), ANY_SIZE, strict=True))
+    if told.lens == "none":
+        missing["fov_degrees"] = ANY_LENS
+    return read_path(file, format=told.name, fps=ANY_RATE, **missing)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

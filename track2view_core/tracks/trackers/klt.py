@@ -62,7 +62,8 @@ class KltTracker:
         """
         frames = checked_video(video)
         depth = checked_depth(depth, len(frames))
-        check_options(points, motion, fov_degrees, camera, len(frames), proposed)
+        check_options(points, motion, fov_degrees)
+        _check_paths(len(frames), camera=camera, proposed=proposed)
         size = frames.shape[2], frames.shape[1]
         scale = _working_scale(*size)
         flow = follow_points(
@@ -173,14 +174,8 @@ def checked_depth(depth: Tensor | np.ndarray | None, frames: int) -> np.ndarray 
     return array
 
 
-def check_options(
-    points: int,
-    motion: str,
-    fov_degrees: float | None,
-    camera: CameraPath | None,
-    frames: int,
-    proposed: CameraPath | None = None,
-) -> None:
+def check_options(points: int, motion: str, fov_degrees: float | None) -> None:
+    """Refuse, before a clip is opened, what `KltTracker.track` does not take."""
     if points < 1:
         raise Track2ViewError(f"points is {points}; it must be at least 1.")
     if motion not in ("auto", *MOTIONS):
@@ -189,7 +184,10 @@ def check_options(
         raise Track2ViewError(
             f"fov_degrees is {fov_degrees}; it must lie between 1 and 170 (horizontal), or be left empty."
         )
-    for name, path in (("camera", camera), ("proposed", proposed)):
+
+
+def _check_paths(frames: int, **paths: CameraPath | None) -> None:
+    for name, path in paths.items():
         if path is not None and len(path) != frames:
             raise Track2ViewError(
                 f"{name} has {len(path)} frames beside a video of {frames}; give the path of this very clip."

@@ -1,0 +1,253 @@
+"""The whole job as one function: a clip and a camera move in, the same scene filmed along that move out.
+
+`refilm` is the way of a clip through the rooms, in the order of docs/ARCHITECTURE.md: read and prepare, track, path,
+pair, sample, restore. Whoever wants another order, or only a part, calls the rooms' own functions. This module loads
+no torch until `refilm` is called.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from .errors import Track2ViewError
+from .notes import Note
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from .cameras import CameraPath
+    from .tracks import PairedTracks, PointTracks
+    from .tracks.trackers import PointTracker
+    from .video import ClipStream, VideoClip
+    from .video.source import ClipFile
+    from .wan.bundle_config import SamplingConfig
+    from .wan.models import Models
+
+    Move = str | os.PathLike[str] | CameraPath
+
+TRACKED_SIDE = 832  # px, the long side beyond which tracking gains nothing
+
+Stage = Literal["clip", "tracks", "move", "coverage", "sampling"]
+Report = Callable[[Stage, tuple[Note, ...]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refilm:
+    """What `refilm` may be told. Frozen, hashable, free of tensors; a setting out of range is refused by its name.
+
+    Where None stands, the bundle knows (size and sampling), or the clip shows it (field of view).
+    """
+
+    frames: int | None = None
+    """Only the clip's first so many frames."""
+    size: tuple[int, int] | None = None
+    """Width and height in pixels that the model works at, turned for a portrait clip; the result has the clip's own."""
+    amount: float = 0.3
+    """Of a preset: 1.0 is the nominal move."""
+    ease: str = "smooth"
+    """Of a preset: one of `cameras.easing.EASES`."""
+    relative_to: Literal["source", "first_frame"] = "source"
+    """Ride on the clip's own moving camera, or start from its held first pose."""
+    path_scale: float | None = None
+    """The subject's distance in the units of a camera path; None: the path is in the units of the tracks."""
+    points: int = 1024
+    """How many points to track."""
+    motion: str = "auto"
+    """How the clip's own camera moves: auto, static, rotation, general. For the built-in tracker."""
+    fov_degrees: float | None = None
+    """Horizontal field of view of the clip's camera. For the built-in tracker."""
+    model: Path | None = None
+    """WAN transformer, file or diffusers folder; with it a bundle. None: the built-in tiny one."""
+    vae: Path | None = None
+    bundle: Path | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
+    """Of the transformer; the VAE is always float32."""
+    prompt: str = ""
+    negative_prompt: str = ""
+    steps: int | None = None
+    guidance: float | None = None
+    shift: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Refilmed:
+    """What `refilm` hands out."""
+
+    clip: VideoClip
+    """The result, with the clip's own size, length, rate and sound."""
+    source: VideoClip
+    """The clip that came, at the size it was tracked at."""
+    tracks: PointTracks
+    path: CameraPath
+    """The target camera, in the frame of `source`; the source camera is `tracks.camera`."""
+    paired: PairedTracks
+    """The tracks in both views, in the frame that the model saw."""
+    report: dict[Stage, tuple[Note, ...]]
+    """What every stage found, assumed or decided."""
+
+
+def refilm(
+    clip: ClipFile | ClipStream | VideoClip,
+    move: Move = "orbit_left",
+    settings: Refilm | None = None,
+    *,
+    tracks: PointTracks | None = None,
+    tracker: PointTracker | None = None,
+    models: Models | None = None,
+    report: Report | None = None,
+    progress: Progress | None = None,
+) -> Refilmed:
+    """Film `clip` again along `move`.
+
+    Args:
+        clip: a file, a stream that `open_stream` found, or frames in memory.
+        move: the name of a preset (one of `PRESETS`), a camera file of any format as a `Path`, or a path; of the
+            latter two the movement from their own first frame is made.
+        tracks: 3D tracks of this very clip, instead of tracking it.
+        tracker: instead of the built-in one, which alone takes `motion` and `fov_degrees`.
+        models: loaded already, instead of those that the settings name.
+        report: called with a stage and its notes as soon as they are known, before the long work that they are about.
+        progress: called with (done, total, stage); what it raises ends the job, and leaves the models as they were.
+
+    Raises:
+        Track2ViewError: in one sentence, whatever does not fit. Settings and small files are looked at first.
+    """
+    from .tracks.pairing import pair_in_prepared_frame
+    from .tracks.path_checks import coverage_notes
+    from .video import restore_clip, take_clip
+    from .wan.rerender import rerender, rerender_notes
+
+    settings = settings or Refilm()
+    told: dict[Stage, tuple[Note, ...]] = {}
+
+    def tell(stage: Stage, *notes: Note) -> None:
+        told[stage] = notes
+        if report is not None:
+            report(stage, notes)
+
+    _check(move, settings, built_in_tracker=tracks is None and tracker is None)
+    drawn = _drawn_path(move)
+    source = _opened(clip, settings)
+    models = models or _loaded(settings)
+    sampling = _sampling(settings, models)
+
+    width, height = settings.size or (sampling.width, sampling.height)
+    taken = take_clip(source, width=width, height=height, longest_side=TRACKED_SIDE, progress=progress)
+    tell("clip", *taken.info.report())
+
+    tracks = tracks or _tracked(taken.clip, settings, tracker, models, progress)
+    count = tracks.positions.shape[1]
+    tell("tracks", Note.of("tracks_count", points=count, frames=len(tracks)), *tracks.notes)
+
+    path, notes = _target_path(move, drawn, settings, tracks)
+    tell("move", *notes)
+
+    paired = pair_in_prepared_frame(tracks, path, taken.info)
+    tell("coverage", *coverage_notes(paired))
+
+    chosen = {"steps": sampling.steps, "guidance": sampling.guidance, "shift": sampling.shift, "seed": settings.seed}
+    frames, high, wide = taken.prepared.shape[:3]
+    unusual = rerender_notes(taken.prepared, models=models, prompt=settings.prompt, guidance=settings.guidance)
+    tell("sampling", Note.of("sampling", frames=frames, width=wide, height=high, **chosen), *unusual)
+    pictures = rerender(
+        taken.prepared, paired, models=models, prompt=settings.prompt, negative_prompt=settings.negative_prompt,
+        progress=progress, **chosen,
+    )  # fmt: skip
+    return Refilmed(restore_clip(pictures, taken.info), taken.clip, tracks, path, paired, told)
+
+
+def _check(move: Move, settings: Refilm, *, built_in_tracker: bool) -> None:
+    """What can be refused before a file is opened."""
+    from .cameras.easing import check_ease
+    from .cameras.presets import scaled_move
+    from .tracks.trackers.klt import check_options
+
+    if isinstance(move, str):
+        scaled_move(move, settings.amount)
+        check_ease(settings.ease)
+    if settings.path_scale is not None and not 0 < settings.path_scale < math.inf:
+        raise Track2ViewError(
+            f"path_scale is {settings.path_scale:g}; it must be the subject's distance in the path's own units, above "
+            "0 and finite."
+        )
+    if built_in_tracker:
+        check_options(settings.points, settings.motion, settings.fov_degrees)
+
+
+def _opened(clip: ClipFile | ClipStream | VideoClip, settings: Refilm) -> ClipStream | VideoClip:
+    from .video import ClipStream, VideoClip, open_stream
+
+    if isinstance(clip, VideoClip):
+        return clip.first(settings.frames)
+    return clip if isinstance(clip, ClipStream) else open_stream(clip, frames=settings.frames)
+
+
+def _drawn_path(move: Move) -> CameraPath | None:
+    """The path that is given, or that a camera file holds; None where `move` is a preset's name."""
+    from .cameras.formats.reading_and_writing import read_move
+
+    if isinstance(move, str):
+        return None
+    return read_move(Path(move)) if isinstance(move, os.PathLike) else move
+
+
+def _loaded(settings: Refilm) -> Models:
+    import torch
+
+    from .wan.models import load_models
+
+    dtype = getattr(torch, settings.dtype)
+    return load_models(settings.model, settings.vae, settings.bundle, dtype=dtype, device=settings.device)
+
+
+def _sampling(settings: Refilm, models: Models) -> SamplingConfig:
+    """What the bundle was trained with, and the settings in its place where they say something."""
+    from .wan.sampler import check_schedule
+
+    trained = models.bundle.config.sampling
+    chosen = {name: getattr(settings, name) for name in ("steps", "guidance", "shift")}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    check_schedule(trained.scheduler, chosen.get("steps", trained.steps), chosen.get("shift", trained.shift))
+    return replace(trained, **chosen)
+
+
+def _tracked(
+    clip: VideoClip, settings: Refilm, tracker: PointTracker | None, models: Models, progress: Progress | None
+) -> PointTracks:
+    from .tracks.trackers import KltTracker
+
+    if tracker is None:
+        return KltTracker().track(
+            clip.frames, points=settings.points, motion=settings.motion, fov_degrees=settings.fov_degrees,
+            progress=progress,
+        )  # fmt: skip
+    with models.set_aside():  # a tracker in a process of its own may need the whole card
+        return tracker.track(clip.frames, points=settings.points, progress=progress)
+
+
+def _target_path(
+    move: Move, drawn: CameraPath | None, settings: Refilm, tracks: PointTracks
+) -> tuple[CameraPath, tuple[Note, ...]]:
+    """The target camera, and in words what the move came to."""
+    from .cameras import preset_path
+    from .cameras.operations.composing import compose
+    from .cameras.presets import move_notes
+
+    scale = tracks.scene_scale
+    if isinstance(move, str):
+        path = preset_path(
+            move, tracks.camera, amount=settings.amount, scene_scale=scale, ease=settings.ease,
+            relative_to=settings.relative_to,
+        )  # fmt: skip
+        return path, move_notes(move, settings.amount, scale)
+    place = "on_top" if settings.relative_to == "source" else "instead"
+    path = compose(tracks.camera, other=drawn, scene_scale=scale, place=place, other_scale=settings.path_scale or 0.0)
+    name = Path(move).name if isinstance(move, os.PathLike) else "path"
+    code = "path_move" if len(drawn) == len(tracks) else "path_move_spread"
+    return path, (Note.of(code, name=name, frames=len(drawn)), Note.of("scene_scale", scale=scale))
