@@ -1,4 +1,4 @@
-"""The native route: Track2View on ComfyUI's own MODEL, at six of core's extension points."""
+"""The native route: Track2View on ComfyUI's own MODEL, at seven of core's extension points."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SEAMS = "track2view"  # our key among a MODEL's wrappers and additional models, and among a condition's model_conds
 LORA = "track2view_lora"
+# Our keys among transformer_options: the deltas of the sampling run, whether this call adds them, and its two views.
+RUN, ACTIVE, VIEWS = "track2view_run", "track2view_active", "track2view_views"
 _OTHER_WANS = {
     "WAN21_Vace": "VACE",
     "WAN21_Camera": "Fun Camera",
@@ -114,13 +116,15 @@ def with_seams(model: Any, condition: TrackCondition, conditioner: Any) -> Any:
     for place, wrapper in (
         (WrappersMP.OUTER_SAMPLE, seams.around_sampling),
         (WrappersMP.PREPARE_SAMPLING, seams.around_preparing),
+        (WrappersMP.APPLY_MODEL, seams.around_model),
         (WrappersMP.DIFFUSION_MODEL, seams.around_forward),
     ):
         patched.remove_wrappers_with_key(place, SEAMS)
         patched.add_wrapper_with_key(place, SEAMS, wrapper)
-    rope_encode = patched.get_model_object("diffusion_model.rope_encode")
-    rope_encode = getattr(rope_encode, "before_track2view", rope_encode)
-    patched.add_object_patch("diffusion_model.rope_encode", seams.rope_encode(rope_encode))
+    for name, replaced_by in (("rope_encode", _two_views_rope_encode), ("_forward", _guarded_forward)):
+        original = patched.get_model_object(f"diffusion_model.{name}")
+        original = getattr(original, "before_track2view", original)
+        patched.add_object_patch(f"diffusion_model.{name}", replaced_by(original))
     counted = patched.get_model_object("memory_usage_factor_conds")
     patched.add_object_patch("memory_usage_factor_conds", tuple({*counted, SEAMS}))
     patched.set_additional_models(SEAMS, [conditioner])
@@ -128,33 +132,63 @@ def with_seams(model: Any, condition: TrackCondition, conditioner: Any) -> Any:
 
 
 class _Seams:
-    """What stands around a MODEL's sampling, around its forward, before its first block and at its rotary table."""
+    """What stands around a MODEL's sampling, around its forward and before its first block.
+
+    It holds nothing but the bundle. What belongs to one sampling run lives in the run's own transformer_options: clones
+    of the MODEL share these seams, runs may overlap in threads, and some nodes call the model outside any run.
+    """
 
     def __init__(self, bundle: Bundle):
-        from ...track2view_core.wan.host_seams import DeltaCache
-
         self._bundle = bundle
-        self._cache = DeltaCache()
-        self._model_sampling: Any = None
 
     def around_sampling(self, executor: Any, noise: Tensor, *args: Any, **kwargs: Any) -> Any:
-        from ...track2view_core.wan.host_seams import check_latent
+        """Refuse a latent that is not of the clip before anything is loaded, and keep the deltas for this run."""
+        from ...track2view_core.wan.host_seams import DeltaCache, check_latent
 
         guider = executor.class_obj
         for cond in (cond for conds in guider.conds.values() for cond in conds):
             if SEAMS in cond.get("model_conds", {}):
                 check_latent(cond["model_conds"][SEAMS].cond, noise.shape)
-        self._model_sampling = guider.model_patcher.get_model_object("model_sampling")
+        options = guider.model_options.setdefault("transformer_options", {})  # core's copy for this run
+        options[RUN] = DeltaCache()
         try:
             return executor(noise, *args, **kwargs)
         finally:
-            self._cache.clear()
+            options.pop(RUN, None)
 
     def around_preparing(self, executor: Any, model: Any, noise_shape: Any, conds: Any, *args: Any, **kwargs: Any):
         if any(SEAMS in cond.get("model_conds", {}) for group in conds.values() for cond in group):
             # Twice the tokens; in the height, since context windows clamp the frames.
             noise_shape = [*noise_shape[:3], 2 * noise_shape[3], *noise_shape[4:]]
         return executor(model, noise_shape, conds, *args, **kwargs)
+
+    def around_model(
+        self,
+        executor: Any,
+        x: Tensor,  # [B, 16, F', h8, w8]
+        sigma: Tensor,  # [B]
+        c_concat: Tensor | None = None,
+        c_crossattn: Tensor | None = None,
+        control: Any = None,
+        transformer_options: dict[str, Any] | None = None,
+        **conds: Any,
+    ) -> Tensor:
+        """Where the schedule is known, and torch.compile is not yet: decide whether this call adds the deltas."""
+        from ...track2view_core.wan.host_seams import check_latent
+
+        options = transformer_options or {}
+        condition = conds.get(SEAMS)
+        if condition is not None:
+            if condition.bundle is not self._bundle:
+                raise Track2ViewError(
+                    "A prompt brings the tracks of another bundle than the MODEL's; link MODEL, positive and negative "
+                    "from one Apply Track2View."
+                )
+            if "context_window" not in options:  # else x holds the window's frames alone
+                check_latent(condition, x.shape)
+            active = condition.active(float(sigma.flatten()[0]), executor.class_obj.model_sampling.percent_to_sigma)
+            options = {"sigmas": sigma, **options, ACTIVE: active}
+        return executor(x, sigma, c_concat, c_crossattn, control, options, **conds)
 
     def around_forward(
         self,
@@ -167,80 +201,99 @@ class _Seams:
         transformer_options: dict[str, Any] | None = None,
         **conds: Any,
     ) -> Tensor:
+        """WAN's forward over [target, source], cropped to the target."""
         from ...track2view_core.wan.host_seams import frame_timesteps
 
         options = transformer_options or {}
-        condition = conds.pop(SEAMS, None)
-        if condition is None:
+        if SEAMS not in conds or ACTIVE not in options:  # no tracks, or past around_model: see _guarded_forward
             return executor(x, timestep, context, clip_fea, time_dim_concat, options, **conds)
-        if condition.bundle is not self._bundle:
-            raise Track2ViewError(
-                "A prompt brings the tracks of another bundle than the MODEL's; link MODEL, positive and negative "
-                "from one Apply Track2View."
-            )
+        condition = conds.pop(SEAMS)
         sampling = self._bundle.config.sampling
         frames = x.shape[2]
         following = 0 if time_dim_concat is None else time_dim_concat.shape[2]
         window = options.get("context_window")
         index = tuple(range(frames) if window is None else window.index_list)
         source = condition.source_latent[:, :, list(index)].to(x).expand(len(x), -1, -1, -1, -1)
-        options = {**options, SEAMS: (frames, sampling.rotary)}
-        if condition.active(float(options["sigmas"][0]), self._model_sampling.percent_to_sigma):
-            options["patches_replace"] = self._with_first_block(options, condition, index, window is not None)
+        options = {**options, VIEWS: (frames, sampling.rotary)}
+        if options[ACTIVE]:
+            options["patches_replace"] = _with_first_block(options, condition, index)
         timestep = frame_timesteps(timestep, frames, sampling.source_timestep, following)
         sequence = torch.cat([x, source], dim=2)
         return executor(sequence, timestep, context, clip_fea, time_dim_concat, options, **conds)[:, :, :frames]
 
-    def _with_first_block(
-        self, options: dict[str, Any], condition: TrackCondition, index: tuple[int, ...], is_window: bool
-    ) -> dict[str, Any]:
-        """The replacements of this call, with the deltas added before the first block and whoever replaced it."""
-        place = ("double_block", 0)
-        replacements = options.get("patches_replace", {})
-        blocks = replacements.get("dit", {})
-        step = float(options["sigmas"][0])
 
-        def first_block(args: dict[str, Any], extra: dict[str, Any]) -> Any:
-            tokens = args["img"]
-            deltas = self._deltas(tokens, condition, index, step, is_window)
-            missing = tokens.shape[1] - deltas.shape[1]
-            args = {**args, "img": tokens + torch.nn.functional.pad(deltas, (0, 0, 0, missing))}
-            return blocks[place](args, extra) if place in blocks else extra["original_block"](args)
+def _with_first_block(options: dict[str, Any], condition: TrackCondition, index: tuple[int, ...]) -> dict[str, Any]:
+    """The replacements of this call, with the deltas added before the first block and whoever replaced it."""
+    place = ("double_block", 0)
+    replacements = options.get("patches_replace", {})
+    blocks = replacements.get("dit", {})
 
-        return {**replacements, "dit": {**blocks, place: first_block}}
+    def first_block(args: dict[str, Any], extra: dict[str, Any]) -> Any:
+        tokens = args["img"]
+        deltas = _deltas(tokens, condition, index, options)
+        missing = tokens.shape[1] - deltas.shape[1]
+        args = {**args, "img": tokens + torch.nn.functional.pad(deltas, (0, 0, 0, missing))}
+        return blocks[place](args, extra) if place in blocks else extra["original_block"](args)
 
-    @torch.compiler.disable
-    def _deltas(
-        self, tokens: Tensor, condition: TrackCondition, index: tuple[int, ...], step: float, is_window: bool
-    ) -> Tensor:
-        from comfy.model_management import unet_offload_device
+    return {**replacements, "dit": {**blocks, place: first_block}}
 
-        from ...track2view_core.wan.host_seams import token_deltas
 
-        rows, columns = (side // 2 for side in condition.source_latent.shape[3:])
-        view = len(index) * rows * columns
-        home = unet_offload_device() if is_window else tokens.device  # one window's at a time on the device
+@torch.compiler.disable
+def _deltas(
+    tokens: Tensor,  # [B, 2 F' h w + more, D] of [target, source] after patch embedding
+    condition: TrackCondition,
+    index: tuple[int, ...],  # F' latent frames of the clip
+    options: dict[str, Any],
+) -> Tensor:  # [1, 2 F' h w, D]
+    """The deltas of this call: those of the run, else computed anew, since nothing says how long they would hold."""
+    from comfy.model_management import unet_offload_device
 
-        def compute() -> Tensor:
-            return token_deltas(condition, tokens[:1, view : 2 * view], index).to(home)
+    from ...track2view_core.wan.host_seams import token_deltas
 
-        return self._cache.get((condition, index), step, compute).to(tokens)
+    rows, columns = (side // 2 for side in condition.source_latent.shape[3:])
+    view = len(index) * rows * columns
+    # One window's at a time on the device.
+    home = unet_offload_device() if "context_window" in options else tokens.device
 
-    def rope_encode(self, original: Any) -> Any:
-        """WAN's rotary table; inside a forward with tracks that of two views."""
+    def compute() -> Tensor:
+        return token_deltas(condition, tokens[:1, view : 2 * view], index).to(home)
 
-        def encode(t: int, h: int, w: int, *args: Any, transformer_options: Any = None, **kwargs: Any) -> Tensor:
-            from ...track2view_core.wan.host_seams import sequence_rotary
+    run = options.get(RUN)
+    if run is None:
+        return compute().to(tokens)
+    return run.get((condition, index), float(options["sigmas"].flatten()[0]), compute).to(tokens)
 
-            options = transformer_options or {}
 
-            def table_of(frames: int) -> Tensor:
-                return original(frames, h, w, *args, transformer_options=options, **kwargs)
+def _two_views_rope_encode(original: Any) -> Any:
+    """WAN's rotary table; inside a forward with tracks that of two views."""
 
-            if SEAMS not in options:
-                return table_of(t)
-            frames, rotary = options[SEAMS]
-            return sequence_rotary(table_of, t, frames, rotary)
+    def encode(t: int, h: int, w: int, *args: Any, transformer_options: Any = None, **kwargs: Any) -> Tensor:
+        from ...track2view_core.wan.host_seams import sequence_rotary
 
-        encode.before_track2view = original
-        return encode
+        options = transformer_options or {}
+
+        def table_of(frames: int) -> Tensor:
+            return original(frames, h, w, *args, transformer_options=options, **kwargs)
+
+        if VIEWS not in options:
+            return table_of(t)
+        frames, rotary = options[VIEWS]
+        return sequence_rotary(table_of, t, frames, rotary)
+
+    encode.before_track2view = original
+    return encode
+
+
+def _guarded_forward(original: Any) -> Any:
+    """WAN's forward inside its wrappers, which core calls with a condition only where it left the wrappers out."""
+
+    def forward(*args: Any, **kwargs: Any) -> Tensor:
+        if SEAMS in kwargs:
+            raise Track2ViewError(
+                "The node that samples calls the MODEL without its wrappers, where the tracks cannot reach it; sample "
+                "with KSampler, SamplerCustomAdvanced or another node that uses ComfyUI's guiders."
+            )
+        return original(*args, **kwargs)
+
+    forward.before_track2view = original
+    return forward

@@ -21,7 +21,7 @@ def failed(server):
         run = server.run(graph)
         assert run.error is not None, "the graph ran without an error"
         assert run.error["node_type"] == node, run.error
-        assert run.error["exception_type"].endswith("Track2ViewError"), run.error
+        assert run.error["exception_type"] == "track2view_core.errors.Track2ViewError", run.error
         assert "\n" not in run.message and len(run.message) < 400, run.message
         return run.message
 

@@ -97,6 +97,15 @@ def test_easy_cache_runs_and_at_threshold_0_changes_nothing(native, graph, after
         assert difference == 0.0 if threshold == 0.0 else difference > 0.0
 
 
+def test_a_node_that_samples_around_cores_guider_gets_the_same_tracks(native, gap):
+    """Also for a part of the steps, which needs the schedule."""
+    graph = native.native(bundle=SHARED, start=0.25, end=0.75)
+    links = {"model": ["apply", 0], "positive": ["apply", 1], "negative": ["apply", 2]}
+    core = native.euler(graph, steps=4, cfg=3.0)
+    bare = {**core, "guider": native.node("Probe_BareGuider", **links, cfg=3.0, wrapped=True)}
+    assert gap(native.latent(bare), native.latent(core)) < 1e-5
+
+
 def test_two_experts_share_the_steps_of_one_run(native, graph, gap):
     """WAN 2.2 14B: a MODEL for high noise and one for low, each with the LoRA and Apply; here both are the same."""
     low = native.native(bundle=SHARED)

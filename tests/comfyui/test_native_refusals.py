@@ -21,7 +21,7 @@ def refused(native, server):
     def read(graph) -> str:
         message = native.message(graph)
         error = native.run(graph).error
-        assert error["exception_type"].endswith("Track2ViewError"), error
+        assert error["exception_type"] == "track2view_core.errors.Track2ViewError", error
         assert message.endswith(".") and "\n" not in message and len(message) < 400, message
         assert server.get("/system_stats")
         return message
@@ -93,6 +93,23 @@ def test_a_latent_of_another_size_in_windows(native, refused):
         "WanContextWindowsManual", model=["apply", 0], closed_loop=False, fuse_method="pyramid", **windows
     )
     assert "13 frames" in refused(native.ksampler(graph, model=["windows", 0], latent=["latent", 0]))
+
+
+def test_a_node_that_leaves_the_wrappers_out(native, refused):
+    """Without them the tracks would be ignored in silence."""
+    links = {"model": ["apply", 0], "positive": ["apply", 1], "negative": ["apply", 2]}
+    graph = native.euler(native.native(bundle=SHARED), steps=1, cfg=1.0)
+    graph["guider"] = native.node("Probe_BareGuider", **links, cfg=1.0, wrapped=False)
+    assert "without its wrappers" in refused(graph)
+
+
+def test_a_latent_of_another_size_at_a_node_that_samples_on_its_own(native, refused):
+    links = {"model": ["apply", 0], "positive": ["apply", 1], "negative": ["apply", 2]}
+    graph = native.native(bundle=SHARED)
+    graph["latent"] = native.node("EmptyHunyuanLatentVideo", width=128, height=128, length=9, batch_size=1)
+    graph = native.euler(graph, steps=1, cfg=1.0, latent=["latent", 0])
+    graph["guider"] = native.node("Probe_BareGuider", **links, cfg=1.0, wrapped=True)
+    assert "Apply Track2View" in refused(graph)
 
 
 def test_a_sampler_that_is_interrupted_runs_the_same_afterwards(native, server, driver):

@@ -60,7 +60,7 @@ def refused(server):
         done = server.run(graph)
         assert done.error is not None, "the graph ran without an error"
         assert done.error["node_type"] == f"Track2View_{kind}"
-        assert done.error["exception_type"].endswith("Track2ViewError"), done.error
+        assert done.error["exception_type"] == "track2view_core.errors.Track2ViewError", done.error
         assert "\n" not in done.message and done.message.endswith("."), done.message
         return done.message
 

@@ -14,7 +14,7 @@ def failed(server):
     def run_and_read(graph, kind):
         run = server.run(graph)
         assert run.error is not None and run.error["node_type"] == kind, run.error
-        assert run.error["exception_type"].endswith("Track2ViewError") and "\n" not in run.message
+        assert run.error["exception_type"] == "track2view_core.errors.Track2ViewError" and "\n" not in run.message
         return run.message
 
     return run_and_read

@@ -126,6 +126,11 @@ class Native:
         )
         return _saving({**graph, SAMPLER: node})
 
+    @staticmethod
+    def saving(graph: Graph) -> Graph:
+        """The graph with its sampler's latent saved, to be read by `latent`."""
+        return _saving(graph)
+
     def with_facts(self, graph: Graph, model: list[Any] | None = None) -> Graph:
         """The graph with a look at its MODEL after sampling."""
         return {**graph, FACTS: _node("Probe_Facts", model=model or ["apply", 0], latent=[SAMPLER, 0])}

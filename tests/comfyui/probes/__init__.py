@@ -115,6 +115,41 @@ class Compiled(Probe):
         return io.NodeOutput(compiled)
 
 
+class BareGuider(Probe):
+    """Samples as some custom nodes do: not through core's OUTER_SAMPLE, and perhaps without the MODEL's wrappers."""
+
+    ID = "BareGuider"
+    INPUTS = (
+        io.Model.Input("model"),
+        io.Conditioning.Input("positive"),
+        io.Conditioning.Input("negative"),
+        io.Float.Input("cfg"),
+        io.Boolean.Input("wrapped"),
+    )
+    OUTPUTS = (io.Guider.Output("guider"),)
+
+    @classmethod
+    def execute(cls, model, positive, negative, cfg, wrapped):
+        import comfy.samplers
+        from comfy.model_patcher import create_model_options_clone
+        from comfy.sampler_helpers import prepare_model_patcher
+
+        class Guider(comfy.samplers.CFGGuider):
+            def sample(self, noise, latent_image, sampler, sigmas, *args, **kwargs):
+                self.conds = {name: [cond.copy() for cond in conds] for name, conds in self.original_conds.items()}
+                self.model_options = create_model_options_clone(self.model_options)
+                if wrapped:
+                    prepare_model_patcher(self.model_patcher, self.conds, self.model_options)
+                return self.outer_sample(
+                    noise, latent_image, sampler, sigmas, *args, **kwargs, latent_shapes=[latent_image.shape]
+                )
+
+        guider = Guider(model)
+        guider.set_conds(positive, negative)
+        guider.set_cfg(cfg)
+        return io.NodeOutput(guider)
+
+
 class Count(Probe):
     """Counts the conditioner's calls from here on; Facts tells and ends it."""
 
@@ -163,7 +198,7 @@ class Facts(Probe):
 
 class Probes(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [Sigmas, Text, Frames, ForeignBlock, Unbatched, Compiled, Count, Facts, Geometry]
+        return [Sigmas, Text, Frames, ForeignBlock, Unbatched, Compiled, BareGuider, Count, Facts, Geometry]
 
 
 async def comfy_entrypoint() -> Probes:

@@ -1,0 +1,140 @@
+"""What the seams on ComfyUI's MODEL keep and for how long, with stand-ins for core's executor and WAN's forward."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+
+LATENT = torch.ones(1, 16, 2, 2, 2)  # one token a frame
+
+
+@pytest.fixture
+def native(pack, monkeypatch) -> ModuleType:
+    """nodes/bridge/native, with deltas that are the source's own tokens: whose they are is then seen."""
+    management = ModuleType("comfy.model_management")
+    management.unet_offload_device = lambda: torch.device("cpu")
+    comfy = ModuleType("comfy")
+    comfy.model_management = management
+    monkeypatch.setitem(sys.modules, "comfy", comfy)
+    monkeypatch.setitem(sys.modules, "comfy.model_management", management)
+    host_seams = pack("track2view_core.wan.host_seams")
+    monkeypatch.setattr(host_seams, "token_deltas", lambda condition, tokens, index: tokens.repeat(1, 2, 1))
+    return pack("nodes.bridge.native")
+
+
+class Condition:
+    """As a TrackCondition, told from others by what it is."""
+
+    bundle = SimpleNamespace(config=SimpleNamespace(sampling=SimpleNamespace(source_timestep="same", rotary="shared")))
+    source_latent = LATENT
+
+    def active(self, sigma: float, sigma_at) -> bool:
+        return True
+
+
+@pytest.fixture
+def condition() -> Condition:
+    return Condition()
+
+
+class Host:
+    """Core around one MODEL whose patch embedding multiplies by `weight`: a guider, and the calls of its sampler."""
+
+    def __init__(self, native: ModuleType, seams, condition, weight: float):
+        self.native, self.seams, self.condition, self.weight = native, seams, condition, weight
+        self.conds, self.model_options = {}, {"transformer_options": {}}
+        self.class_obj = self
+
+    def sample(self, sampling) -> None:
+        """A run through core's own guider; `sampling` stands for the sampler's loop."""
+
+        def executor(noise: Tensor) -> None:
+            sampling()
+
+        executor.class_obj = self
+        self.seams.around_sampling(executor, torch.zeros_like(LATENT))
+
+    def deltas(self, sigma: float = 1.0) -> float:
+        """What one call of the model adds to its tokens."""
+        added = []
+
+        def block(args: dict) -> dict:
+            added.append(args["img"] - self.weight)
+            return args
+
+        def forward(sequence, timestep, context, clip_fea, time_dim_concat, options, **conds):
+            assert not conds
+            tokens = self.weight * torch.ones(1, sequence.shape[2], 1)
+            options["patches_replace"]["dit"]["double_block", 0]({"img": tokens}, {"original_block": block})
+            return sequence
+
+        def model(x, sigma, c_concat, c_crossattn, control, options, **conds):
+            return self.seams.around_forward(forward, x, sigma, None, transformer_options=options, **conds)
+
+        model.class_obj = SimpleNamespace(model_sampling=SimpleNamespace(percent_to_sigma=lambda share: 1 - share))
+        told = {"transformer_options": self.model_options["transformer_options"], self.native.SEAMS: self.condition}
+        self.seams.around_model(model, torch.zeros_like(LATENT), torch.tensor([sigma]), **told)
+        (found,) = added
+        assert (found == found.flatten()[0]).all()
+        return float(found.flatten()[0])
+
+
+def test_a_run_computes_its_deltas_once(native, condition):
+    host = Host(native, native._Seams(condition.bundle), condition, weight=2.0)
+
+    def steps() -> None:
+        assert host.deltas(1.0) == 2.0
+        host.weight = 3.0
+        assert host.deltas(0.5) == 2.0
+
+    host.sample(steps)
+    assert host.model_options["transformer_options"] == {}
+
+
+def test_runs_that_overlap_do_not_take_each_others_deltas(native, condition):
+    """Clones of a MODEL share the seams, and may hold other weights."""
+    seams = native._Seams(condition.bundle)
+    one, other = (Host(native, seams, condition, weight) for weight in (2.0, 5.0))
+
+    def inner() -> None:
+        assert (one.deltas(), other.deltas()) == (2.0, 5.0)
+
+    def outer() -> None:
+        assert one.deltas() == 2.0
+        other.sample(inner)
+        assert one.deltas(0.5) == 2.0
+
+    one.sample(outer)
+
+
+def test_calls_outside_a_run_take_nothing_from_an_earlier_one(native, condition):
+    host = Host(native, native._Seams(condition.bundle), condition, weight=2.0)
+    host.sample(lambda: host.deltas())
+    host.weight = 5.0
+    assert host.deltas() == 5.0
+    host.weight = 6.0
+    assert host.deltas() == 6.0
+
+
+def test_a_run_that_fails_leaves_nothing_behind(native, condition):
+    host = Host(native, native._Seams(condition.bundle), condition, weight=2.0)
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        host.sample(interrupted)
+    assert host.model_options["transformer_options"] == {}
+
+
+def test_a_forward_without_its_wrappers_refuses_tracks_and_nothing_else(native, condition):
+    forward = native._guarded_forward(lambda *args, **kwargs: (args, kwargs))
+    assert forward(1, context=2) == ((1,), {"context": 2})
+    with pytest.raises(ValueError, match="without its wrappers") as error:
+        forward(1, **{native.SEAMS: condition})
+    assert type(error.value).__name__ == "Track2ViewError"
+    assert forward.before_track2view(3) == ((3,), {})
