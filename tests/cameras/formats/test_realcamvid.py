@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import struct
+import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +64,53 @@ def test_a_hostile_list_is_refused_and_not_run(tmp_path: Path, monkeypatch: pyte
     assert not (tmp_path / "touched").exists()
     with file.open("rb") as stream, pytest.raises(pickle.UnpicklingError):
         pickle.load(stream)  # it is no pickle by itself either
+
+
+def text(word: str) -> bytes:
+    return b"X" + struct.pack("<I", len(word)) + word.encode()
+
+
+NUMBER = b"J" + struct.pack("<i", 0)
+OBJECT = b"cnumpy\ndtype\n" + text("O8") + b"\x89\x88\x87R"
+RECORD = (  # a record with an object in it, told not to be one: a pointer of the file's own choice
+    b"cnumpy\ndtype\n" + text("V8") + b"\x89\x88\x87R(K\x03" + text("|") + b"N(" + text("a") + b"t}" + text("a")
+    + b"(" + OBJECT + NUMBER + b"tsK\x08K\x01K\x00tb"
+)  # fmt: skip
+ARRAY = b"cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tC\x01btR"
+
+
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        ARRAY + b"(K\x01(K\x01t" + RECORD + b"\x89C\x08AAAAAAAAtb.",
+        ARRAY + b"(K\x01(K\x01t" + OBJECT + b"\x89C\x08AAAAAAAAtb.",
+        b"cnumpy\nndarray\n((\x8a\x05" + (2**34).to_bytes(5, "little") + b"ttR.",
+        b"c_codecs\nencode\n(" + text("a" * 100) + text("utf-32") + b"tR.",
+        b"cbuiltins\neval\n(" + text("1") + b"tR.",
+    ],
+    ids=["pointer in a record", "pointer in an array", "huge array", "another encoding", "a builtin"],
+)
+def test_what_numpy_would_obey_is_refused(pickled: bytes, tmp_path: Path) -> None:
+    """Each names what lists of clips name, too; numpy's own functions would follow the pointers or take the memory."""
+    said = sentence(pickled_file(tmp_path, pickled))
+    assert "never opened" in said or "damaged" in said
+
+
+def test_a_place_in_memory_costs_no_memory(tmp_path: Path) -> None:
+    tracemalloc.start()
+    sentence(pickled_file(tmp_path, b"Nr" + struct.pack("<I", 2**28) + b"."))
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+
+
+def pickled_file(folder: Path, pickled: bytes) -> Path:
+    """A list of clips, as numpy saves them, with this pickle in place of its own."""
+    listed = io.BytesIO()
+    np.lib.format.write_array_header_1_0(listed, {"descr": "|O", "fortran_order": False, "shape": (1,)})
+    file = folder / "clips.npz"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("arr_0.npy", listed.getvalue() + b"\x80\x03" + pickled)
+    return file
 
 
 def test_clips_are_chosen_by_place_or_video(tmp_path: Path) -> None:
