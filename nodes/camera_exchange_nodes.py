@@ -289,7 +289,7 @@ def _pose_sockets() -> list[io.Input]:
 
 def _path_of(poses, clip, width, height, fov_degrees, fps):
     """(name of the socket, its path) of the one source among `poses` that is linked."""
-    from ..track2view_core.cameras.formats import sockets
+    from ..track2view_core.cameras import formats
     from ..track2view_core.tracks.model_geometry import path_from_matrices
 
     linked = {name: value for name, value in poses.items() if value is not None}
@@ -303,7 +303,7 @@ def _path_of(poses, clip, width, height, fov_degrees, fps):
     (name,) = names
     value = linked[name]
     if name == "cameractrl_poses":
-        return name, sockets.path_from_cameractrl(value, **size)
+        return name, formats.path_from_cameractrl(value, **size)
     if name == "extrinsics":
         return name, path_from_matrices(value, linked["intrinsics"], **size)
     if name == "da3_geometry":
@@ -311,11 +311,11 @@ def _path_of(poses, clip, width, height, fov_degrees, fps):
             raise Track2ViewError("da3_geometry holds no cameras; run Depth Anything 3 on several views at once.")
         return name, path_from_matrices(value["extrinsics"], value["intrinsics"], **size, name="DA3_GEOMETRY")
     if name == "load3d_camera":
-        return name, sockets.path_from_load3d(value, **size, fov_degrees=fov_degrees or _fov_of(clip))
+        return name, formats.path_from_load3d(value, **size, fov_degrees=fov_degrees or _fov_of(clip))
     fov_degrees = fov_degrees or _fov_of(clip)
     if fov_degrees is None:
         raise Track2ViewError("CAMERAPOSES have no lens; set field_of_view, or link point_tracks of the clip.")
-    return name, sockets.path_from_cameraposes(value, **size, fov_degrees=fov_degrees)
+    return name, formats.path_from_cameraposes(value, **size, fov_degrees=fov_degrees)
 
 
 def _fov_of(clip):
@@ -373,14 +373,14 @@ class CameraToPoses(io.ComfyNode):
 
     @classmethod
     def execute(cls, camera_path, frame, target_distance) -> io.NodeOutput:
-        from ..track2view_core.cameras.formats import sockets
+        from ..track2view_core.cameras import formats
 
         if frame >= len(camera_path):
             raise Track2ViewError(f"frame is {frame}; the camera path has frames 0 to {len(camera_path) - 1}.")
         return io.NodeOutput(
-            sockets.cameractrl_from_path(camera_path),
-            sockets.cameraposes_from_path(camera_path),
-            sockets.load3d_from_path(camera_path, frame, target_distance=target_distance),
+            formats.cameractrl_from_path(camera_path),
+            formats.cameraposes_from_path(camera_path),
+            formats.load3d_from_path(camera_path, frame, target_distance=target_distance),
             camera_path.camera_from_world.float(),
             camera_path.intrinsics.float(),
         )

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..cameras import CameraPath
-from ..cameras.formats.sockets import path_from_geometry
+from ..cameras.formats import path_from_geometry
 from ..errors import Track2ViewError
 
 DepthKind = Literal["near is bright", "far is bright", "near is bright, metric", "far is bright, metric"]

@@ -1,8 +1,6 @@
 """Camera paths of other programs: one exchange format a file. Each reader converts at its own boundary."""
 
-from .path_format import PathFormat
-from .reading_and_writing import FORMATS, read_path, write_path
-from .sockets import (
+from .node_packs import (
     cameractrl_from_path,
     cameraposes_from_path,
     load3d_from_path,
@@ -11,6 +9,8 @@ from .sockets import (
     path_from_geometry,
     path_from_load3d,
 )
+from .path_format import PathFormat
+from .reading_and_writing import FORMATS, read_path, write_path
 
 __all__ = [
     "FORMATS",

@@ -1,4 +1,4 @@
-"""Cameras of other node packs' sockets: in and out, with literal directions."""
+"""Cameras of other node packs: in and out, with literal directions."""
 
 from __future__ import annotations
 
