@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+import diffusers
 import pytest
 import torch
 from diffusers import WanPipeline
+from packaging.version import Version
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
@@ -86,6 +88,8 @@ def test_what_diffusers_saves_from_a_transformer(make, tmp_path, config):
 @pytest.mark.parametrize("config", ["alpha", "patterns"])
 def test_what_diffusers_saves_from_a_pipeline(make, tmp_path, config, with_settings):
     """Without the settings, as diffusers wrote it before 0.34, the scale is 1 for diffusers too."""
+    if config == "patterns" and not with_settings and Version(diffusers.__version__) < Version("0.40"):
+        pytest.skip("before 0.40 diffusers divided the first module's rank by each module's own")
     transformer = make.transformer()
     transformer.add_adapter(LoraConfig(target_modules=TARGETS, **CONFIGS[config]))
     expected = make.velocity(filled(transformer))

@@ -1,4 +1,4 @@
-"""The condition's checks, the loading of models, and the main job from pixels to pixels."""
+"""The condition's checks, and the main job from pixels to pixels."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from track2view_core.errors import Track2ViewError
-from track2view_core.wan import models as models_module
 from track2view_core.wan.condition import TrackCondition
-from track2view_core.wan.models import Models, load_models
+from track2view_core.wan.models import Models
 from track2view_core.wan.rerender import rerender, rerender_notes
 
 
@@ -105,45 +104,3 @@ def test_a_condition_out_of_range_is_refused(make, models, changes, told):
 def test_a_clip_of_another_length_than_its_tracks_is_refused(make, models):
     with pytest.raises(Track2ViewError, match="clip has 5 frames and the tracks have 9"):
         rerender(clip(), make.tracks(), models=models)
-
-
-def test_models_load_from_files_and_run(make, random_weights):
-    models = load_models(random_weights.dit, random_weights.vae, random_weights.bundle)
-    out = rerender(clip(5), make.tracks(5), models=models)
-    assert out.shape == (5, 32, 64, 3)
-
-
-def test_nothing_given_means_the_models_of_the_package(random_weights, monkeypatch):
-    monkeypatch.setattr(models_module, "TINY_TRANSFORMER", random_weights.dit)
-    monkeypatch.setattr(models_module, "TINY_VAE", random_weights.vae)
-    monkeypatch.setattr(models_module, "TINY_BUNDLE", random_weights.bundle)
-    assert load_models().bundle.config.sampling.frames == 17
-    assert models_module.WEIGHTS.name == "weights" and models_module.WEIGHTS.parent.name == "track2view_core"
-
-
-def test_a_pipelines_folder_brings_its_vae(transformer, vae, make, tmp_path):
-    from track2view_core.wan.bundle import save_bundle
-
-    transformer.save_pretrained(tmp_path / "wan" / "transformer")
-    save_bundle(tmp_path / "bundle.safetensors", make.bundle(transformer))
-    with pytest.raises(Track2ViewError, match="brings no VAE"):
-        load_models(tmp_path / "wan", bundle=tmp_path / "bundle.safetensors")
-    vae.save_pretrained(tmp_path / "wan" / "vae")
-    models = load_models(tmp_path / "wan", bundle=tmp_path / "bundle.safetensors", dtype=torch.bfloat16)
-    assert models.vae.dtype == torch.float32 and models.transformer.dtype == torch.bfloat16
-    assert models.text_encoder is None
-
-
-def test_half_of_the_models_is_refused(random_weights):
-    with pytest.raises(Track2ViewError, match="model was given without its bundle"):
-        load_models(random_weights.dit, random_weights.vae)
-    with pytest.raises(Track2ViewError, match="bundle was given without its model"):
-        load_models(bundle=random_weights.bundle)
-
-
-def test_a_bundle_for_another_base_is_refused_on_loading(make, random_weights, tmp_path):
-    from track2view_core.wan.checkpoints import save_transformer
-
-    save_transformer(make.transformer(num_layers=1, text_dim=4096), tmp_path / "other.safetensors")
-    with pytest.raises(Track2ViewError, match="trained for a WAN 128 wide with 2 layers"):
-        load_models(tmp_path / "other.safetensors", random_weights.vae, random_weights.bundle)
