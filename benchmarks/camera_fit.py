@@ -11,6 +11,7 @@ import time
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from benchmarks.held_out_clips import CALIBRATION_SEED, EVALUATION_SEED, HeldOutClip, held_out_clips
@@ -31,7 +32,7 @@ def candidates(source: Tensor, target: Tensor, seed: int) -> dict[str, Tensor]:
     return {
         "truth": target,
         "soft truth": (_blurred(target, size / 85) + 0.03 * fine).clamp(0, 1),
-        "rough truth": (_blurred(target, size / 85) + 0.12 * stains.permute(0, 2, 3, 1)).clamp(0, 1),
+        "rough truth": (_blurred(target, size / 85) + 0.12 * rearrange(stains, "t c h w -> t h w c")).clamp(0, 1),
         "blurred truth": _blurred(target, size / 16),
         "ghost": (source + target) / 2,
         "grey": torch.full_like(target, 0.5),
@@ -43,9 +44,10 @@ def _blurred(video: Tensor, sigma: float) -> Tensor:
     half = int(3 * sigma)
     kernel = torch.exp(-0.5 * (torch.arange(-half, half + 1) / sigma) ** 2)
     kernel = kernel / kernel.sum()
-    planes = F.pad(video.permute(0, 3, 1, 2), (half,) * 4, mode="replicate").flatten(0, 1)[:, None]
+    planes = F.pad(rearrange(video, "t h w c -> t c h w"), (half,) * 4, mode="replicate")
+    planes = rearrange(planes, "t c h w -> (t c) 1 h w")
     planes = F.conv2d(F.conv2d(planes, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
-    return planes.view(len(video), 3, *video.shape[1:3]).permute(0, 2, 3, 1)
+    return rearrange(planes, "(t c) 1 h w -> t h w c", c=3)
 
 
 def measure(clip: HeldOutClip, every: int, seed: int) -> dict[str, dict[str, Tensor]]:

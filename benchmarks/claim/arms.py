@@ -16,6 +16,7 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 from diffusers import WanTransformer3DModel
+from einops import rearrange
 from torch import Tensor, nn
 
 from track2view_core.conditioner import ConditionerConfig, TrackConditioner, sample_along_tracks, scatter_to_grid
@@ -175,7 +176,8 @@ def width_of(transformer: WanTransformer3DModel) -> int:
 def pose_numbers(camera: CameraBatch, first: Tensor, width: int) -> Tensor:
     """[B, F, 13] of every latent frame, the pose relative to `first` [B, 4, 4]."""
     relative = torch.linalg.inv(first)[:, None] @ camera.world_from_camera
-    return torch.cat([relative[..., :3, :].flatten(2), camera.intrinsics[..., :1, 0] / width], -1)
+    rows = rearrange(relative[..., :3, :], "b f i j -> b f (i j)")
+    return torch.cat([rows, camera.intrinsics[..., :1, 0] / width], -1)
 
 
 class PoseEmbedding(Arm):
@@ -262,17 +264,16 @@ class AlongTracks(nn.Module):
 
     def forward(self, values: Tensor, reach: Tensor) -> Tensor:
         """values [B, 2F, N, D], reach [B, 2F, N] -> [B, 2F, N, width]; what is not reached is not listened to."""
-        batch, both, tracks, _ = values.shape
-        frames = both // 2
-        x = (self.input(self.norm(values)).unflatten(1, (2, frames)) + self.view).flatten(1, 2)
-        rows = x.transpose(1, 2).reshape(batch * tracks, both, -1)
-        keys = reach.transpose(1, 2).reshape(batch * tracks, both)
+        frames, tracks = values.shape[1] // 2, values.shape[2]
+        x = rearrange(self.input(self.norm(values)), "b (view f) n d -> b view f n d", view=2) + self.view
+        rows = rearrange(x, "b view f n d -> (b n) (view f) d")
+        keys = rearrange(reach, "b t n -> (b n) t")
         keys = keys | ~keys.any(1, keepdim=True)  # a track without any is scattered nowhere, but must stay finite
-        q, k, v = self.qkv(rows).unflatten(-1, (3 * self.heads, -1)).split(self.heads, 2)
+        q, k, v = rearrange(self.qkv(rows), "row t (part head d) -> part row t head d", part=3, head=self.heads)
         table = rotary_table(frames, q.shape[-1], rows.device).repeat(2, 1, 1)
-        q, k, v = (part.transpose(1, 2) for part in (rotate(q, table), rotate(k, table), v))
+        q, k, v = (rearrange(part, "row t head d -> row head t d") for part in (rotate(q, table), rotate(k, table), v))
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=keys[:, None, None])
-        return mixed.transpose(1, 2).flatten(2).view(batch, tracks, both, -1).transpose(1, 2)
+        return rearrange(mixed, "(b n) head t d -> b t n (head d)", n=tracks)
 
 
 class TrajectoryAttention(Arm):
@@ -306,11 +307,12 @@ class TrajectoryAttention(Arm):
         routes = self._routes
         if routes is None:
             return None
-        grid = tokens.transpose(1, 2).unflatten(2, (routes.xy.shape[1], *routes.grid))
+        height, width = routes.grid
+        grid = rearrange(tokens, "b (t h w) d -> b d t h w", h=height, w=width)
         values = sample_along_tracks(grid, routes.xy, routes.image_size)
         mixed = self.attention["blocks"][number](values, routes.reach)
         mean, _ = scatter_to_grid(mixed, routes.xy, routes.depth, routes.reach, routes.grid, routes.image_size)
-        return tokens + self.outputs[number](mean.flatten(2).transpose(1, 2))
+        return tokens + self.outputs[number](rearrange(mean, "b d t h w -> b (t h w) d"))
 
 
 REFERENCE = "track2view"

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from benchmarks.held_out_clips import EVALUATION_SEED, HeldOutClip, held_out_clips
@@ -142,9 +143,9 @@ def disoccluded(clip: HeldOutClip, depth: Tensor) -> Tensor:
     """
     lens, size = clip.intrinsics[None], (clip.size, clip.size)
     origin, direction = pixel_rays(clip.target[None], lens, *size)
-    points = origin + depth.flatten(2)[..., None] * direction
+    points = origin + rearrange(depth, "1 t h w -> 1 t (h w) 1") * direction
     seen = visible_points(clip.scene, points, clip.source[None], lens, clip.time[None], *size)
-    return ~seen[0].unflatten(1, depth.shape[2:])
+    return ~rearrange(seen, "1 t (h w) -> t h w", h=depth.shape[2])
 
 
 def scored_clips(protocol: Protocol, vae: Path) -> list[ScoredClip]:

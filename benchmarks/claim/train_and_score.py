@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import torch
 from diffusers import AutoencoderKLWan
+from einops import rearrange
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -119,7 +120,7 @@ def clip_figures(scored: ScoredClip, video: Tensor, folder: Path, number: int) -
         raise Track2ViewError(f"The frames could not be written into {folder}; change --out.")
     clip, hidden = scored.clip, scored.disoccluded[1:]
     # All frames as one: a frame in which little came into sight counts as little.
-    apart = psnr(video[1:].flatten(0, 1), scored.target[1:].flatten(0, 1), hidden.flatten(0, 1))
+    apart = psnr(*(rearrange(x, "t h ... -> (t h) ...") for x in (video[1:], scored.target[1:], hidden)))
     return {
         **picture_figures(video, scored.target),
         **camera_figures(scored.fitter, video, clip.source, clip.target),
@@ -139,8 +140,8 @@ def results_of(folder: Path, count: int) -> list[dict] | None:
 def decoded(vae: AutoencoderKLWan, latent: Tensor) -> Tensor:
     """[1, 16, F, h, w] -> uint8 [T, H, W, 3], the whole clip at once."""
     mean, std = latent_statistics(vae)
-    pixels = decode_whole_clip(vae, (latent * std + mean).transpose(1, 2))[0]
-    return ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    pixels = decode_whole_clip(vae, rearrange(latent * std + mean, "b c t h w -> b t c h w"))
+    return rearrange(((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8), "1 t c h w -> t h w c").contiguous()
 
 
 def _video(name: str, scored: ScoredClip, vae: AutoencoderKLWan) -> Tensor:

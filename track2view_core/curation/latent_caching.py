@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
+from einops import rearrange
 from torch import Tensor
 
 from ..dataset import DatasetInfo, Shard, VaeIdentity
@@ -88,8 +89,8 @@ class ClipEncoder:
         vae = self.model()
         if frames.shape[0] * frames.shape[1] * frames.shape[2] * vae.config.base_dim > WHOLE_CLIP_ELEMENTS:
             return encode(vae, frames)[0]
-        pixels = frames[None].to(vae.device).permute(0, 1, 4, 2, 3).float() / 127.5 - 1
-        raw = encode_whole_clip(vae, pixels).transpose(1, 2)
+        pixels = rearrange(frames.to(vae.device), "t h w c -> 1 t c h w").float() / 127.5 - 1
+        raw = rearrange(encode_whole_clip(vae, pixels), "b t c h w -> b c t h w")
         mean, std = latent_statistics(vae)
         return ((raw - mean.to(raw)) / std.to(raw))[0]
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Literal
 
 import torch
+from einops import rearrange, repeat
 from torch import Tensor
 
 from ..dataset import DatasetInfo, Shard
@@ -95,7 +97,8 @@ class RenderedScenes:
         positions, visible = camera_tracks(scenes, paths, how, seed)
         frames = None
         if how.keep_frames or self.encoder.vae is not None:
-            frames = camera_frames(scenes, paths, how.supersample, progress).flatten(0, 1)
+            frames = camera_frames(scenes, paths, how.supersample, progress)
+            frames = rearrange(frames, "scene camera ... -> (scene camera) ...")
         latents = None if frames is None else self.encoder.latents(list(frames), progress)
         return rendered_shard(paths, positions, visible, how, seed, latents, frames if how.keep_frames else None)
 
@@ -170,11 +173,13 @@ def rendered_shard(
     relative = camera_from_scene @ poses
     relative[:, :, 0] = torch.eye(4, dtype=torch.float64)
     names = tuple(f"scene{seed:06d}_{s}/cam{c}" for s in range(scenes) for c in range(cameras))
+    clips = partial(rearrange, pattern="scene camera ... -> (scene camera) ...")
+    lens = repeat(paths.intrinsics.cpu().double(), "scene i j -> (scene camera) t i j", camera=cameras, t=length)
     return Shard(
-        world_from_camera=relative.flatten(0, 1),
-        intrinsics=paths.intrinsics.cpu().double()[:, None, None].expand(-1, cameras, length, 3, 3).flatten(0, 1),
-        positions=moved.float().flatten(0, 1),
-        visible=visible.cpu().flatten(0, 1),
+        world_from_camera=clips(relative),
+        intrinsics=lens,
+        positions=clips(moved.float()),
+        visible=clips(visible.cpu()),
         track_counts=torch.full((scenes * cameras,), positions.shape[3]),
         pairs=torch.tensor(pairs),
         names=names,

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from ..cameras.rotations import axis_angle_from_matrix, matrix_from_axis_angle
@@ -83,9 +84,10 @@ class CameraFitter:
         self._first, self._time, self._threshold = source[0].double(), time[self._frames].float(), threshold
         starts = starting_poses(source[self._frames].double(), prescribed[self._frames].double()).float()
         with torch.no_grad():
-            seen, _ = self._look(starts.flatten(0, 1), self._time.repeat_interleave(starts.shape[1]), _COARSE)
+            every_start = rearrange(starts, "t start i j -> (t start) i j")
+            seen, _ = self._look(every_start, self._time.repeat_interleave(starts.shape[1]), _COARSE)
         self._starts = starts  # [K-1, S, 4, 4]
-        self._start_pictures = seen.flatten(1).unflatten(0, starts.shape[:2])  # [K-1, S, P]
+        self._start_pictures = rearrange(seen, "(t start) c h w -> t start (c h w)", t=len(starts))
 
     @torch.no_grad()
     def fit(self, video: Tensor) -> CameraFit:
@@ -98,10 +100,11 @@ class CameraFitter:
         video = video[self._frames].float() / scale
         wanted = self._reduce(video, _COARSE)
         ranked = self._start_costs(wanted).topk(_KEPT, dim=1, largest=False).indices
-        poses, time = _pick(self._starts, ranked).flatten(0, 1), self._time.repeat_interleave(_KEPT)
+        poses = rearrange(_pick(self._starts, ranked), "t kept i j -> (t kept) i j")
+        time = self._time.repeat_interleave(_KEPT)
         poses, cost = self._refine(poses, wanted.repeat_interleave(_KEPT, 0), time, _COARSE, _COARSE_STEPS)
-        best = cost.unflatten(0, (-1, _KEPT)).argmin(1, keepdim=True)
-        poses = _pick(poses.unflatten(0, (-1, _KEPT)), best)[:, 0]
+        best = rearrange(cost, "(t kept) -> t kept", kept=_KEPT).argmin(1, keepdim=True)
+        poses = _pick(rearrange(poses, "(t kept) i j -> t kept i j", kept=_KEPT), best)[:, 0]
         wanted = self._reduce(video, _FINE)
         poses, _ = self._refine(poses, wanted, self._time, _FINE, _FINE_STEPS)
         ratio = _constant_ratio(self._look(poses, self._time, _FINE)[0], wanted)
@@ -114,8 +117,9 @@ class CameraFitter:
 
     def _start_costs(self, wanted: Tensor) -> Tensor:
         """Robust cost [K-1, S] of every start against the wanted pictures [K-1, 3, h, w]."""
-        difference = self._start_pictures - wanted.flatten(1)[:, None]
-        return _robust(difference.flatten(0, 1)).unflatten(0, difference.shape[:2])
+        difference = self._start_pictures - rearrange(wanted, "t c h w -> t 1 (c h w)")
+        cost = _robust(rearrange(difference, "t start p -> (t start) p"))
+        return rearrange(cost, "(t start) -> t start", t=len(wanted))
 
     def _refine(self, poses: Tensor, wanted: Tensor, time: Tensor, size: int, steps: int) -> tuple[Tensor, Tensor]:
         """Levenberg-Marquardt of M frames at once: poses [M, 4, 4], wanted [M, 3, h, w] -> better poses, cost [M]."""
@@ -154,7 +158,7 @@ class CameraFitter:
         near, zero = 1 / depth, torch.zeros_like(depth)
         du = torch.stack([x * y, -1 - x * x, y, -near, zero, x * near], 1)[:, :, None]
         dv = torch.stack([1 + y * y, -x * y, -x, zero, -near, y * near], 1)[:, :, None]
-        return (across * du + down * dv).flatten(2)
+        return rearrange(across * du + down * dv, "m step c h w -> m step (c h w)")
 
     def _small(self, size: int) -> tuple[int, int]:
         width, height = self._size
@@ -176,11 +180,12 @@ class CameraFitter:
             render(self._scene, p[None], intrinsics, t[None], width, height)
             for p, t in zip(poses.split(at_once), time.split(at_once), strict=True)
         ]
-        return _soften(torch.cat([v.rgb[0] for v in views])), torch.cat([v.depth[0] for v in views]).clamp(min=0.05)
+        rgb, depth = torch.cat([v.rgb[0] for v in views]), torch.cat([v.depth[0] for v in views])
+        return _soften(rearrange(rgb, "m h w c -> m c h w")), depth.clamp(min=0.05)
 
     def _reduce(self, video: Tensor, size: int) -> Tensor:
         width, height = self._small(size)
-        return _soften(F.interpolate(video.permute(0, 3, 1, 2), (height, width), mode="area").permute(0, 2, 3, 1))
+        return _soften(F.interpolate(rearrange(video, "t h w c -> t c h w"), (height, width), mode="area"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,8 +255,8 @@ def _pick(values: Tensor, index: Tensor) -> Tensor:
 
 
 def _soften(pictures: Tensor) -> Tensor:
-    """[M, h, w, 3] -> [M, 3, h, w] under a 3 x 3 box blur, which evens out aliasing and widens the basin."""
-    return F.avg_pool2d(F.pad(pictures.permute(0, 3, 1, 2), (1, 1, 1, 1), mode="replicate"), 3, 1)
+    """[M, 3, h, w] under a 3 x 3 box blur, which evens out aliasing and widens the basin."""
+    return F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, 1)
 
 
 def _robust(residual: Tensor, limit: float = _ROBUST) -> Tensor:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from ..errors import Track2ViewError
@@ -71,7 +72,7 @@ class ClipModel:
         return int(self.model.config.text_config.max_position_embeddings)
 
     def _pictures(self, frames: Tensor) -> Tensor:
-        x = frames.to(self.model.device).permute(0, 3, 1, 2).float()
+        x = rearrange(frames.to(self.model.device), "t h w c -> t c h w").float()
         height, width = x.shape[2:]
         scale = self.side / min(height, width)
         size = max(self.side, int(height * scale)), max(self.side, int(width * scale))

@@ -49,16 +49,16 @@ def bootstrap_interval(
         values: one number a clip; NaN marks a clip without one.
         seed: of the draws; the same seed gives the same interval.
     """
+    from scipy.stats import bootstrap
+
     known = _known(values)
     if len(known) < 2 or not np.isfinite(known).all():
         return _without_interval(known)
-    generator = np.random.default_rng(seed)
-    means: list[np.ndarray] = []
-    at_once = max(1, _AT_ONCE // len(known))
-    for start in range(0, resamples, at_once):
-        drawn = generator.integers(0, len(known), (min(at_once, resamples - start), len(known)))
-        means.append(known[drawn].mean(1))
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
+    told = bootstrap(
+        (known,), np.mean, method="percentile", confidence_level=level, n_resamples=resamples,
+        batch=max(1, _AT_ONCE // len(known)), random_state=np.random.default_rng(seed),
+    )  # fmt: skip
+    low, high = told.confidence_interval
     return Interval(float(known.mean()), float(low), float(high), len(known))
 
 

@@ -1,4 +1,9 @@
-"""FID: how far apart two sets of pictures are, as the Frechet distance of Gaussians through their features."""
+"""FID: how far apart two sets of pictures are, as the Frechet distance of Gaussians through Inception-V3's features.
+
+Own code for a checked reason: the packages that hold this Inception (torch-fidelity 0.4, on which torchmetrics builds,
+and pytorch-fid 0.3) import torchvision; torchmetrics 1.9's distance, on given features, takes 13 s instead of 0.02 s
+and is off by 5e-4, even negative, where there are fewer pictures than features.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from ..errors import Track2ViewError
@@ -228,7 +234,7 @@ class Inception(nn.Module):
             width = block.outputs
 
     def forward(self, frames: Tensor) -> Tensor:
-        x = frames.permute(0, 3, 1, 2).float() / (255 if frames.dtype == torch.uint8 else 1)
+        x = rearrange(frames, "b h w c -> b c h w").float() / (255 if frames.dtype == torch.uint8 else 1)
         x = 2 * F.interpolate(x, (SIDE, SIDE), mode="bilinear", align_corners=False) - 1
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
         x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(F.max_pool2d(x, 3, 2)))

@@ -3,6 +3,8 @@
 Zhang et al. 2018, version 0.1. Two files in one folder: the backbone as torchvision publishes it (`alexnet-owt-*.pth`
 or `vgg16-*.pth`, tensors `features.N.weight`) and the paper's linear weights (`alex.pth` or `vgg.pth`, tensors
 `lin0.model.1.weight` ...).
+
+Own code for a checked reason: torchmetrics 1.9, lpips 0.1 and piq 0.8 build the backbone by torchvision.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from ..errors import Track2ViewError
@@ -77,7 +80,7 @@ class Lpips(nn.Module):
 
     def _taps(self, frames: Tensor) -> list[Tensor]:
         device = self.lins[0].weight.device
-        x = frames.to(device).permute(0, 3, 1, 2).float() / (255 if frames.dtype == torch.uint8 else 1)
+        x = rearrange(frames.to(device), "b h w c -> b c h w").float() / (255 if frames.dtype == torch.uint8 else 1)
         shift, scale = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (_SHIFT, _SCALE))
         x = (2 * x - 1 - shift) / scale
         taps = []

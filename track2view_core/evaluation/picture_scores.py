@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from ..errors import Track2ViewError
@@ -69,7 +70,7 @@ def gradient_energy(video: Tensor) -> Tensor:
 
 def _ssim_map(own: Tensor, true: Tensor) -> Tensor:
     """Two frames [H, W, 3] -> similarity [H-10, W-10], the mean of the three channels."""
-    own, true = own.permute(2, 0, 1), true.permute(2, 0, 1)
+    own, true = (rearrange(frame, "h w c -> c h w") for frame in (own, true))
     moments = _window_mean(torch.stack([own, true, own * own, true * true, own * true]))
     mean, other, square, other_square, product = moments
     variance, other_variance, covariance = square - mean**2, other_square - other**2, product - mean * other
@@ -82,8 +83,9 @@ def _window_mean(pictures: Tensor) -> Tensor:
     place = torch.arange(SSIM_WINDOW, dtype=pictures.dtype, device=pictures.device) - SSIM_WINDOW // 2
     weight = torch.exp(-(place**2) / (2 * SSIM_SIGMA**2))
     weight = (weight / weight.sum()).view(1, 1, -1)
-    single = pictures.flatten(0, 1)[:, None]
-    return F.conv2d(F.conv2d(single, weight[..., None]), weight[:, :, None])[:, 0].unflatten(0, pictures.shape[:2])
+    single = rearrange(pictures, "moment c h w -> (moment c) 1 h w")
+    smooth = F.conv2d(F.conv2d(single, weight[..., None]), weight[:, :, None])
+    return rearrange(smooth, "(moment c) 1 h w -> moment c h w", c=3)
 
 
 def _mean_over(values: Tensor, mask: Tensor | None) -> Tensor:

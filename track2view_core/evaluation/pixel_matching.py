@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange, repeat
 from torch import Tensor
 
 from ..errors import Track2ViewError
@@ -100,10 +101,10 @@ class LearnedMatcher:
         return int(((matches > -1) & (scores > self._threshold)).sum())
 
     def _prepared(self, frame: Tensor) -> Tensor:
-        x = frame.to(self._model.device).permute(2, 0, 1)[None].float()
+        x = rearrange(frame.to(self._model.device), "h w c -> 1 c h w").float()
         x = F.interpolate(x, self._size, mode="bilinear", antialias=True).round().clamp(0, 255) / 255
         gray = (x * torch.tensor(_GRAY, device=x.device).view(1, 3, 1, 1)).sum(1, keepdim=True)
-        return gray.expand(1, 3, *self._size)[0].to(self._model.dtype)
+        return repeat(gray, "1 1 h w -> rgb h w", rgb=3).to(self._model.dtype)
 
 
 def load_matcher(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from ..conditioner import scatter_to_grid
@@ -51,9 +52,9 @@ def splat_points(video: Tensor, tracks: PairedTracks) -> Tensor:
         grid,
         (height, width),
     )
-    filled = _fill_holes(mean[0].transpose(0, 1), coverage[0].transpose(0, 1))
+    filled = _fill_holes(*(rearrange(grid, "1 c t h w -> t c h w") for grid in (mean, coverage)))
     picture = F.interpolate(filled, (height, width), mode="bilinear", align_corners=False)
-    return (picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+    return rearrange((picture.clamp(0, 1) * 255).round().to(torch.uint8), "t c h w -> t h w c")
 
 
 def point_colours(video: Tensor, tracks: PairedTracks) -> Tensor:
@@ -61,15 +62,16 @@ def point_colours(video: Tensor, tracks: PairedTracks) -> Tensor:
     frames, height, width = video.shape[:3]
     scale = torch.tensor([2 / width, 2 / height])
     sampled = F.grid_sample(
-        video.permute(0, 3, 1, 2).float() / 255,
+        rearrange(video, "t h w c -> t c h w").float() / 255,
         (tracks.source.xy * scale - 1)[:, None],
         align_corners=False,
         padding_mode="border",
-    )[:, :, 0].transpose(1, 2)  # [T, N, 3]
+    )
+    sampled = rearrange(sampled, "t c 1 n -> t n c")
     seen = tracks.visible & tracks.source.inside
     apart = (torch.arange(frames)[:, None] - torch.arange(frames)).abs()  # [T, T]
     nearest = (apart[:, :, None] + (frames + 1) * ~seen[None]).argmin(1)  # [T, N]
-    return torch.gather(sampled, 0, nearest[..., None].expand(-1, -1, 3))
+    return torch.take_along_dim(sampled, nearest[..., None], 0)
 
 
 def _fill_holes(mean: Tensor, weight: Tensor) -> Tensor:

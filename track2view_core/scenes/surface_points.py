@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from ..cameras import CameraPath
 from ..tracks import PointTracks
-from .ray_casting import View, _take, cast, first_distance, surface_frames
+from .ray_casting import View, cast, first_distance, of_surface, surface_frames
 from .scene import Scene
 
 _SURFACE_TOLERANCE = 4e-3  # a point counts as the first surface when it is not deeper than this share behind it
@@ -22,9 +23,9 @@ def follow_points(scene: Scene, surface: Tensor, local: Tensor, time: Tensor) ->
         time: [B, T].
     """
     centre, rotation = surface_frames(scene, time)
-    index = surface[:, None].expand(-1, time.shape[1], -1)
-    turned = (_take(rotation, index) @ local[:, None, :, :, None])[..., 0]
-    return turned + _take(centre, index)
+    index = surface[:, None]
+    turned = (of_surface(rotation, index) @ local[:, None, :, :, None])[..., 0]
+    return turned + of_surface(centre, index)
 
 
 def visible_points(
@@ -43,9 +44,9 @@ def visible_points(
 
 def seed_points(view: View, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """Random pixels of random frames, as a tracker queries: surface [B, N], local [B, N, 3], uint8 colour [B, N, 3]."""
-    flat = view.surface.flatten(1)
+    flat = rearrange(view.surface, "b t h w -> b (t h w)")
     picked = torch.randint(flat.shape[1], (len(flat), count), generator=generator).to(flat.device)
-    at = lambda x: torch.gather(x.reshape(*flat.shape, 3), 1, picked[..., None].expand(-1, -1, 3))  # noqa: E731
+    at = lambda x: torch.take_along_dim(rearrange(x, "b t h w xyz -> b (t h w) xyz"), picked[..., None], 1)  # noqa: E731
     return torch.gather(flat, 1, picked), at(view.local), (at(view.rgb) * 255).round().to(torch.uint8)
 
 
@@ -110,7 +111,7 @@ def query_points(
     pixels = width * height
     picked = torch.randint(time.shape[1] * pixels, (len(scene), count), generator=generator).to(time.device)
     frame, x, y = picked // pixels, picked % width, picked % pixels // width
-    pose = torch.gather(world_from_camera, 1, frame[..., None, None].expand(-1, -1, 4, 4))
+    pose = torch.take_along_dim(world_from_camera, frame[..., None, None], 1)
     pixel = torch.stack([x + 0.5, y + 0.5, torch.ones_like(x)], -1).to(world_from_camera.dtype)
     camera_ray = pixel @ torch.linalg.inv(intrinsics.to(pixel.dtype)).transpose(-1, -2)
     direction = (pose[..., :3, :3] @ camera_ray[..., None])[..., 0]
