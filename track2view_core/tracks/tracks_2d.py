@@ -25,7 +25,7 @@ from ..notes import Note
 from .pairing import PairedTracks
 from .point_tracks import PointTracks
 from .trackers.assembly import sample_colours
-from .trackers.camera_solver import Cameras
+from .trackers.camera_solver import Cameras, ideal_pixels, pixel_limit
 from .trackers.depth_maps import sample_inverse_depth
 from .trackers.flow import PixelTracks
 from .trackers.triangulation import Lifted, lift_travelling, lift_turning
@@ -206,10 +206,6 @@ def _check_finite(xy: Tensor, name: str) -> None:
         raise Track2ViewError(f"{name} holds NaN or infinity at frame {frame}, track {track}; give finite pixels.")
 
 
-STANDS_STILL = 1e-6
-"""World units that the camera may wander and still be one that stands or only turns."""
-
-
 def lift_tracks(
     tracks: FlatTracks,
     *,
@@ -238,8 +234,11 @@ def lift_tracks(
                 f"The 2D tracks have {frames} frames and {name} has {len(value)}; give both of the same clip."
             )
     camera = camera.relative_to_first().to("cpu")
-    flow, cameras = _ideal(tracks, camera)
-    lifted = _lifted(flow, cameras, depth, tracks.xy, camera.width, camera.height)
+    xy = tracks.xy.to("cpu", torch.float64).numpy()
+    inside = (xy >= 0).all(-1) & (xy[..., 0] < camera.width) & (xy[..., 1] < camera.height)
+    center = np.array([camera.width / 2, camera.height / 2])
+    flow = PixelTracks(ideal_pixels(xy, camera, center), tracks.visible.cpu().numpy() & inside)
+    lifted = _lifted(flow, Cameras.of_path(camera, center), depth, tracks.xy, camera.width, camera.height)
     kept = np.flatnonzero(lifted.kept)
     if not len(kept):
         raise Track2ViewError(
@@ -260,19 +259,6 @@ def lift_tracks(
     )
 
 
-def _ideal(tracks: FlatTracks, camera: CameraPath) -> tuple[PixelTracks, Cameras]:
-    """The tracks as a camera with square pixels and a centred principal point would have seen them, and that camera."""
-    lens, pose = camera.intrinsics.numpy(), camera.camera_from_world.numpy()
-    focal = np.stack([lens[:, 0, 0], lens[:, 1, 1]], 1)[:, None]
-    offset = np.stack([lens[:, 0, 2], lens[:, 1, 2]], 1)[:, None]
-    center = np.array([camera.width / 2, camera.height / 2])
-    xy = tracks.xy.to("cpu", torch.float64).numpy()
-    inside = (xy >= 0).all(-1) & (xy[..., 0] < camera.width) & (xy[..., 1] < camera.height)
-    one_focal = focal.mean(2, keepdims=True)
-    flow = PixelTracks((xy - offset) / focal * one_focal + center, tracks.visible.cpu().numpy() & inside)
-    return flow, Cameras(pose[:, :3, :3].copy(), pose[:, :3, 3].copy(), one_focal[:, 0, 0], center)
-
-
 def _lifted(
     flow: PixelTracks, cameras: Cameras, depth: Tensor | np.ndarray | None, xy: Tensor, width: int, height: int
 ) -> Lifted:
@@ -282,9 +268,8 @@ def _lifted(
         measured = sample_inverse_depth(maps, xy.cpu().numpy(), flow.seen, width, height)
         if flow.seen.any() and not np.isfinite(measured).any():
             raise Track2ViewError("The depth maps hold no positive finite depth at any 2D track; give other depth.")
-    limit = max(1.0, 0.0012 * max(width, height))
-    centers = cameras.centers()
-    if np.abs(centers - centers[0]).max() <= STANDS_STILL:
+    limit = pixel_limit(width, height)
+    if not cameras.travels:
         return lift_turning(flow, cameras, measured, limit=limit, height=height)
     everywhere = np.ones(len(flow.seen), bool)
     return lift_travelling(flow, cameras, everywhere, measured, limit=limit, height=height)

@@ -1,7 +1,8 @@
-"""Cameras and points that best explain what was seen: Levenberg-Marquardt with the points eliminated (Schur).
+"""Cameras from pixels: what the whole tracker solves with, and the ways to solve it.
 
-Model: xy = focal * (R X + t)[:2] / (R X + t)[2] + center. A camera has 8 numbers (rotation, translation, own log
-focal, log scale of its depth map), and all share one log focal; which of them are free is the caller's choice.
+Model: xy = focal * (R X + t)[:2] / (R X + t)[2] + center. In this order: `Cameras` and `Observations`; the projection
+and its derivatives; two cameras from pixels alone; cameras from known points; and cameras and points together,
+`bundle_adjust` (Levenberg-Marquardt with the points eliminated, Schur), which depth maps may join.
 """
 
 from __future__ import annotations
@@ -16,10 +17,15 @@ import torch
 
 from ...cameras.rotations import matrix_from_axis_angle
 
+from ...cameras import CameraPath
+
 Focal = Literal["fixed", "shared", "each"]
 NEAREST = 1e-6
+STANDS = 1e-6
+"""World units that a camera's centre may wander and still stand."""
 OWN = 8
-"""Numbers of one camera."""
+"""Numbers of one camera: rotation vector, translation, own log focal, log scale of its depth map. All cameras share one
+more log focal; which of them are free is the caller's choice."""
 CORRELATED, LEAST_NOISE = 4.0, 0.03
 """Errors of one track are alike from frame to frame, so many observations tell less than their number says."""
 
@@ -31,8 +37,26 @@ class Cameras:
     focal: np.ndarray  # [C] pixels
     center: np.ndarray  # [2] pixels
 
+    @staticmethod
+    def standing(frames: int, focal: float | np.ndarray, center: np.ndarray) -> Cameras:
+        """Cameras at the origin, of one focal length or one each [C]."""
+        return Cameras(np.tile(np.eye(3), (frames, 1, 1)), np.zeros((frames, 3)), np.full(frames, focal, float), center)
+
+    @staticmethod
+    def of_path(path: CameraPath, center: np.ndarray, scale: float = 1.0) -> Cameras:
+        """The path's cameras with square pixels, `scale` times the path's, and their principal point at `center`."""
+        pose, lens = path.camera_from_world.cpu().numpy(), path.intrinsics.cpu().numpy() * scale
+        focal = 0.5 * (lens[:, 0, 0] + lens[:, 1, 1])
+        return Cameras(pose[:, :3, :3].copy(), pose[:, :3, 3].copy(), focal, center)
+
     def __len__(self) -> int:
         return len(self.rotation)
+
+    @property
+    def travels(self) -> bool:
+        """Whether the centre ever leaves its place."""
+        centers = self.centers()
+        return bool(np.abs(centers - centers[0]).max() > STANDS)
 
     def select(self, index: np.ndarray) -> Cameras:
         return Cameras(self.rotation[index], self.translation[index], self.focal[index], self.center)
@@ -51,6 +75,11 @@ class Cameras:
         """Directions [M, 3] with z = 1, in camera axes, of pixels [M, 2]."""
         flat = (xy - self.center) / self.focal[camera][:, None]
         return np.concatenate([flat, np.ones((len(flat), 1))], 1)
+
+    def depths(self, points: np.ndarray) -> np.ndarray:
+        """Camera z [C, N] of world points [N, 3], or of moving ones [C, N, 3]."""
+        rows = "nj" if points.ndim == 2 else "tnj"
+        return np.einsum(f"tj,{rows}->tn", self.rotation[:, 2], points) + self.translation[:, 2:]
 
     def centers(self) -> np.ndarray:
         """Camera centres [C, 3] in the world."""
@@ -72,22 +101,16 @@ class Observations:
         return Observations(camera, point, xy[camera, point])
 
 
-@dataclass(frozen=True, eq=False)
-class DepthRows:
-    """What depth maps say of the observations, up to one factor a camera; weight 0 where they say nothing."""
-
-    log_depth: np.ndarray  # [M]
-    weight: np.ndarray  # [M] pixels that an error of 1 in log depth counts
-    limit: np.ndarray  # [M] pixels from which on such an error is an outlier
+def pixel_limit(width: float, height: float) -> float:
+    """Pixels that a well followed point may err in a picture of this size."""
+    return max(1.0, 0.0012 * max(width, height))
 
 
-@dataclass(frozen=True, eq=False)
-class Adjusted:
-    cameras: Cameras
-    points: np.ndarray  # [N, 3]
-    residual: np.ndarray  # [M] pixels
-    focal_deviation: float  # standard deviation of the shared log focal; 0 where it was fixed
-    misfit: float  # robust sum of squares over pixels and maps, halved; pixels squared
+def ideal_pixels(xy: np.ndarray, path: CameraPath, center: np.ndarray, scale: float = 1.0) -> np.ndarray:
+    """Pixels [T, N, 2] of the path's lenses, `scale` pixels each of the path's, as `Cameras.of_path` sees them."""
+    lens = path.intrinsics.cpu().numpy() * scale
+    focal = np.stack([lens[:, 0, 0], lens[:, 1, 1]], 1)[:, None]
+    return (xy - lens[:, None, :2, 2]) / focal * focal.mean(2, keepdims=True) + center
 
 
 def residuals(cameras: Cameras, points: np.ndarray, seen: Observations) -> tuple[np.ndarray, np.ndarray]:
@@ -136,6 +159,99 @@ def huber_cost(error: np.ndarray, limit: float) -> np.ndarray:
 
 def huber_weight(error: np.ndarray, limit: float) -> np.ndarray:
     return limit / np.maximum(error, limit)
+
+
+# --- two cameras from pixels alone ------------------------------------------------------------------------------------
+
+
+def two_view_start(
+    start: np.ndarray, end: np.ndarray, focal: float, center: np.ndarray, limit: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """From pixels [n, 2] in two frames: rotation, unit translation, inliers [n]; None without an essential matrix."""
+    intrinsics = np.array([[focal, 0, center[0]], [0, focal, center[1]], [0, 0, 1.0]])
+    essential, inlier = cv2.findEssentialMat(start, end, intrinsics, cv2.RANSAC, 0.999, limit, 400)
+    if essential is None or essential.shape != (3, 3):
+        return None
+    _, rotation, translation, inlier = cv2.recoverPose(essential, start, end, intrinsics, mask=inlier)
+    return rotation, translation.ravel(), inlier.ravel() > 0
+
+
+# --- cameras from known points ----------------------------------------------------------------------------------------
+
+
+def resect(
+    points: np.ndarray,
+    xy: np.ndarray,
+    focal: float,
+    center: np.ndarray,
+    near: tuple[np.ndarray, np.ndarray],
+    limit: float,
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """A camera's rotation and translation from known points, begun at a `near` pose; None where too few agree."""
+    intrinsics = np.array([[focal, 0, center[0]], [0, focal, center[1]], [0, 0, 1.0]])
+    found, turn, shift, inlier = cv2.solvePnPRansac(
+        points, xy, intrinsics, None, cv2.Rodrigues(near[0])[0], near[1].reshape(3, 1).copy(), True, 200, limit, 0.999,
+        flags=cv2.SOLVEPNP_ITERATIVE,
+    )  # fmt: skip
+    if not found or inlier is None or len(inlier) < max(8, 0.25 * len(points)):
+        return None
+    return cv2.Rodrigues(turn)[0], shift.ravel()
+
+
+def refine_poses(
+    cameras: Cameras, points: np.ndarray, seen: Observations, *, huber: float = 0.5, rounds: int = 8
+) -> Cameras:
+    """Every camera on its own against fixed points; a step that makes a camera worse is not taken."""
+    count = len(cameras)
+
+    def judged(candidate: Cameras) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        error, local = residuals(candidate, points, seen)
+        cost = huber_cost(np.linalg.norm(error, axis=1), huber)
+        return np.bincount(seen.camera, cost, minlength=count), error, local
+
+    cost, error, local = judged(cameras)
+    for _ in range(rounds):
+        weight = huber_weight(np.linalg.norm(error, axis=1), huber) * (local[:, 2] > 1e-3)
+        by_camera = jacobians(cameras, local, seen.camera)[0][:, :6]
+        weighted = weight * by_camera
+        normal = summed(np.einsum("ram,rbm->abm", weighted, by_camera), seen.camera, count).transpose(2, 0, 1)
+        gradient = summed(np.einsum("ram,mr->am", weighted, error), seen.camera, count).T
+        damped = normal + 1e-6 * np.einsum("nii->ni", normal)[:, :, None] * np.eye(6) + 1e-9 * np.eye(6)
+        step = -np.linalg.solve(damped, gradient[:, :, None])[:, :, 0]
+        trial = Cameras(
+            rotation_from_vector(step[:, :3]) @ cameras.rotation,
+            cameras.translation + step[:, 3:],
+            cameras.focal,
+            cameras.center,
+        )
+        trial_cost, _, _ = judged(trial)
+        better = np.flatnonzero(trial_cost < cost)
+        if not len(better):
+            break
+        cameras = cameras.with_poses(better, trial.select(better))
+        cost, error, local = judged(cameras)
+    return cameras
+
+
+# --- cameras and points at once ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class DepthRows:
+    """What depth maps say of the observations, up to one factor a camera; weight 0 where they say nothing."""
+
+    log_depth: np.ndarray  # [M]
+    weight: np.ndarray  # [M] pixels that an error of 1 in log depth counts
+    limit: np.ndarray  # [M] pixels from which on such an error is an outlier
+
+
+@dataclass(frozen=True, eq=False)
+class Adjusted:
+    cameras: Cameras
+    points: np.ndarray  # [N, 3]
+    residual: np.ndarray  # [M] pixels
+    focal_deviation: float  # standard deviation of the shared log focal; 0 where it was fixed
+    misfit: float  # robust sum of squares over pixels and maps, halved; pixels squared
 
 
 def bundle_adjust(
@@ -342,123 +458,3 @@ class _System:
         hessian[-1, -1] -= prior - min(prior, noise**2)
         covariance = np.linalg.pinv(hessian, hermitian=True)
         return float(noise * np.sqrt(max(covariance[-1, -1], 0)))
-
-
-BEHIND = 1e3
-"""Stands for the pixel error of a point behind the camera."""
-
-
-@dataclass(frozen=True, eq=False)
-class Triangulated:
-    points: np.ndarray  # [N, 3] world
-    worst: np.ndarray  # [N] largest reprojection error, pixels
-    middle: np.ndarray  # [N] root mean square reprojection error, pixels
-    depth_deviation: np.ndarray  # [N] standard deviation of the depth as a share of it, for one pixel of noise
-    views: np.ndarray  # [N] how many cameras saw it
-
-
-def triangulate(cameras: Cameras, seen: Observations, count: int) -> np.ndarray:
-    """Points [count, 3] nearest to all their viewing rays; exact on exact data."""
-    ray = cameras.rays(seen.camera, seen.xy)
-    ray /= np.linalg.norm(ray, axis=1, keepdims=True)
-    ray = np.einsum("mij,mi->mj", cameras.rotation[seen.camera], ray)
-    across = np.eye(3)[:, :, None] - ray.T[:, None] * ray.T
-    normal = summed(across, seen.point, count).transpose(2, 0, 1)
-    right = summed((across * cameras.centers()[seen.camera].T).sum(1), seen.point, count).T
-    return np.linalg.solve(normal + 1e-9 * np.eye(3), right[:, :, None])[:, :, 0]
-
-
-def refine_points(
-    cameras: Cameras, points: np.ndarray, seen: Observations, *, huber: float = 0.5, rounds: int = 4
-) -> Triangulated:
-    """Minimises every point's reprojection error with the cameras held, and tells how well its depth is known."""
-    count = len(points)
-    for last in (False,) * rounds + (True,):
-        error, local = residuals(cameras, points, seen)
-        size = np.linalg.norm(error, axis=1)
-        weight = huber_weight(size, huber) * (local[:, 2] > 1e-3)
-        _, by_point = jacobians(cameras, local, seen.camera)
-        weighted = weight * by_point
-        normal = summed(np.einsum("ram,rbm->abm", weighted, by_point), seen.point, count).transpose(2, 0, 1)
-        gradient = summed(np.einsum("ram,mr->am", weighted, error), seen.point, count).T
-        damped = normal + 1e-3 * np.einsum("nii->ni", normal)[:, :, None] * np.eye(3) + 1e-9 * np.eye(3)
-        if last:
-            break
-        step = -np.linalg.solve(damped, gradient[:, :, None])[:, :, 0]
-        limit = 0.5 * np.linalg.norm(points - cameras.centers().mean(0), axis=1)
-        points = points + step * np.minimum(1, limit / np.maximum(np.linalg.norm(step, axis=1), 1e-12))[:, None]
-    size[local[:, 2] <= 0] = BEHIND
-    views = np.bincount(seen.point, minlength=count)
-    worst = np.zeros(count)
-    np.maximum.at(worst, seen.point, size)
-    squares = np.bincount(seen.point, size**2, minlength=count)
-    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.linalg.inv(damped))[:, -1], 0))
-    near = np.full(count, np.inf)
-    np.minimum.at(near, seen.point, np.maximum(local[:, 2], 1e-6))
-    return Triangulated(points, worst, np.sqrt(squares / np.maximum(views, 1)), spread / near, views)
-
-
-def two_view_start(
-    start: np.ndarray, end: np.ndarray, focal: float, center: np.ndarray, limit: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """From pixels [n, 2] in two frames: rotation, unit translation, inliers [n]; None without an essential matrix."""
-    intrinsics = np.array([[focal, 0, center[0]], [0, focal, center[1]], [0, 0, 1.0]])
-    essential, inlier = cv2.findEssentialMat(start, end, intrinsics, cv2.RANSAC, 0.999, limit, 400)
-    if essential is None or essential.shape != (3, 3):
-        return None
-    _, rotation, translation, inlier = cv2.recoverPose(essential, start, end, intrinsics, mask=inlier)
-    return rotation, translation.ravel(), inlier.ravel() > 0
-
-
-def resect(
-    points: np.ndarray,
-    xy: np.ndarray,
-    focal: float,
-    center: np.ndarray,
-    near: tuple[np.ndarray, np.ndarray],
-    limit: float,
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """A camera's rotation and translation from known points, begun at a `near` pose; None where too few agree."""
-    intrinsics = np.array([[focal, 0, center[0]], [0, focal, center[1]], [0, 0, 1.0]])
-    found, turn, shift, inlier = cv2.solvePnPRansac(
-        points, xy, intrinsics, None, cv2.Rodrigues(near[0])[0], near[1].reshape(3, 1).copy(), True, 200, limit, 0.999,
-        flags=cv2.SOLVEPNP_ITERATIVE,
-    )  # fmt: skip
-    if not found or inlier is None or len(inlier) < max(8, 0.25 * len(points)):
-        return None
-    return cv2.Rodrigues(turn)[0], shift.ravel()
-
-
-def refine_poses(
-    cameras: Cameras, points: np.ndarray, seen: Observations, *, huber: float = 0.5, rounds: int = 8
-) -> Cameras:
-    """Every camera on its own against fixed points; a step that makes a camera worse is not taken."""
-    count = len(cameras)
-
-    def judged(candidate: Cameras) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        error, local = residuals(candidate, points, seen)
-        cost = huber_cost(np.linalg.norm(error, axis=1), huber)
-        return np.bincount(seen.camera, cost, minlength=count), error, local
-
-    cost, error, local = judged(cameras)
-    for _ in range(rounds):
-        weight = huber_weight(np.linalg.norm(error, axis=1), huber) * (local[:, 2] > 1e-3)
-        by_camera = jacobians(cameras, local, seen.camera)[0][:, :6]
-        weighted = weight * by_camera
-        normal = summed(np.einsum("ram,rbm->abm", weighted, by_camera), seen.camera, count).transpose(2, 0, 1)
-        gradient = summed(np.einsum("ram,mr->am", weighted, error), seen.camera, count).T
-        damped = normal + 1e-6 * np.einsum("nii->ni", normal)[:, :, None] * np.eye(6) + 1e-9 * np.eye(6)
-        step = -np.linalg.solve(damped, gradient[:, :, None])[:, :, 0]
-        trial = Cameras(
-            rotation_from_vector(step[:, :3]) @ cameras.rotation,
-            cameras.translation + step[:, 3:],
-            cameras.focal,
-            cameras.center,
-        )
-        trial_cost, _, _ = judged(trial)
-        better = np.flatnonzero(trial_cost < cost)
-        if not len(better):
-            break
-        cameras = cameras.with_poses(better, trial.select(better))
-        cost, error, local = judged(cameras)
-    return cameras

@@ -1,4 +1,8 @@
-"""The built-in tracker: no weights, no GPU. Follow points, name the motion, solve the camera, lift the points."""
+"""The built-in tracker: no weights, no GPU. Follow points, solve every shot, place the points, put the shots together.
+
+Follow (`flow.py`), solve a shot (`shots.py`: what the camera does, its path, the points' places) and put together
+(`assembly.py`) are the three steps; here is what they are given.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +19,10 @@ from ...notes import Note
 from ...progress import Progress
 from ..point_tracks import PointTracks
 from .assembly import assembled, with_grid
-from .camera_solver import Cameras
+from .camera_solver import Cameras, ideal_pixels
 from .flow import PixelTracks, follow_points
 from .motion_class import MOTIONS
-from .shots import Setup, in_pixels, solve_shot
+from .shots import Setup, solve_shot
 
 SMALLEST_SIDE, ENLARGED_SIDE, LARGEST_SIDE = 192, 256, 640
 """Frames whose short side is below the first are followed at the second, those above the third at the third."""
@@ -61,7 +65,7 @@ class KltTracker:
             Track2ViewError: a field does not fit the clip, or motion is "auto" and too few points can be followed.
         """
         frames = checked_video(video)
-        depth = checked_depth(depth, len(frames))
+        depth = _checked_depth(depth, len(frames))
         check_options(points, motion, fov_degrees)
         _check_paths(len(frames), camera=camera, proposed=proposed)
         size = frames.shape[2], frames.shape[1]
@@ -74,82 +78,29 @@ class KltTracker:
         shots = []
         for start, stop in zip(starts, [*starts[1:], len(frames)], strict=True):
             part = flow.frames(start, stop)
-            setup = _setup(size, scale, motion, fov_degrees, depth, camera, slice(start, stop), fov_guess)
-            if proposed is not None and camera is None:
-                path = in_pixels(proposed.with_frames(slice(start, stop)), setup.width, setup.height)
-                setup = replace(setup, proposed=path)
-            step = _stage(progress, start, stop, len(frames))
-            part_ideal = part if camera is None else _ideal(part, camera, scale, slice(start, stop), setup)
-            shot = solve_shot(part_ideal, setup, step, part)
+            span = slice(start, stop)
+            setup = _setup(
+                size, scale, span, motion=motion, fov_degrees=fov_degrees, fov_guess=fov_guess, depth=depth,
+                camera=camera, proposed=proposed,
+            )  # fmt: skip
+            ideal = part
+            if camera is not None:
+                lens = camera.resized(*size).with_frames(span)
+                ideal = replace(part, xy=ideal_pixels(part.xy, lens, setup.center, scale))
+            shot = solve_shot(ideal, setup, _stage(progress, start, stop, len(frames)), part)
             shot, part = with_grid(shot, part, setup, points)
-            shots.append((slice(start, stop), part, shot))
+            shots.append((span, part, shot))
             notes += shot.notes if len(starts) == 1 else [replace(note, shot=start) for note in shot.notes]
         if progress:
             progress(len(frames), len(frames), "judging visibility")
         return assembled(frames, shots, camera=camera, scale=scale, points=points, depth=depth, notes=notes)
 
 
-def _setup(size, scale, motion, fov_degrees, depth, camera, span, fov_guess) -> Setup:
-    width, height = size[0] * scale, size[1] * scale
-    focal = USUAL_FOCAL * max(width, height)
-    if fov_degrees is not None or fov_guess is not None:
-        focal = 0.5 * width / np.tan(np.radians(fov_guess if fov_degrees is None else fov_degrees) / 2)
-    given = None
-    if camera is not None:
-        resized = camera.relative_to_first().resized(size[0], size[1]).with_frames(span)
-        lens = resized.intrinsics.numpy() * scale
-        pose = resized.camera_from_world.numpy()
-        focal_each = 0.5 * (lens[:, 0, 0] + lens[:, 1, 1])
-        given = Cameras(pose[:, :3, :3].copy(), pose[:, :3, 3].copy(), focal_each, np.array([width / 2, height / 2]))
-    part = None if depth is None else depth[span]
-    known, of_model = fov_degrees is not None, fov_degrees is None and fov_guess is not None
-    return Setup(width, height, float(focal), known, motion, part, given, lens_of_model=of_model)
-
-
-def _ideal(part: PixelTracks, camera: CameraPath, scale: float, span: slice, setup: Setup) -> PixelTracks:
-    """The pixels as a camera with square pixels and a centred principal point would have seen them."""
-    lens = camera.resized(round(setup.width / scale), round(setup.height / scale)).intrinsics.numpy()[span] * scale
-    center = np.stack([lens[:, 0, 2], lens[:, 1, 2]], 1)[:, None]
-    focal = np.stack([lens[:, 0, 0], lens[:, 1, 1]], 1)[:, None]
-    return PixelTracks((part.xy - center) / focal * focal.mean(2, keepdims=True) + setup.center, part.seen)
-
-
-def gray_frames(frames: np.ndarray, scale: float) -> Callable[[int], np.ndarray]:
-    """Frame number -> grey picture [H, W] uint8 at `scale` times the size of `frames` [T, H, W, 3]."""
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-
-    def gray(t: int) -> np.ndarray:
-        picture = cv2.cvtColor(frames[t], cv2.COLOR_RGB2GRAY)
-        # Told the scale and not a rounded size, OpenCV keeps the scale exact up to the right and lower edges.
-        return picture if scale == 1 else cv2.resize(picture, None, fx=scale, fy=scale, interpolation=method)
-
-    return gray
-
-
-def _working_scale(width: int, height: int) -> float:
-    short = min(width, height)
-    if short < SMALLEST_SIDE:
-        return ENLARGED_SIDE / short
-    return LARGEST_SIDE / short if short > LARGEST_SIDE else 1.0
-
-
-def _shot_starts(flow: PixelTracks, frames: int) -> list[int]:
-    return [0] if len(flow.cuts) > max(1, MOST_CUTS * frames) else [0, *flow.cuts]
-
-
-def _stage(progress: Progress | None, start: int, stop: int, frames: int):
-    done = start
-
-    def step() -> None:
-        nonlocal done
-        done = min(done + 1, stop)
-        if progress:
-            progress(done, frames, "solving the camera")
-
-    return step
+# --- what it accepts --------------------------------------------------------------------------------------------------
 
 
 def checked_video(video: Tensor | np.ndarray) -> np.ndarray:
+    """`video` as [T, H, W, 3] uint8; Track2ViewError says what does not fit."""
     array = video.detach().cpu().numpy() if isinstance(video, Tensor) else np.asarray(video)
     if array.ndim != 4 or array.shape[3] != 3 or array.dtype != np.uint8 or 0 in array.shape:
         raise Track2ViewError(
@@ -163,7 +114,7 @@ def checked_video(video: Tensor | np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array)
 
 
-def checked_depth(depth: Tensor | np.ndarray | None, frames: int) -> np.ndarray | None:
+def _checked_depth(depth: Tensor | np.ndarray | None, frames: int) -> np.ndarray | None:
     if depth is None:
         return None
     array = depth.detach().cpu().float().numpy() if isinstance(depth, Tensor) else np.asarray(depth, np.float32)
@@ -192,3 +143,78 @@ def _check_paths(frames: int, **paths: CameraPath | None) -> None:
             raise Track2ViewError(
                 f"{name} has {len(path)} frames beside a video of {frames}; give the path of this very clip."
             )
+
+
+# --- what the steps are given -----------------------------------------------------------------------------------------
+
+
+def _setup(
+    size: tuple[int, int],  # width and height of the clip
+    scale: float,  # of the working pictures to the clip's
+    span: slice,  # frames of the shot
+    *,
+    motion: str,
+    fov_degrees: float | None,
+    fov_guess: float | None,
+    depth: np.ndarray | None,
+    camera: CameraPath | None,
+    proposed: CameraPath | None,
+) -> Setup:
+    width, height = size[0] * scale, size[1] * scale
+    center = np.array([width / 2, height / 2])
+    focal, seen = USUAL_FOCAL * max(width, height), fov_guess if fov_degrees is None else fov_degrees
+    if seen is not None:
+        focal = float(0.5 * width / np.tan(np.radians(seen) / 2))
+    given = may_hold = None
+    if camera is not None:
+        given = Cameras.of_path(camera.relative_to_first().resized(*size).with_frames(span), center, scale)
+    elif proposed is not None:
+        path = proposed.with_frames(span).relative_to_first()
+        may_hold = Cameras.of_path(path.resized(max(1, round(width)), max(1, round(height))), center)
+    return Setup(
+        width,
+        height,
+        focal,
+        focal_known=fov_degrees is not None,
+        motion=motion,
+        depth=None if depth is None else depth[span],
+        given=given,
+        proposed=may_hold,
+        lens_of_model=fov_degrees is None and fov_guess is not None,
+    )
+
+
+def gray_frames(frames: np.ndarray, scale: float) -> Callable[[int], np.ndarray]:
+    """Frame number -> grey picture [H, W] uint8 at `scale` times the size of `frames` [T, H, W, 3]."""
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+
+    def gray(t: int) -> np.ndarray:
+        picture = cv2.cvtColor(frames[t], cv2.COLOR_RGB2GRAY)
+        # Told the scale and not a rounded size, OpenCV keeps the scale exact up to the right and lower edges.
+        return picture if scale == 1 else cv2.resize(picture, None, fx=scale, fy=scale, interpolation=method)
+
+    return gray
+
+
+def _working_scale(width: int, height: int) -> float:
+    short = min(width, height)
+    if short < SMALLEST_SIDE:
+        return ENLARGED_SIDE / short
+    return LARGEST_SIDE / short if short > LARGEST_SIDE else 1.0
+
+
+def _shot_starts(flow: PixelTracks, frames: int) -> list[int]:
+    return [0] if len(flow.cuts) > max(1, MOST_CUTS * frames) else [0, *flow.cuts]
+
+
+def _stage(progress: Progress | None, start: int, stop: int, frames: int) -> Callable[[], None]:
+    """Called at every step of a solve, whose number nobody knows beforehand: a frame of the shot each."""
+    done = start
+
+    def step() -> None:
+        nonlocal done
+        done = min(done + 1, stop)
+        if progress:
+            progress(done, frames, "solving the camera")
+
+    return step

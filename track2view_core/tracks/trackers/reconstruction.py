@@ -16,18 +16,16 @@ from .camera_solver import (
     Cameras,
     Observations,
     bundle_adjust,
-    refine_points,
     refine_poses,
     resect,
     residuals,
-    triangulate,
     two_view_start,
 )
 from .depth_maps import denied, depth_rows, drifts, map_misfit, map_spread, without_shift
 from .flow import PixelTracks
 from .motion_class import spanned
 from .rotation_solver import robust_rotation
-from .triangulation import MOVES, SHORTEST_MOVER
+from .triangulation import MOVES, SHORTEST_MOVER, refine_points, triangulate
 
 MOST_KEYFRAMES = 32
 MOST_POINTS = 700
@@ -135,9 +133,7 @@ class _Reconstruction:
     def __init__(self, xy: np.ndarray, seen: np.ndarray, center: np.ndarray, focal: float, limit: float) -> None:
         frames, count = seen.shape
         self.xy, self.seen, self.guess, self.limit = xy, seen, focal, limit
-        self.cameras = Cameras(
-            np.tile(np.eye(3), (frames, 1, 1)), np.zeros((frames, 3)), np.full(frames, focal), center
-        )
+        self.cameras = Cameras.standing(frames, focal, center)
         self.known = np.zeros(frames, bool)
         self.points = np.zeros((count, 3))
         self.good = np.zeros(count, bool)
@@ -423,7 +419,7 @@ class Start:
 
 def two_view_starts(xy: np.ndarray, seen: np.ndarray, focal: float, center: np.ndarray, limit: float) -> list[Start]:
     """The most promising first, of strict and lax ones by turns; xy [K, N, 2] pixels, seen [K, N]."""
-    cameras = Cameras(np.eye(3)[None], np.zeros((1, 3)), np.full(1, focal), center)
+    cameras = Cameras.standing(1, focal, center)
     by_turns = zip_longest(*(_within(reach, xy, seen, cameras, limit) for reach in REACH))
     return [start for both in by_turns for start in both if start is not None]
 

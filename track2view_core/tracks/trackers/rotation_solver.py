@@ -83,7 +83,7 @@ def solve_rotation(
     limit: float,
 ) -> Turned:
     """Poses with one common centre. The focal is found with the turn unless it is known; a zoom is found either way."""
-    still = Turned(_still(len(flow.xy), focal, center), 0.0, 0.0, 0.0, 0.0, 1.0)
+    still = Turned(Cameras.standing(len(flow.xy), focal, center), 0.0, 0.0, 0.0, 0.0, 1.0)
     if len(flow.xy) < 2 or (flow.seen.sum(0) > 1).sum() < 3:
         return still
     each = np.ones(len(flow.xy))
@@ -115,10 +115,6 @@ def zoom_ratios(flow: PixelTracks) -> np.ndarray:
             step = float(np.median(after[far] / before[far])) if far.any() else 1.0
         ratios.append(ratios[-1] * float(np.clip(step, 0.8, 1.25)))
     return np.array(ratios)
-
-
-def _still(frames: int, focal: float, center: np.ndarray) -> Cameras:
-    return Cameras(np.tile(np.eye(3), (frames, 1, 1)), np.zeros((frames, 3)), np.full(frames, focal), center)
 
 
 def _scan(flow: PixelTracks, center: np.ndarray, guess: float, limit: float) -> float:
@@ -192,7 +188,7 @@ def _chain(
 ) -> tuple[Cameras, np.ndarray]:
     """Frame after frame, the turn against the bearings known so far; a point's bearing is that of its first frames."""
     frames, count = flow.seen.shape
-    cameras = _still(frames, 1.0, center) if known is None else known
+    cameras = Cameras.standing(frames, 1.0, center) if known is None else known
     rotation = cameras.rotation.copy()
     total, views = np.zeros((count, 3)), np.zeros(count)
     for t in range(frames):

@@ -1,4 +1,8 @@
-"""One shot of a clip solved: its motion class, its camera and its points."""
+"""One shot of a clip solved: what its camera does, the camera's path, the points' places, and what to know of it all.
+
+The motion class (`motion_class.py`) says which solver has the word, `rotation_solver.py` or `reconstruction.py`; where
+the two do not agree with it, the better explanation wins. `triangulation.py` then places the points.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...cameras import CameraPath
 from ...errors import Track2ViewError
 from ...notes import Note
-from .camera_solver import Cameras, Observations, refine_points, triangulate
+from .camera_solver import Cameras, Observations, pixel_limit
 from .depth_maps import sample_inverse_depth
 from .flow import PixelTracks
 from .motion_class import Motion, classify, still_limit
 from .reconstruction import FEW_EXPLAINED, Travelled, reconstruct
 from .rotation_solver import ZOOM_DOUBTED, Turned, solve_rotation
-from .triangulation import Lifted, lift_travelling, lift_turning
+from .triangulation import Lifted, lift_travelling, lift_turning, refine_points, triangulate
 
 FEWEST_TRACKS = 24
 """With fewer points a frame (median) the motion cannot be told."""
@@ -35,6 +38,9 @@ SHORT_TRAVEL = 0.02
 """Up to this share of the scene's depth a travel leaves depth and focal uncertain."""
 FEWEST_PLACED = 0.3
 """Share of the frames that must find their place for a travelling camera to count as solved."""
+AGREES, AGREES_WITHIN, SHORTEST_ASKED = 0.5, 2.0, 3
+"""This share of the points that were followed for so many frames must stand still before a proposed camera, each
+within so many limits; the others may move."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +64,7 @@ class Setup:
     @property
     def limit(self) -> float:
         """Pixels that a good point may err."""
-        return max(1.0, 0.0012 * max(self.width, self.height))
+        return pixel_limit(self.width, self.height)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +109,9 @@ def solve_shot(flow: PixelTracks, setup: Setup, step: Callable[[], None], pixels
     return Shot(motion, cameras, lifted, (*notes, *_expected_error(lifted, motion)))
 
 
+# --- its camera -------------------------------------------------------------------------------------------------------
+
+
 def _solve_camera(
     flow: PixelTracks, setup: Setup, measured: np.ndarray | None, notes: list[Note], step: Callable[[], None]
 ) -> tuple[Motion, Cameras, np.ndarray]:
@@ -135,9 +144,7 @@ def _solve_camera(
             return "rotation", turned.cameras, everywhere
         notes.append(Note.of("camera_not_solved"))
     notes.append(Note.of("motion", motion="static", how=chosen if motion == "static" else "instead"))
-    identity = Cameras(
-        np.tile(np.eye(3), (frames, 1, 1)), np.zeros((frames, 3)), np.full(frames, setup.focal), setup.center
-    )
+    identity = Cameras.standing(frames, setup.focal, setup.center)
     _describe_focal(identity, 0.0, "", setup, notes)
     return "static", identity, everywhere
 
@@ -186,10 +193,47 @@ def _turn(flow: PixelTracks, setup: Setup) -> Turned:
 
 
 def _motion_of(cameras: Cameras) -> Motion:
-    centers = cameras.centers()
-    if np.abs(centers - centers[0]).max() > 1e-6:
+    if cameras.travels:
         return "general"
     return "static" if np.abs(cameras.rotation - cameras.rotation[0]).max() < 1e-9 else "rotation"
+
+
+# --- its world --------------------------------------------------------------------------------------------------------
+
+
+def _from_first(cameras: Cameras) -> Cameras:
+    """The same cameras in a world whose origin is camera 0."""
+    rotation = cameras.rotation @ cameras.rotation[0].T
+    translation = cameras.translation - np.einsum("tij,j->ti", rotation, cameras.translation[0])
+    rotation[0], translation[0] = np.eye(3), 0
+    return Cameras(rotation, translation, cameras.focal, cameras.center)
+
+
+def _in_units(
+    cameras: Cameras, lifted: Lifted, flow: PixelTracks, measured: np.ndarray | None
+) -> tuple[Cameras, Lifted, float]:
+    """The reconstruction in the units of the depth maps, or with the points of the first frame at median depth 1.
+
+    Also how far the camera comes from where it begins, as a share of that depth.
+    """
+    standing = lifted.kept & ~lifted.moving
+    depth = cameras.depths(lifted.positions)
+    seen = flow.seen & standing & (depth > 0)
+    if not seen.any():
+        return cameras, lifted, np.nan
+    first = int(seen.any(1).argmax())
+    typical = float(np.median(depth[first, seen[first]]))
+    reach = float(np.linalg.norm(cameras.centers(), axis=1).max()) / typical
+    if measured is not None and (seen & np.isfinite(measured)).any():
+        common = seen & np.isfinite(measured)
+        scale = float(np.median(1 / (measured[common] * depth[common])))
+    else:
+        scale = 1 / typical
+    cameras = Cameras(cameras.rotation, cameras.translation * scale, cameras.focal, cameras.center)
+    return cameras, replace(lifted, positions=lifted.positions * scale), reach
+
+
+# --- what is told of it -----------------------------------------------------------------------------------------------
 
 
 def _describe_travel(flow: PixelTracks, travelled: Travelled, setup: Setup, notes: list[Note]) -> None:
@@ -205,6 +249,18 @@ def _describe_travel(flow: PixelTracks, travelled: Travelled, setup: Setup, note
         notes.append(_proposed_note(flow, setup.proposed, setup.limit, used=travelled.from_proposed))
     source = "parallax and the depth maps" if travelled.maps_helped else "parallax"
     _describe_focal(travelled.cameras, travelled.focal_deviation, source if travelled.focal_seen else "", setup, notes)
+
+
+def _proposed_note(flow: PixelTracks, proposed: Cameras, limit: float, *, used: bool) -> Note:
+    """What became of a path that a depth model proposes: it is one of the beginnings from which the solve chooses."""
+    share, error = 0.0, float("inf")
+    asked = np.flatnonzero(flow.seen.sum(0) >= SHORTEST_ASKED)
+    if len(asked):
+        seen = Observations.of(flow.xy[:, asked], flow.seen[:, asked])
+        found = refine_points(proposed, triangulate(proposed, seen, len(asked)), seen, huber=0.5 * limit)
+        share, error = float((found.middle < AGREES_WITHIN * limit).mean()), float(np.median(found.middle))
+    code = "proposed_used" if used else "proposed_denied" if share < AGREES else "proposed_not_needed"
+    return Note.of(code, share=share, error=error)
 
 
 def _describe_turn(turned: Turned, setup: Setup, notes: list[Note]) -> None:
@@ -242,73 +298,3 @@ def _expected_error(lifted: Lifted, motion: Motion) -> list[Note]:
         which = "moving" if motion == "general" else "all"
         told.append(Note.of("map_depth_error", share=lifted.map_error, which=which))
     return told
-
-
-def _from_first(cameras: Cameras) -> Cameras:
-    """The same cameras in a world whose origin is camera 0."""
-    rotation = cameras.rotation @ cameras.rotation[0].T
-    translation = cameras.translation - np.einsum("tij,j->ti", rotation, cameras.translation[0])
-    rotation[0], translation[0] = np.eye(3), 0
-    return Cameras(rotation, translation, cameras.focal, cameras.center)
-
-
-def _in_units(
-    cameras: Cameras, lifted: Lifted, flow: PixelTracks, measured: np.ndarray | None
-) -> tuple[Cameras, Lifted, float]:
-    """The reconstruction in the units of the depth maps, or with the points of the first frame at median depth 1.
-
-    Also how far the camera comes from where it begins, as a share of that depth.
-    """
-    standing = lifted.kept & ~lifted.moving
-    depth = np.einsum("tj,tnj->tn", cameras.rotation[:, 2], lifted.positions) + cameras.translation[:, 2:]
-    seen = flow.seen & standing & (depth > 0)
-    if not seen.any():
-        return cameras, lifted, np.nan
-    first = int(seen.any(1).argmax())
-    typical = float(np.median(depth[first, seen[first]]))
-    reach = float(np.linalg.norm(cameras.centers(), axis=1).max()) / typical
-    if measured is not None and (seen & np.isfinite(measured)).any():
-        common = seen & np.isfinite(measured)
-        scale = float(np.median(1 / (measured[common] * depth[common])))
-    else:
-        scale = 1 / typical
-    cameras = Cameras(cameras.rotation, cameras.translation * scale, cameras.focal, cameras.center)
-    return cameras, replace(lifted, positions=lifted.positions * scale), reach
-
-
-AGREES = 0.5
-"""Share of the followed points that must stand still before the proposed camera; the others may move."""
-NEAR = 2.0
-"""In limits: within it a point agrees."""
-SHORTEST = 3
-
-
-@dataclass(frozen=True)
-class Agreement:
-    share: float  # of the points followed for at least three frames
-    error: float  # their median, pixels
-
-
-def agreement(flow: PixelTracks, cameras: Cameras, limit: float) -> Agreement:
-    """How well standing points explain the followed pixels before `cameras`."""
-    chosen = np.flatnonzero(flow.seen.sum(0) >= SHORTEST)
-    if not len(chosen):
-        return Agreement(0.0, float("inf"))
-    seen = Observations.of(flow.xy[:, chosen], flow.seen[:, chosen])
-    found = refine_points(cameras, triangulate(cameras, seen, len(chosen)), seen, huber=0.5 * limit)
-    return Agreement(float((found.middle < NEAR * limit).mean()), float(np.median(found.middle)))
-
-
-def _proposed_note(flow: PixelTracks, proposed: Cameras, limit: float, *, used: bool) -> Note:
-    """What became of a path that a depth model proposes: it is one of the beginnings from which the solve chooses."""
-    judged = agreement(flow, proposed, limit)
-    code = "proposed_used" if used else "proposed_denied" if judged.share < AGREES else "proposed_not_needed"
-    return Note.of(code, share=judged.share, error=judged.error)
-
-
-def in_pixels(proposed: CameraPath, width: float, height: float) -> Cameras:
-    """The path's cameras with the origin at frame 0 and their lens in pixels of this size, its centre in the middle."""
-    resized = proposed.relative_to_first().resized(max(1, round(width)), max(1, round(height)))
-    pose, lens = resized.camera_from_world.cpu().numpy(), resized.intrinsics.cpu().numpy()
-    focal = 0.5 * (lens[:, 0, 0] + lens[:, 1, 1])
-    return Cameras(pose[:, :3, :3].copy(), pose[:, :3, 3].copy(), focal, np.array([width / 2, height / 2]))

@@ -1,4 +1,9 @@
-"""From followed pixels and a solved camera to world points: standing ones once, moving ones frame by frame."""
+"""From followed pixels and solved cameras to world points: here the depth of every point is decided.
+
+Parallax decides it for a point that stands still before a travelling camera. What moves, what parallax leaves
+uncertain, and everything before a camera that stands or only turns takes it from depth maps brought into line with what
+is known (`depth_maps.py`), or without maps from a ground ramp, which is then a guess and said to be one.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from .camera_solver import CORRELATED, LEAST_NOISE, Cameras, Observations, refine_points, triangulate
+from .camera_solver import CORRELATED, LEAST_NOISE, Cameras, Observations, huber_weight, jacobians, residuals, summed
 from .depth_maps import align_to_each_other, align_to_points, nan_median, ramp_inverse_depth, smoothed
 from .flow import PixelTracks
 
+BEHIND = 1e3
+"""Stands for the pixel error of a point behind the camera."""
 STANDS, MOVES = 1.5, 2.5
 """Root mean square residual, in limits, up to which a point stands and from which it moves; between, it is dropped."""
 FEWEST_VIEWS, SHORTEST_MOVER = 2, 4
@@ -22,6 +29,62 @@ MAP_DISAGREES = 0.4
 SURELY_OTHER = (0.15, 0.4)
 """Maps that agree well with the standing points deny others from the first difference (log depth) on, poor ones from
 the second."""
+
+
+# --- parallax ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Triangulated:
+    points: np.ndarray  # [N, 3] world
+    worst: np.ndarray  # [N] largest reprojection error, pixels
+    middle: np.ndarray  # [N] root mean square reprojection error, pixels
+    depth_deviation: np.ndarray  # [N] standard deviation of the depth as a share of it, for one pixel of noise
+    views: np.ndarray  # [N] how many cameras saw it
+
+
+def triangulate(cameras: Cameras, seen: Observations, count: int) -> np.ndarray:
+    """Points [count, 3] nearest to all their viewing rays; exact on exact data."""
+    ray = cameras.rays(seen.camera, seen.xy)
+    ray /= np.linalg.norm(ray, axis=1, keepdims=True)
+    ray = np.einsum("mij,mi->mj", cameras.rotation[seen.camera], ray)
+    across = np.eye(3)[:, :, None] - ray.T[:, None] * ray.T
+    normal = summed(across, seen.point, count).transpose(2, 0, 1)
+    right = summed((across * cameras.centers()[seen.camera].T).sum(1), seen.point, count).T
+    return np.linalg.solve(normal + 1e-9 * np.eye(3), right[:, :, None])[:, :, 0]
+
+
+def refine_points(
+    cameras: Cameras, points: np.ndarray, seen: Observations, *, huber: float = 0.5, rounds: int = 4
+) -> Triangulated:
+    """Minimises every point's reprojection error with the cameras held, and tells how well its depth is known."""
+    count = len(points)
+    for last in (False,) * rounds + (True,):
+        error, local = residuals(cameras, points, seen)
+        size = np.linalg.norm(error, axis=1)
+        weight = huber_weight(size, huber) * (local[:, 2] > 1e-3)
+        _, by_point = jacobians(cameras, local, seen.camera)
+        weighted = weight * by_point
+        normal = summed(np.einsum("ram,rbm->abm", weighted, by_point), seen.point, count).transpose(2, 0, 1)
+        gradient = summed(np.einsum("ram,mr->am", weighted, error), seen.point, count).T
+        damped = normal + 1e-3 * np.einsum("nii->ni", normal)[:, :, None] * np.eye(3) + 1e-9 * np.eye(3)
+        if last:
+            break
+        step = -np.linalg.solve(damped, gradient[:, :, None])[:, :, 0]
+        limit = 0.5 * np.linalg.norm(points - cameras.centers().mean(0), axis=1)
+        points = points + step * np.minimum(1, limit / np.maximum(np.linalg.norm(step, axis=1), 1e-12))[:, None]
+    size[local[:, 2] <= 0] = BEHIND
+    views = np.bincount(seen.point, minlength=count)
+    worst = np.zeros(count)
+    np.maximum.at(worst, seen.point, size)
+    squares = np.bincount(seen.point, size**2, minlength=count)
+    spread = np.sqrt(np.maximum(np.linalg.eigvalsh(np.linalg.inv(damped))[:, -1], 0))
+    near = np.full(count, np.inf)
+    np.minimum.at(near, seen.point, np.maximum(local[:, 2], 1e-6))
+    return Triangulated(points, worst, np.sqrt(squares / np.maximum(views, 1)), spread / near, views)
+
+
+# --- world points -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +163,7 @@ def lift_travelling(
     usable = flow.seen & registered[:, None]
     seen = Observations.of(flow.xy, usable)
     found = refine_points(cameras, triangulate(cameras, seen, count), seen, huber=0.5 * limit)
-    depth = np.einsum("tj,nj->tn", cameras.rotation[:, 2], found.points) + cameras.translation[:, 2:]
+    depth = cameras.depths(found.points)
     good = (found.views >= FEWEST_VIEWS) & (found.middle < STANDS * limit)
     certain = good & (0.5 * limit * found.depth_deviation < DEPTH_KNOWN)
     typical = float(np.median(depth[usable & certain])) if certain.any() else 1.0
