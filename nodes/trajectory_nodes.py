@@ -122,10 +122,13 @@ class CameraEditor(io.ComfyNode):
     @classmethod
     def execute(cls, document, point_tracks=None, image=None, start_path=None) -> io.NodeOutput:
         from ..track2view_core.cameras import to_json
-        from ..track2view_core.tracks.drawn_path import drawn_path
+        from ..track2view_core.cameras.keyframes.on_clip import path_on_clip
         from ..track2view_core.tracks.path_checks import check_against_tracks, checks_report
 
-        drawn = drawn_path(document, point_tracks, start_path)
+        source = scale = None
+        if point_tracks is not None:
+            source, scale = point_tracks.camera, point_tracks.scene_scale
+        drawn = path_on_clip(document, source, scene_scale=scale, linked=start_path)
         notes, shown = list(drawn.notes), {}
         if point_tracks is not None:
             checks = check_against_tracks(drawn.path, point_tracks)

@@ -1,17 +1,18 @@
-"""Editing tracks: each rule keeps exactly the tracks it names, in their order."""
+"""Which tracks: each rule keeps exactly the tracks it names, in their order; a place in the picture names one."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 import torch
 
-from track2view_core.cameras import CameraPath
+from track2view_core.cameras import CameraPath, project
 from track2view_core.errors import Track2ViewError
 from track2view_core.notes import Note
 from track2view_core.tracks import PointTracks
-from track2view_core.tracks.selection import edit_tracks, is_moving
+from track2view_core.tracks.selection import edit_tracks, is_moving, pick_track
 
 FRAMES, WIDTH, HEIGHT = 6, 128, 96
 
@@ -111,3 +112,51 @@ def test_rules_work_together() -> None:
 def test_what_leaves_nothing_or_does_not_fit_is_one_sentence(options: dict, words: str) -> None:
     with pytest.raises(Track2ViewError, match=words):
         edit_tracks(grid(), **options)
+
+
+# --- one track, by its place ------------------------------------------------------------------------------------------
+
+
+def cloud(frames: int = 17) -> PointTracks:
+    random = torch.Generator().manual_seed(4)
+    points = torch.rand(600, 3, generator=random) * torch.tensor([4.0, 3.0, 2.0]) - torch.tensor([2.0, 1.5, -3.0])
+    poses = torch.eye(4, dtype=torch.float64).repeat(frames, 1, 1)
+    poses[:, 0, 3] = torch.linspace(0, 0.5, frames, dtype=torch.float64)
+    lens = torch.tensor([[100.0, 0, 64], [0, 100, 48], [0, 0, 1]], dtype=torch.float64).repeat(frames, 1, 1)
+    visible = torch.rand(frames, 600, generator=random) < 0.7
+    return PointTracks(
+        points.repeat(frames, 1, 1), visible, torch.ones(frames, 600), CameraPath(poses, lens, 128, 96, 8.0)
+    )
+
+
+def test_the_nearest_visible_track_is_picked() -> None:
+    clip = cloud()
+    picked = pick_track(clip, 5, 0.25, 0.75)
+    view = project(clip.camera, clip.positions)
+    away = (view.xy[5] - torch.tensor([32.0, 72.0])).norm(dim=-1)
+    assert clip.visible[5, picked.track]
+    assert float(away[picked.track]) == float(away[clip.visible[5] & view.inside[5]].min())
+    assert torch.equal(picked.positions, clip.positions[:, picked.track].double())
+    assert picked.visible == pytest.approx(float(clip.visible[:, picked.track].float().mean()))
+
+
+@pytest.mark.parametrize(
+    ("frame", "x", "y", "words"),
+    [
+        (-1, 0.5, 0.5, "frames 0 to 16"),
+        (17, 0.5, 0.5, "frames 0 to 16"),
+        (0, 1.5, 0.5, "x is 1.5"),
+        (0, 0.5, -1, "y is -1"),
+    ],
+)
+def test_a_place_that_is_none_is_refused(frame: int, x: float, y: float, words: str) -> None:
+    with pytest.raises(Track2ViewError, match=re.escape(words)):
+        pick_track(cloud(), frame, x, y)
+
+
+def test_a_frame_without_visible_points_has_nothing_to_follow() -> None:
+    clip = cloud()
+    visible = clip.visible.clone()
+    visible[3] = False
+    with pytest.raises(Track2ViewError, match="No track is visible in frame 3"):
+        pick_track(replace(clip, visible=visible), 3, 0.5, 0.5)

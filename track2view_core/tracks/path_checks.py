@@ -6,10 +6,9 @@ from dataclasses import replace
 
 from ..cameras import CameraPath, project
 from ..cameras.path_quality import PathChecks, check_path, path_summary, path_warnings
-from ..errors import Track2ViewError
 from ..notes import Note
 from .pairing import PairedTracks
-from .point_tracks import PointTracks
+from .point_tracks import PointTracks, subject_distance
 
 LOW_COVERAGE = 0.3
 """Share of the target tokens in the worst frame; below it much is invented."""
@@ -30,7 +29,7 @@ def check_paired(paired: PairedTracks, *, scene_scale: float | None = None) -> P
     return check_path(
         paired.target_camera,
         paired.source_camera,
-        scene_scale=_scene_scale(paired) if scene_scale is None else scene_scale,
+        scene_scale=subject_distance(paired.source.depth, paired.visible) if scene_scale is None else scene_scale,
         coverage=paired.coverage(),
         shown=shown,
         inside=paired.target.inside,
@@ -60,15 +59,3 @@ def coverage_notes(paired: PairedTracks) -> tuple[Note, ...]:
     if coverage[lowest] < LOW_COVERAGE:
         notes.append(Note.of("coverage_low"))
     return tuple(notes)
-
-
-def _scene_scale(paired: PairedTracks) -> float:
-    seen = paired.visible & (paired.source.depth > 0)
-    frames = seen.any(dim=1).nonzero()
-    if len(frames) == 0:
-        raise Track2ViewError(
-            "None of the paired tracks is visible in front of the source camera, so the scene has no scale; track the "
-            "clip again with more points or another motion setting."
-        )
-    first = int(frames[0])
-    return float(paired.source.depth[first][seen[first]].cpu().double().quantile(0.5))

@@ -73,16 +73,7 @@ class PointTracks:
         Raises:
             Track2ViewError: no point is visible in front of the camera in any frame.
         """
-        depth = project(self.camera, self.positions).depth
-        seen = self.visible & (depth > 0)
-        frames = seen.any(dim=1).nonzero()
-        if len(frames) == 0:
-            raise Track2ViewError(
-                f"None of the {self.positions.shape[1]} tracks is visible in front of the source camera in any frame, "
-                "so the scene has no scale; track the clip again with more points or another motion setting."
-            )
-        first = int(frames[0])
-        return float(depth[first][seen[first]].cpu().to(torch.float64).quantile(0.5))
+        return subject_distance(project(self.camera, self.positions).depth, self.visible)
 
     def select(self, mask: Tensor) -> PointTracks:
         """The tracks of `mask`: `[N]` bool, or indices `[any]` long."""
@@ -121,6 +112,23 @@ class PointTracks:
             confidence=self.confidence.to(device),
             colors=None if self.colors is None else self.colors.to(device),
         )
+
+
+def subject_distance(depth: Tensor, visible: Tensor) -> float:
+    """The median depth of the points seen in the first frame that shows any, of depth and visibility [T, N].
+
+    Raises:
+        Track2ViewError: no point is visible in front of the camera in any frame.
+    """
+    seen = visible & (depth > 0)
+    frames = seen.any(dim=1).nonzero()
+    if len(frames) == 0:
+        raise Track2ViewError(
+            f"None of the {depth.shape[1]} tracks is visible in front of the source camera in any frame, so the scene "
+            "has no scale; track the clip again with more points or another motion setting."
+        )
+    first = int(frames[0])
+    return float(depth[first][seen[first]].cpu().to(torch.float64).quantile(0.5))
 
 
 def _check_shape(value: Tensor, name: str, shape: tuple[int, ...]) -> None:

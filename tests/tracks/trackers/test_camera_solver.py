@@ -13,6 +13,7 @@ from track2view_core.tracks.trackers.camera_solver import (
     _Problem,
     bundle_adjust,
     jacobians,
+    refine_poses,
     residuals,
     rotation_from_vector,
     summed,
@@ -155,3 +156,16 @@ def test_a_point_without_trust_does_not_bend_the_cameras():
     turned, kept = (np.abs(adjusted.cameras.rotation - truth.rotation).max() for adjusted in found)
     assert kept < 1e-5 < 1e-3 < turned
     assert found[1].residual[~spoiled].max() < 1e-2
+
+
+def test_poses_are_refined_against_fixed_points():
+    cameras, cloud, seen = world()
+    bent = Cameras(
+        rotation_from_vector(np.full((6, 3), 0.01)) @ cameras.rotation,
+        cameras.translation + 0.03,
+        cameras.focal,
+        cameras.center,
+    )
+    found = refine_poses(bent, cloud, seen, rounds=15)
+    np.testing.assert_allclose(found.rotation, cameras.rotation, atol=1e-5)
+    np.testing.assert_allclose(found.translation, cameras.translation, atol=1e-4)

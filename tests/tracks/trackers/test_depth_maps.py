@@ -1,4 +1,5 @@
-"""Depth maps in the camera solve: they show what little parallax leaves open, and deny what moves along."""
+"""Depth maps: read, brought into line with points and with each other; in the camera solve they show what little
+parallax leaves open, and deny what moves along."""
 
 from __future__ import annotations
 
@@ -13,14 +14,94 @@ from track2view_core.tracks.trackers.camera_solver import (
     rotation_from_vector,
 )
 from track2view_core.tracks.trackers.depth_maps import (
+    align_to_each_other,
     align_to_points,
     denied,
     depth_rows,
     drifts,
+    fit_inverse_depth,
     map_misfit,
     map_spread,
+    ramp_inverse_depth,
+    robust_mean,
+    sample_inverse_depth,
+    smoothed,
     without_shift,
 )
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (0.4, 0.15), (2.5, -0.2)])
+def test_scale_and_shift_are_recovered_through_noise_and_outliers(scale: float, shift: float):
+    random = np.random.default_rng(0)
+    measured = random.uniform(0.3, 1.5, 200)
+    expected = scale * measured + shift
+    expected, measured = expected[expected > 0.05], measured[expected > 0.05]
+    found = fit_inverse_depth(measured, expected)
+    np.testing.assert_allclose(found, (scale, shift), atol=1e-6)
+    noisy = measured * (1 + 0.03 * random.standard_normal(len(measured)))
+    noisy[::4] = random.uniform(0.3, 1.5, len(noisy[::4]))
+    a, b = fit_inverse_depth(noisy, expected)
+    np.testing.assert_allclose(a * measured + b, expected, rtol=0.08, atol=0.02)
+
+
+def test_flat_anchors_give_a_scale_alone():
+    assert fit_inverse_depth(np.full(50, 0.5), np.full(50, 2.0)) == (4.0, 0.0)
+
+
+def test_frames_without_anchors_take_their_neighbours_fit():
+    measured = np.random.default_rng(0).uniform(0.3, 1.5, (5, 60))
+    expected = 2 * measured
+    expected[2] = np.nan
+    alignment = align_to_points(measured, expected)
+    np.testing.assert_allclose(alignment.scale, 2, atol=1e-6)
+    np.testing.assert_allclose(alignment.inverse(measured), 2 * measured, atol=1e-5)
+
+
+def test_maps_of_a_standing_camera_are_brought_to_agree():
+    truth = np.random.default_rng(0).uniform(0.3, 1.5, 80)
+    scale, shift = np.array([1.0, 0.5, 2.0]), np.array([0.0, 0.1, -0.1])
+    measured = (truth - shift[:, None]) / scale[:, None]
+    alignment, inverse = align_to_each_other(measured, np.ones((3, 80)), np.ones(80, bool))
+    spread = alignment.inverse(measured)
+    np.testing.assert_allclose(spread, np.broadcast_to(spread[:1], spread.shape), rtol=0.05)
+    assert np.isfinite(inverse).all()
+
+
+def test_depth_is_sampled_at_any_resolution_and_unknown_stays_unknown():
+    depth = np.array([[[1.0, 2.0], [np.inf, -1.0]]])
+    xy = np.array([[[10.0, 10.0], [90.0, 10.0], [10.0, 90.0], [90.0, 90.0]]])
+    np.testing.assert_allclose(
+        sample_inverse_depth(depth, xy, np.ones((1, 4), bool), 100, 100), [[1, 0.5, np.nan, np.nan]]
+    )
+
+
+def test_a_fine_depth_map_is_read_by_the_median_around_a_point_and_a_coarse_one_at_its_pixel():
+    xy, seen = np.array([[[4.5, 4.5]]]), np.ones((1, 1), bool)
+    fine = np.full((1, 9, 9), 2.0)
+    fine[0, 4, 4] = 100.0
+    assert sample_inverse_depth(fine, xy, seen, 9, 9)[0, 0] == 0.5
+    coarse = np.array([[[1.0, 1.0, 1.0], [1.0, 4.0, 1.0], [1.0, 1.0, 1.0]]])
+    assert sample_inverse_depth(coarse, xy, seen, 9, 9)[0, 0] == 0.25
+
+
+def test_the_ramp_is_nearer_towards_the_bottom():
+    ramp = ramp_inverse_depth(np.linspace(0, 100, 11), 100)
+    assert (np.diff(ramp) >= 0).all() and ramp[0] > 0 and ramp[-1] == 1
+
+
+def test_smoothing_fills_gaps_and_keeps_constants():
+    inverse = np.full((9, 2), 0.5)
+    inverse[3, 0] = np.nan
+    known = np.ones((9, 2), bool)
+    np.testing.assert_allclose(smoothed(inverse, known), 0.5)
+
+
+def test_a_robust_mean_is_the_mean_of_noise_and_forgets_what_lies_far_off():
+    values = np.random.default_rng(0).normal(2.0, 0.1, (40, 300))
+    assert np.abs(robust_mean(values) - values.mean(0)).max() < 0.02
+    values[0], values[1, 5] = 50.0, np.nan
+    assert np.abs(robust_mean(values) - 2.0).max() < 0.1
+    assert np.isnan(robust_mean(np.full((3, 2), np.nan))).all()
 
 
 def scene(noise: float = 0.0, reach: float = 0.1) -> tuple[Cameras, np.ndarray, Observations, np.ndarray]:

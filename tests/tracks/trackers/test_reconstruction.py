@@ -7,7 +7,7 @@ import pytest
 
 from track2view_core.tracks.trackers.camera_solver import Cameras, rotation_from_vector
 from track2view_core.tracks.trackers.flow import PixelTracks
-from track2view_core.tracks.trackers.reconstruction import among_movers, reconstruct
+from track2view_core.tracks.trackers.reconstruction import among_movers, reconstruct, stretch
 
 FRAMES, FOCAL, CENTER = 13, 500.0, np.array([320.0, 200.0])
 
@@ -77,3 +77,12 @@ def test_points_without_company_keep_their_verdict():
     xy, seen, all_stand = np.zeros((3, 4, 2)), np.ones((3, 4), bool), np.ones(4, bool)
     assert not among_movers(xy, seen, all_stand, ~all_stand).any()
     assert not among_movers(np.zeros((3, 0, 2)), np.ones((3, 0), bool), np.ones(0, bool), np.ones(0, bool)).any()
+
+
+def test_a_lens_that_does_no_better_than_another_is_uncertain():
+    """The other lens is 20 % away; a deviation of 1 % promises much gain."""
+    promised = 0.5 * (4 * 0.1 * 20) ** 2
+    assert stretch(0.01, 0.2, promised, 0.1) == pytest.approx(1)
+    assert stretch(0.01, 0.2, promised / 100, 0.1) == pytest.approx(10)
+    assert 0.01 * stretch(0.01, 0.2, -1.0, 0.1) > 0.5
+    assert stretch(0.01, 0.02, 0.0, 0.1) == 1 and stretch(0.1, 0.05, 0.0, 0.1) == 1

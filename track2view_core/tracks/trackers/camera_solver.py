@@ -15,9 +15,8 @@ import cv2
 import numpy as np
 import torch
 
-from ...cameras.rotations import matrix_from_axis_angle
-
 from ...cameras import CameraPath
+from ...cameras.rotations import matrix_from_axis_angle
 
 Focal = Literal["fixed", "shared", "each"]
 NEAREST = 1e-6

@@ -1,14 +1,11 @@
-"""Points followed through pictures: sub-pixel on known motion, no drift under scaling, cuts, choice and visibility."""
+"""Points followed through pictures: sub-pixel on known motion, no drift under scaling, cuts."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-import pytest
 
-from track2view_core.tracks.trackers.assembly import spread_over_picture, standing_points_seen
-from track2view_core.tracks.trackers.flow import Patches, PixelTracks, find_again, follow_points
-from track2view_core.tracks.trackers.motion_class import classify
+from track2view_core.tracks.trackers.flow import Patches, find_again, follow_points
 
 
 def texture(seed: int = 0, size: int = 420) -> np.ndarray:
@@ -75,59 +72,3 @@ def test_a_mover_that_sweeps_over_half_the_picture_is_no_cut():
         frames.append(frame)
     flow = follow_points(lambda t: frames[t], 8, density=300)
     assert flow.cuts == () and flow.seen.all(0).sum() > 20
-
-
-@pytest.mark.parametrize("motion", ["static", "rotation", "general"])
-def test_the_motion_class_is_read_off_the_points(motion: str):
-    random = np.random.default_rng(0)
-    points = random.uniform([-2, -1.2, 3], [2, 1.2, 9], (300, 3))
-    frames = []
-    for t in np.linspace(0, 1, 10):
-        angle, shift = (0.2 * t, 0.0) if motion == "rotation" else (0.0, 0.8 * t)
-        turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
-        local = points @ turn.T + ([0, 0, 0] if motion == "static" else [shift, 0, 0])
-        frames.append(400 * local[:, :2] / local[:, 2:] + [320, 200])
-    xy = np.stack(frames)
-    xy[:, :60] += 20 * np.arange(10)[:, None, None]  # movers
-    assert classify(PixelTracks(xy, np.ones(xy.shape[:2], bool)), 640, 400).motion == motion
-
-
-def test_a_standing_camera_is_known_by_the_background_between_large_movers():
-    random = np.random.default_rng(0)
-    xy = np.repeat(random.uniform([0, 0], [640, 400], (1, 300, 2)), 12, 0) + 0.05 * random.standard_normal((12, 300, 2))
-    xy[:, 45:] += np.arange(12)[:, None, None] * random.uniform(2, 5, (255, 2))
-    seen = np.ones((12, 300), bool)
-    assert classify(PixelTracks(xy, seen), 640, 400).motion == "static"
-    logo = xy.copy()
-    logo[:, :45] = 0.1 * logo[:, :45] + [580, 10]  # what stands in a corner is no background
-    assert classify(PixelTracks(logo, seen), 640, 400).motion == "general"
-
-
-def test_the_choice_is_spread_over_picture_and_time():
-    random = np.random.default_rng(0)
-    xy = np.repeat(np.concatenate([random.uniform(0, 20, (500, 2)), random.uniform(0, 200, (100, 2))])[None], 20, 0)
-    seen = np.ones((20, 600), bool)
-    seen[:15, 560:] = False
-    chosen = spread_over_picture(xy, seen, np.ones(600), 100, 200, 200)
-    assert len(chosen) == 100 and (np.diff(chosen) > 0).all()
-    assert (chosen >= 500).sum() > 60 and (chosen >= 560).sum() > 20
-    assert len(spread_over_picture(xy, seen, np.ones(600), 1000, 200, 200)) == 600
-
-
-def test_a_point_behind_others_or_of_another_colour_is_hidden():
-    video = np.full((2, 100, 100, 3), 100, np.uint8)
-    video[1, :, 60:] = 200
-    xy = np.array([[50.0, 50], [52, 50], [50, 52], [51, 51], [51, 49], [80, 50]])
-    depth = np.array([2.0, 2, 2, 2, 5, 2])
-    followed = np.zeros((2, 6), bool)
-    followed[:, :3] = True
-    visible = standing_points_seen(
-        video,
-        np.stack([xy, xy]),
-        np.stack([depth, depth]),
-        np.ones((2, 6), bool),
-        followed,
-        np.zeros(6, bool),
-        np.full((6, 3), 100.0),
-    )
-    assert visible[1].tolist() == [True, True, True, True, False, False]
