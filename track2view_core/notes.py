@@ -80,7 +80,7 @@ class Note:
         try:
             if not isinstance(data, dict):
                 raise TypeError
-            facts = {name: tuple(value) if isinstance(value, list) else value for name, value in data["facts"].items()}
+            facts = {str(name): value for name, value in data["facts"].items()}
             shot = None if data.get("shot") is None else int(data["shot"])
             remedy = tuple(str(setting) for setting in data.get("remedy", ()))
             return cls(str(data["code"]), Severity[data["severity"].upper()], facts, remedy, shot)
@@ -462,10 +462,7 @@ _EVALUATION = {
 }
 
 _REFILM = {
-    "tracks_count": Kind(_INFO, "{points:# point} over {frames:# frame}"),
     "preset_move": Kind(_INFO, "{preset} {amount:g}: {move}"),
-    "path_move": Kind(_INFO, "{name}: {frames:# frame}"),
-    "path_move_spread": Kind(_INFO, "{name}: {frames:# frame}, spread over the clip"),
     "scene_scale": Kind(
         _INFO, "one scene scale is {scale:.4g} units of the tracks, the subject's distance in the first frame"
     ),

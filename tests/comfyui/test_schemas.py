@@ -97,3 +97,9 @@ def test_the_shipped_names_are_in_the_loaders_lists(object_info):
 def test_the_template_browser_offers_the_workflows(server):
     offered = server.get("/workflow_templates")["track2view"]
     assert {"01_recamera_tiny", "02_recamera_native_tiny", "03_recamera_wan21"} <= set(offered)
+
+
+def test_the_notes_of_a_node_name_inputs_of_its_own(object_info, node_doors):
+    for node, door in node_doors.items():
+        own = {name for name, *_ in inputs(object_info[node])}
+        assert set(door.words.values()) <= own, node
