@@ -135,6 +135,12 @@ def test_pictures_that_the_registry_would_not_show_are_named(filled_in: Path):
     assert len(found) == 2 and "square" in found[0] and "missing" in found[1]
 
 
+def test_lower_bounds_are_what_the_project_states():
+    text = '[project]\ndependencies = ["torch>=2.4", "numpy>=1.26"]\n'
+    text += '[project.optional-dependencies]\ntest = ["ruff==0.1.2", "ray[data]>=2.40"]\ntrain = ["tqdm>=4"]\n'
+    assert script("lower_bounds").lower_bounds(text, "test") == ["numpy==1.26", "ray==2.40", "ruff==0.1.2"]
+
+
 def test_continuous_integration_runs_the_readme_command():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
