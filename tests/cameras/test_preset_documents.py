@@ -42,17 +42,19 @@ def test_sampled_on_its_own_length_it_is_the_preset(name: str, amount: float, fr
     assert_same(name, amount, frames, ease, base)
 
 
-@pytest.mark.parametrize("name", ["pan_left", "tilt_up", "roll", "orbit_right", "arc_left"])
-@pytest.mark.parametrize("amount", [-20, 9, 20])
-def test_turns_of_more_than_a_circle_are_kept(name: str, amount: float):
-    assert_same(name, amount, 33, "smooth", "source")
+def test_turns_of_more_than_a_circle_are_kept(subtests: pytest.Subtests) -> None:
+    for name in ["pan_left", "tilt_up", "roll", "orbit_right", "arc_left"]:
+        for amount in [-20, 9, 20]:
+            with subtests.test(name=name, amount=amount):
+                assert_same(name, amount, 33, "smooth", "source")
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_at_the_nominal_amount_two_keys_are_enough_for_all_but_the_spiral(name: str):
-    keys = preset_document(name, 1.0, 81).keys
-    assert len(keys) == {"static": 0, "spiral": 81}.get(name, 2)
-    assert not preset_document(name, 0.0, 81).keys
+def test_at_the_nominal_amount_two_keys_are_enough_for_all_but_the_spiral(subtests: pytest.Subtests) -> None:
+    for name in PRESETS:
+        with subtests.test(name=name):
+            keys = preset_document(name, 1.0, 81).keys
+            assert len(keys) == {"static": 0, "spiral": 81}.get(name, 2)
+            assert not preset_document(name, 0.0, 81).keys
 
 
 def test_what_a_preset_refuses_its_document_refuses():

@@ -22,6 +22,7 @@ REQUIRED = {
     *("pedestal_up", "pedestal_down", "dolly_in", "dolly_out", "orbit_left", "orbit_right", "arc_left", "arc_right"),
     *("crane_up", "crane_down", "spiral", "dolly_zoom"),
 }
+WAYS = {"right": (0, 1), "left": (0, -1), "up": (1, -1), "down": (1, 1), "forward": (2, 1), "back": (2, -1)}
 HOLD_SUBJECT = ("orbit_left", "orbit_right", "arc_left", "arc_right", "crane_up", "crane_down", "spiral")
 
 
@@ -108,11 +109,12 @@ def test_rolling_clockwise_turns_the_picture_counter_clockwise() -> None:
     torch.testing.assert_close(radius, radius[:1].expand(9), atol=1e-3, rtol=0)
 
 
-@pytest.mark.parametrize("name", HOLD_SUBJECT)
-@pytest.mark.parametrize("amount", [1.0, -0.7, 2.0])
-def test_the_subject_is_held_in_the_middle(name: str, amount: float) -> None:
-    track = seen_from(moved(name, amount), (0, 0, 1))
-    torch.testing.assert_close(track, torch.tensor([64.0, 48.0]).expand(9, 2), atol=1e-3, rtol=0)
+def test_the_subject_is_held_in_the_middle(subtests: pytest.Subtests) -> None:
+    for name in HOLD_SUBJECT:
+        for amount in [1.0, -0.7, 2.0]:
+            with subtests.test(name=name, amount=amount):
+                track = seen_from(moved(name, amount), (0, 0, 1))
+                torch.testing.assert_close(track, torch.tensor([64.0, 48.0]).expand(9, 2), atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize(("name", "side"), [("orbit_left", -1), ("orbit_right", 1), ("arc_left", -1), ("arc_right", 1)])
@@ -169,51 +171,55 @@ def test_a_dolly_zoom_keeps_the_subject_and_moves_the_background() -> None:
     assert torch.equal(path.intrinsics[:, :2, 2], still_source().intrinsics[:, :2, 2])
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("ease", list(EASES))
-def test_amount_zero_is_no_move(name: str, ease: str) -> None:
-    source = moving_source()
-    riding = preset_path(name, source, amount=0.0, scene_scale=SCALE, ease=ease, relative_to="source")
-    assert torch.equal(riding.world_from_camera, source.world_from_camera)
-    assert torch.equal(riding.intrinsics, source.intrinsics)
-    held = preset_path(name, source, amount=0.0, scene_scale=SCALE, ease=ease, relative_to="first_frame")
-    assert torch.equal(held.world_from_camera, source.world_from_camera[:1].expand(9, 4, 4))
-    assert torch.equal(held.intrinsics, source.intrinsics[:1].expand(9, 3, 3))
+def test_amount_zero_is_no_move(subtests: pytest.Subtests) -> None:
+    for name in NAMES:
+        for ease in EASES:
+            with subtests.test(name=name, ease=ease):
+                source = moving_source()
+                riding = preset_path(name, source, amount=0.0, scene_scale=SCALE, ease=ease, relative_to="source")
+                assert torch.equal(riding.world_from_camera, source.world_from_camera)
+                assert torch.equal(riding.intrinsics, source.intrinsics)
+                held = preset_path(name, source, amount=0.0, scene_scale=SCALE, ease=ease, relative_to="first_frame")
+                assert torch.equal(held.world_from_camera, source.world_from_camera[:1].expand(9, 4, 4))
+                assert torch.equal(held.intrinsics, source.intrinsics[:1].expand(9, 3, 3))
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("ease", list(EASES))
-def test_the_first_frame_is_the_start_and_the_last_the_end_pose_exactly(name: str, ease: str) -> None:
-    source = moving_source()
-    path = preset_path(name, source, amount=0.7, scene_scale=SCALE, ease=ease)
-    assert torch.equal(path.world_from_camera[0], source.world_from_camera[0])
-    # A clip of one frame is at the end of the way.
-    for semantics, at in (("source", -1), ("first_frame", 0)):
-        path = preset_path(name, source, amount=0.7, scene_scale=SCALE, ease=ease, relative_to=semantics)
-        end = preset_path(name, source.with_frames([at % 9]), amount=0.7, scene_scale=SCALE, ease="linear")
-        assert torch.equal(path.world_from_camera[-1], end.world_from_camera[0])
-        assert torch.equal(path.intrinsics[-1], end.intrinsics[0])
+def test_the_first_frame_is_the_start_and_the_last_the_end_pose_exactly(subtests: pytest.Subtests) -> None:
+    for name in NAMES:
+        for ease in EASES:
+            with subtests.test(name=name, ease=ease):
+                source = moving_source()
+                path = preset_path(name, source, amount=0.7, scene_scale=SCALE, ease=ease)
+                assert torch.equal(path.world_from_camera[0], source.world_from_camera[0])
+                # A clip of one frame is at the end of the way.
+                for semantics, at in (("source", -1), ("first_frame", 0)):
+                    path = preset_path(name, source, amount=0.7, scene_scale=SCALE, ease=ease, relative_to=semantics)
+                    end = preset_path(name, source.with_frames([at % 9]), amount=0.7, scene_scale=SCALE, ease="linear")
+                    assert torch.equal(path.world_from_camera[-1], end.world_from_camera[0])
+                    assert torch.equal(path.intrinsics[-1], end.intrinsics[0])
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_riding_and_held_moves_are_the_same_move_in_other_axes(name: str) -> None:
-    source = moving_source()
-    move = preset_path(name, still_source(), amount=0.8, scene_scale=SCALE).world_from_camera
-    for semantics, start in (
-        ("source", source.world_from_camera),
-        ("first_frame", source.world_from_camera[:1].expand(9, 4, 4)),
-    ):
-        path = preset_path(name, source, amount=0.8, scene_scale=SCALE, relative_to=semantics)
-        torch.testing.assert_close(rigid_inverse(start) @ path.world_from_camera, move, atol=1e-12, rtol=0)
-        assert (len(path), path.width, path.height, path.fps) == (9, 128, 96, 25.0)
+def test_riding_and_held_moves_are_the_same_move_in_other_axes(subtests: pytest.Subtests) -> None:
+    for name in NAMES:
+        with subtests.test(name=name):
+            source = moving_source()
+            move = preset_path(name, still_source(), amount=0.8, scene_scale=SCALE).world_from_camera
+            for semantics, start in (
+                ("source", source.world_from_camera),
+                ("first_frame", source.world_from_camera[:1].expand(9, 4, 4)),
+            ):
+                path = preset_path(name, source, amount=0.8, scene_scale=SCALE, relative_to=semantics)
+                torch.testing.assert_close(rigid_inverse(start) @ path.world_from_camera, move, atol=1e-12, rtol=0)
+                assert (len(path), path.width, path.height, path.fps) == (9, 128, 96, 25.0)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_translation_grows_with_the_scene_and_rotation_does_not(name: str) -> None:
-    near = preset_path(name, still_source(), amount=1.0, scene_scale=1.0).world_from_camera
-    far = preset_path(name, still_source(), amount=1.0, scene_scale=50.0).world_from_camera
-    torch.testing.assert_close(far[:, :3, 3], 50 * near[:, :3, 3], atol=1e-12, rtol=1e-12)
-    assert torch.equal(far[:, :3, :3], near[:, :3, :3])
+def test_translation_grows_with_the_scene_and_rotation_does_not(subtests: pytest.Subtests) -> None:
+    for name in NAMES:
+        with subtests.test(name=name):
+            near = preset_path(name, still_source(), amount=1.0, scene_scale=1.0).world_from_camera
+            far = preset_path(name, still_source(), amount=1.0, scene_scale=50.0).world_from_camera
+            torch.testing.assert_close(far[:, :3, 3], 50 * near[:, :3, 3], atol=1e-12, rtol=1e-12)
+            assert torch.equal(far[:, :3, :3], near[:, :3, :3])
 
 
 @pytest.mark.parametrize("pair", ["pan", "truck", "orbit", "arc"])
@@ -232,20 +238,19 @@ def test_the_stated_degrees_are_the_degrees_turned(name: str, degrees: float) ->
     assert f"{degrees:.1f} degrees" in PRESETS[name]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_description_states_the_length_and_turn_of_the_end_pose(name: str) -> None:
-    for amount in (1.0, 0.35, -0.5):
-        text = describe_move(name, amount)
-        end = preset_path(name, still_source(1), amount=amount, scene_scale=1.0).world_from_camera[0]
-        for length, way in re.findall(r"moves ([\d.]+) scene scales (?:to the )?(\w+)", text):
-            axis, sign = {
-                "right": (0, 1), "left": (0, -1), "up": (1, -1), "down": (1, 1), "forward": (2, 1), "back": (2, -1)
-            }[way]  # fmt: skip
-            if "around" not in text or axis == 1:
-                assert float(end[axis, 3]) * sign == pytest.approx(float(length), abs=0.006)
-        for degrees, way in re.findall(r"turned ([\d.]+) degrees (up|down) at the end", text):
-            tilt = math.degrees(math.asin(float(end[1, 2])))
-            assert tilt * (1 if way == "down" else -1) == pytest.approx(float(degrees), abs=0.06)
+def test_the_description_states_the_length_and_turn_of_the_end_pose(subtests: pytest.Subtests) -> None:
+    for name in NAMES:
+        with subtests.test(name=name):
+            for amount in (1.0, 0.35, -0.5):
+                text = describe_move(name, amount)
+                end = preset_path(name, still_source(1), amount=amount, scene_scale=1.0).world_from_camera[0]
+                for length, way in re.findall(r"moves ([\d.]+) scene scales (?:to the )?(\w+)", text):
+                    axis, sign = WAYS[way]
+                    if "around" not in text or axis == 1:
+                        assert float(end[axis, 3]) * sign == pytest.approx(float(length), abs=0.006)
+                for degrees, way in re.findall(r"turned ([\d.]+) degrees (up|down) at the end", text):
+                    tilt = math.degrees(math.asin(float(end[1, 2])))
+                    assert tilt * (1 if way == "down" else -1) == pytest.approx(float(degrees), abs=0.06)
 
 
 def test_the_conventions_page_states_the_same_nominal_moves() -> None:
@@ -266,14 +271,15 @@ def test_descriptions_read_as_promised() -> None:
     assert all(PRESETS[name] == describe_move(name, 1.0) for name in NAMES)
 
 
-@pytest.mark.parametrize("ease", list(EASES))
-@pytest.mark.parametrize("frames", [2, 3, 25, 81, 200])
-def test_eases_go_from_exactly_0_to_exactly_1_and_never_back(ease: str, frames: int) -> None:
-    progress = eased_progress(frames, ease)
-    assert progress[0] == 0
-    assert progress[-1] == 1
-    assert (progress[1:] > progress[:-1]).all()
-    assert eased_progress(1, ease).tolist() == [1.0]
+def test_eases_go_from_exactly_0_to_exactly_1_and_never_back(subtests: pytest.Subtests) -> None:
+    for ease in EASES:
+        for frames in [2, 3, 25, 81, 200]:
+            with subtests.test(ease=ease, frames=frames):
+                progress = eased_progress(frames, ease)
+                assert progress[0] == 0
+                assert progress[-1] == 1
+                assert (progress[1:] > progress[:-1]).all()
+                assert eased_progress(1, ease).tolist() == [1.0]
 
 
 def test_eases_have_their_shape() -> None:

@@ -45,51 +45,53 @@ TABLES = {"realestate10k": 3, "tum": 3, "kitti": 2, "chan": 2}  # format -> line
 JSONS = ["track2view_camera", "recammaster", "nerfstudio", "blender", "gltf"]
 
 
-@pytest.mark.parametrize("name", [name for name, told in FORMATS.items() if told.endings])
-@pytest.mark.parametrize("content", [b"", b"\n \n"])
-def test_an_empty_file(name: str, content: bytes, tmp_path: Path) -> None:
-    file = tmp_path / f"camera{FORMATS[name].endings[0]}"
-    file.write_bytes(content)
-    assert "empty" in sentence(file, format=name) or name == "realcamvid"
+def test_an_empty_file(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name in [name for name, told in FORMATS.items() if told.endings]:
+        for content in [b"", b"\n \n"]:
+            with subtests.test(name=name, content=content):
+                file = tmp_path / f"camera{FORMATS[name].endings[0]}"
+                file.write_bytes(content)
+                assert "empty" in sentence(file, format=name) or name == "realcamvid"
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_a_missing_file(name: str, tmp_path: Path) -> None:
-    assert "does not exist" in sentence(tmp_path / "nowhere.txt", format=name)
+def test_a_missing_file(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name in FORMATS:
+        with subtests.test(name=name):
+            assert "does not exist" in sentence(tmp_path / "nowhere.txt", format=name)
 
 
-@pytest.mark.parametrize("name", [name for name, told in FORMATS.items() if not told.folder])
-def test_a_folder(name: str, tmp_path: Path) -> None:
-    assert "is a folder" in sentence(tmp_path, format=name)
+def test_a_folder(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name in [name for name, told in FORMATS.items() if not told.folder]:
+        with subtests.test(name=name):
+            assert "is a folder" in sentence(tmp_path, format=name)
 
 
-@pytest.mark.parametrize("name", [*TABLES, *JSONS, "aftereffects"])
-def test_a_picture_under_a_camera_s_name(name: str, tmp_path: Path) -> None:
-    file = tmp_path / f"camera{FORMATS[name].endings[0]}"
-    file.write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(range(256)) * 20)
-    assert "binary" in sentence(file, format=name)
-    assert "binary" in sentence(file)
+def test_a_picture_under_a_camera_s_name(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name in [*TABLES, *JSONS, "aftereffects"]:
+        with subtests.test(name=name):
+            file = tmp_path / f"camera{FORMATS[name].endings[0]}"
+            file.write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + bytes(range(256)) * 20)
+            assert "binary" in sentence(file, format=name)
+            assert "binary" in sentence(file)
 
 
-@pytest.mark.parametrize(("name", "line"), TABLES.items())
-@pytest.mark.parametrize(
-    ("word", "cause"),
-    [
-        ("nan", "the tracker or export failed"),
-        ("-inf", "export failed"),
-        ("0,5", "decimals with a point"),
-        ("x1", "number"),
-    ],
-)
-def test_a_word_that_is_no_number(name: str, line: int, word: str, cause: str, tmp_path: Path) -> None:
-    file, text = text_of(name, tmp_path)
-    lines = text.splitlines()
-    words = lines[line - 1].split()
-    words[3] = word
-    lines[line - 1] = " ".join(words)
-    file.write_text("\n".join(lines), encoding="utf-8")
-    said = sentence(file, format=name)
-    assert f"{file.name}, line {line}," in said and word in said and cause in said
+def test_a_word_that_is_no_number(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name, line in TABLES.items():
+        for word, cause in [
+            ("nan", "the tracker or export failed"),
+            ("-inf", "export failed"),
+            ("0,5", "decimals with a point"),
+            ("x1", "number"),
+        ]:
+            with subtests.test(name=name, line=line, word=word, cause=cause):
+                file, text = text_of(name, tmp_path)
+                lines = text.splitlines()
+                words = lines[line - 1].split()
+                words[3] = word
+                lines[line - 1] = " ".join(words)
+                file.write_text("\n".join(lines), encoding="utf-8")
+                said = sentence(file, format=name)
+                assert f"{file.name}, line {line}," in said and word in said and cause in said
 
 
 @pytest.mark.parametrize(("name", "line"), TABLES.items())
@@ -131,23 +133,21 @@ def test_json_cut_short(name: str, tmp_path: Path) -> None:
     assert "line" in said and "not JSON" in said
 
 
-@pytest.mark.parametrize("name", JSONS)
-@pytest.mark.parametrize(
-    ("content", "cause"),
-    [
-        ("[" * 100_000, "nests deeper"),
-        ('{"frames": ' * 200 + "1" + "}" * 200, "nests deeper"),
-        ('{"asset": 1, "frames": [NaN], "frame0": 1}', "holds NaN"),
-        ("[" + "9" * 5000 + "]", "digits"),
-        ("[]", "named fields"),
-        ("12", "named fields"),
-        ('{"a": 1}', ""),
-    ],
-)
-def test_json_of_another_kind(name: str, content: str, cause: str, tmp_path: Path) -> None:
-    file = tmp_path / f"camera{FORMATS[name].endings[0]}"
-    file.write_text(content, encoding="utf-8")
-    assert cause in sentence(file, format=name)
+def test_json_of_another_kind(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name in JSONS:
+        for content, cause in [
+            ("[" * 100_000, "nests deeper"),
+            ('{"frames": ' * 200 + "1" + "}" * 200, "nests deeper"),
+            ('{"asset": 1, "frames": [NaN], "frame0": 1}', "holds NaN"),
+            ("[" + "9" * 5000 + "]", "digits"),
+            ("[]", "named fields"),
+            ("12", "named fields"),
+            ('{"a": 1}', ""),
+        ]:
+            with subtests.test(name=name, content=content, cause=cause):
+                file = tmp_path / f"camera{FORMATS[name].endings[0]}"
+                file.write_text(content, encoding="utf-8")
+                assert cause in sentence(file, format=name)
 
 
 # --- poses that are none ----------------------------------------------------------------------------------------------
@@ -179,22 +179,17 @@ def with_matrix(name: str, matrix: torch.Tensor, folder: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize(
-    "name", ["track2view_camera", "realestate10k", "recammaster", "nerfstudio", "kitti", "blender"]
-)
-@pytest.mark.parametrize(
-    ("matrix", "cause"),
-    [
-        (MIRRORED, "left-handed"),
-        (SCALED, "scaled by 2;"),
-        (SCALED @ MIRRORED, "scaled by 2 and mirrored"),
-        (SHEARED, "not orthonormal"),
-    ],
-    ids=["mirrored", "scaled", "scaled and mirrored", "sheared"],
-)
-def test_a_matrix_that_is_no_pose(name: str, matrix: torch.Tensor, cause: str, tmp_path: Path) -> None:
-    said = sentence(with_matrix(name, matrix, tmp_path), format=name)
-    assert cause in said and ("frame 2," in said or "line 4," in said or "line 3," in said)
+def test_a_matrix_that_is_no_pose(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name in ["track2view_camera", "realestate10k", "recammaster", "nerfstudio", "kitti", "blender"]:
+        for matrix, cause in [
+            (MIRRORED, "left-handed"),
+            (SCALED, "scaled by 2;"),
+            (SCALED @ MIRRORED, "scaled by 2 and mirrored"),
+            (SHEARED, "not orthonormal"),
+        ]:
+            with subtests.test(name=name, matrix=matrix, cause=cause):
+                said = sentence(with_matrix(name, matrix, tmp_path), format=name)
+                assert cause in said and ("frame 2," in said or "line 4," in said or "line 3," in said)
 
 
 @pytest.mark.parametrize("name", ["track2view_camera", "recammaster", "nerfstudio", "blender"])
@@ -310,14 +305,15 @@ def test_uneven_times_are_told_unless_the_rate_is_given(tmp_path: Path) -> None:
 # --- encodings --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*TABLES, *JSONS, "aftereffects"])
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1"])
-@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
-def test_other_encodings_and_line_ends_are_read(name: str, encoding: str, line_end: str, tmp_path: Path) -> None:
-    file, text = text_of(name, tmp_path)
-    if encoding == "latin-1":
-        text = {"realestate10k": text.replace("Track2View", "Zürich")}.get(name, text)
-    file.write_bytes(text.replace("\n", line_end).encode(encoding))
-    for format_name in (name, None):
-        read = read_path(file, **{**GIVEN, "format": format_name})
-        torch.testing.assert_close(read.world_from_camera, still().world_from_camera, atol=1e-9, rtol=0)
+def test_other_encodings_and_line_ends_are_read(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for name in [*TABLES, *JSONS, "aftereffects"]:
+        for encoding in ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1"]:
+            for line_end in ["\n", "\r\n", "\r"]:
+                with subtests.test(name=name, encoding=encoding, line_end=line_end):
+                    file, text = text_of(name, tmp_path)
+                    if encoding == "latin-1":
+                        text = {"realestate10k": text.replace("Track2View", "Zürich")}.get(name, text)
+                    file.write_bytes(text.replace("\n", line_end).encode(encoding))
+                    for format_name in (name, None):
+                        read = read_path(file, **{**GIVEN, "format": format_name})
+                        torch.testing.assert_close(read.world_from_camera, still().world_from_camera, atol=1e-9, rtol=0)

@@ -116,12 +116,13 @@ def test_one_move_is_the_same_path_in_every_format(tmp_path: Path) -> None:
             assert float((one.intrinsics - other.intrinsics).abs().max()) <= 1e-6
 
 
-@pytest.mark.parametrize("told", WRITABLE, ids=lambda told: told.name)
-@pytest.mark.parametrize("preset", ["pan_right", "tilt_up", "dolly_in", "orbit_left", "spiral"])
-def test_the_presets_survive(told: PathFormat, preset: str, tmp_path: Path) -> None:
-    still = plain_path().with_frames([0] * 9)
-    move = preset_path(preset, still, amount=1.0, scene_scale=2.0)
-    assert_same(told, back(told, move, tmp_path), move)
+def test_the_presets_survive(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    for told in WRITABLE:
+        for preset in ["pan_right", "tilt_up", "dolly_in", "orbit_left", "spiral"]:
+            with subtests.test(told=told, preset=preset):
+                still = plain_path().with_frames([0] * 9)
+                move = preset_path(preset, still, amount=1.0, scene_scale=2.0)
+                assert_same(told, back(told, move, tmp_path), move)
 
 
 @pytest.mark.parametrize("told", [told for told in WRITABLE if told.endings], ids=lambda told: told.name)

@@ -31,20 +31,23 @@ def assert_near(path: CameraPath, other: CameraPath, position: float, degrees: f
     assert float(turned.norm(dim=-1).rad2deg().max()) <= degrees + 1e-7
 
 
-@pytest.mark.parametrize("name", list(PRESETS))
-@pytest.mark.parametrize("base", ["source", "first_frame"])
-def test_a_preset_becomes_a_few_keys(name: str, base: str) -> None:
-    source = wandering(25, size=0.02)
-    semantics = "source" if base == "source" else "first_frame"
-    path = preset_path(name, source, amount=1, scene_scale=SCALE, relative_to=semantics)
-    fitted = fit_document(path, source, scene_scale=SCALE, base=base)
-    assert len(fitted.document.keys) <= {"static": 0, "spiral": 20, "arc_left": 7, "arc_right": 7}.get(name, 2)
-    assert fitted.position_error <= 2e-3 and fitted.turn_error <= 0.1
-    back = sample_document(parse_document(to_json(fitted.document)), source, scene_scale=SCALE)
-    assert_near(back, path, 2e-3, 0.1)
-    torch.testing.assert_close(
-        back.intrinsics[:, 0, 0] / path.intrinsics[:, 0, 0], torch.ones(25).double(), atol=1e-3, rtol=0
-    )
+def test_a_preset_becomes_a_few_keys(subtests: pytest.Subtests) -> None:
+    for name in PRESETS:
+        for base in ["source", "first_frame"]:
+            with subtests.test(name=name, base=base):
+                source = wandering(25, size=0.02)
+                semantics = "source" if base == "source" else "first_frame"
+                path = preset_path(name, source, amount=1, scene_scale=SCALE, relative_to=semantics)
+                fitted = fit_document(path, source, scene_scale=SCALE, base=base)
+                assert len(fitted.document.keys) <= {"static": 0, "spiral": 20, "arc_left": 7, "arc_right": 7}.get(
+                    name, 2
+                )
+                assert fitted.position_error <= 2e-3 and fitted.turn_error <= 0.1
+                back = sample_document(parse_document(to_json(fitted.document)), source, scene_scale=SCALE)
+                assert_near(back, path, 2e-3, 0.1)
+                torch.testing.assert_close(
+                    back.intrinsics[:, 0, 0] / path.intrinsics[:, 0, 0], torch.ones(25).double(), atol=1e-3, rtol=0
+                )
 
 
 @settings(deadline=None, max_examples=12)

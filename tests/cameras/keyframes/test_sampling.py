@@ -198,28 +198,32 @@ def test_two_orbit_keys_keep_distance_and_run_through_whole_turns() -> None:
     assert positions[0][1] < 0  # above
 
 
-@pytest.mark.parametrize("name", ["orbit_right", "orbit_left", "crane_up", "truck_left", "dolly_in", "pan_right"])
-@pytest.mark.parametrize("ease", ["linear", "smooth", "ease_in", "ease_out"])
-def test_two_keys_say_what_a_preset_says(name: str, ease: str) -> None:
-    ahead, still = (0.0, 0.0, 1.0), (1.0, 0.0, 0.0, 0.0)
-    turn = math.radians(15)
-    start, end = {
-        "orbit_right": ({"orbit": Orbit(0, 0, 1, ahead)}, {"orbit": Orbit(30, 0, 1, ahead)}),
-        "orbit_left": ({"orbit": Orbit(0, 0, 1, ahead)}, {"orbit": Orbit(-30, 0, 1, ahead)}),
-        "crane_up": ({"position": (0, 0, 0), "look_at": ahead}, {"position": (0, -0.4, 0), "look_at": ahead}),
-        "truck_left": ({"position": (0, 0, 0)}, {"position": (-0.5, 0, 0)}),
-        "dolly_in": ({"position": (0, 0, 0)}, {"position": (0, 0, 0.4)}),
-        "pan_right": (
-            {"position": (0, 0, 0)},
-            {"position": (0, 0, 0), "quaternion": (math.cos(turn), 0, math.sin(turn), 0)},
-        ),
-    }[name]
-    facing = {"look_at": ahead} if name.startswith(("orbit", "crane")) else {"quaternion": still}
-    keys = (Keyframe(0, **facing | start, ease=ease), Keyframe(16, **facing | end))
-    source = source_camera(17)
-    path = sample_document(PathDocument(17, keys), source, scene_scale=SCALE)
-    preset = preset_path(name, source, amount=1.0, scene_scale=SCALE, ease=ease)
-    torch.testing.assert_close(path.world_from_camera, preset.world_from_camera, atol=1e-12, rtol=0)
+def test_two_keys_say_what_a_preset_says(subtests: pytest.Subtests) -> None:
+    for name in ["orbit_right", "orbit_left", "crane_up", "truck_left", "dolly_in", "pan_right"]:
+        for ease in ["linear", "smooth", "ease_in", "ease_out"]:
+            with subtests.test(name=name, ease=ease):
+                ahead, still = (0.0, 0.0, 1.0), (1.0, 0.0, 0.0, 0.0)
+                turn = math.radians(15)
+                start, end = {
+                    "orbit_right": ({"orbit": Orbit(0, 0, 1, ahead)}, {"orbit": Orbit(30, 0, 1, ahead)}),
+                    "orbit_left": ({"orbit": Orbit(0, 0, 1, ahead)}, {"orbit": Orbit(-30, 0, 1, ahead)}),
+                    "crane_up": (
+                        {"position": (0, 0, 0), "look_at": ahead},
+                        {"position": (0, -0.4, 0), "look_at": ahead},
+                    ),
+                    "truck_left": ({"position": (0, 0, 0)}, {"position": (-0.5, 0, 0)}),
+                    "dolly_in": ({"position": (0, 0, 0)}, {"position": (0, 0, 0.4)}),
+                    "pan_right": (
+                        {"position": (0, 0, 0)},
+                        {"position": (0, 0, 0), "quaternion": (math.cos(turn), 0, math.sin(turn), 0)},
+                    ),
+                }[name]
+                facing = {"look_at": ahead} if name.startswith(("orbit", "crane")) else {"quaternion": still}
+                keys = (Keyframe(0, **facing | start, ease=ease), Keyframe(16, **facing | end))
+                source = source_camera(17)
+                path = sample_document(PathDocument(17, keys), source, scene_scale=SCALE)
+                preset = preset_path(name, source, amount=1.0, scene_scale=SCALE, ease=ease)
+                torch.testing.assert_close(path.world_from_camera, preset.world_from_camera, atol=1e-12, rtol=0)
 
 
 def test_a_dolly_zoom_of_two_keys_is_the_presets() -> None:

@@ -11,14 +11,15 @@ from track2view_core.cameras.operations.operation import chosen_settings, read_s
 from track2view_core.errors import Track2ViewError
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_the_defaults_read_back_as_they_are_written(name: str) -> None:
-    operation = OPERATIONS[name]
-    values = read_settings(settings_text(operation, {}), name)
-    assert set(values) == set(operation.parameters)
-    for key, parameter in operation.parameters.items():
-        assert values[key] == parameter.default, key
-        assert isinstance(values[key], bool) == isinstance(parameter.default, bool)
+def test_the_defaults_read_back_as_they_are_written(subtests: pytest.Subtests) -> None:
+    for name in OPERATIONS:
+        with subtests.test(name=name):
+            operation = OPERATIONS[name]
+            values = read_settings(settings_text(operation, {}), name)
+            assert set(values) == set(operation.parameters)
+            for key, parameter in operation.parameters.items():
+                assert values[key] == parameter.default, key
+                assert isinstance(values[key], bool) == isinstance(parameter.default, bool)
 
 
 @given(st.integers(-3600, 3600), st.sampled_from([" ", "", "\t"]))

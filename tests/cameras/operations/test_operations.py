@@ -69,12 +69,13 @@ def test_every_operation_is_told_of_and_has_its_laws_here() -> None:
             assert parameter["kind"] != "choice" or parameter["default"] in parameter["choices"]
 
 
-@pytest.mark.parametrize("name", list(IDENTITIES))
-def test_nothing_asked_is_nothing_changed_exactly(name: str) -> None:
-    for frames in (1, 2, 17):
-        path = wandering(frames)
-        assert edited(path, name, **IDENTITIES[name]) is path
-        assert edited(path, name, source=wandering(frames, seed=5), **IDENTITIES[name]) is path
+def test_nothing_asked_is_nothing_changed_exactly(subtests: pytest.Subtests) -> None:
+    for name in IDENTITIES:
+        with subtests.test(name=name):
+            for frames in (1, 2, 17):
+                path = wandering(frames)
+                assert edited(path, name, **IDENTITIES[name]) is path
+                assert edited(path, name, source=wandering(frames, seed=5), **IDENTITIES[name]) is path
 
 
 @laws
@@ -162,16 +163,17 @@ def test_fitting_to_another_scene_and_back_is_the_path(path: CameraPath, one: fl
     )
 
 
-@pytest.mark.parametrize("name", ["orbit_right", "dolly_in", "truck_left", "pan_left", "roll", "dolly_zoom"])
-@pytest.mark.parametrize("amount", [0.0, 0.5, 2.0, -1.0])
-def test_a_scaled_preset_is_the_preset_of_that_amount(name: str, amount: float) -> None:
-    source = wandering()
-    path = preset_path(name, source, amount=0.4, scene_scale=SCALE, ease="linear")
-    wanted = preset_path(name, source, amount=0.4 * amount, scene_scale=SCALE, ease="linear")
-    scaled = edited(path, "scale", source=source, amount=amount)
-    torch.testing.assert_close(scaled.world_from_camera, wanted.world_from_camera, atol=1e-10, rtol=0)
-    if name != "dolly_zoom":
-        torch.testing.assert_close(scaled.intrinsics, wanted.intrinsics, atol=1e-9, rtol=0)
+def test_a_scaled_preset_is_the_preset_of_that_amount(subtests: pytest.Subtests) -> None:
+    for name in ["orbit_right", "dolly_in", "truck_left", "pan_left", "roll", "dolly_zoom"]:
+        for amount in [0.0, 0.5, 2.0, -1.0]:
+            with subtests.test(name=name, amount=amount):
+                source = wandering()
+                path = preset_path(name, source, amount=0.4, scene_scale=SCALE, ease="linear")
+                wanted = preset_path(name, source, amount=0.4 * amount, scene_scale=SCALE, ease="linear")
+                scaled = edited(path, "scale", source=source, amount=amount)
+                torch.testing.assert_close(scaled.world_from_camera, wanted.world_from_camera, atol=1e-10, rtol=0)
+                if name != "dolly_zoom":
+                    torch.testing.assert_close(scaled.intrinsics, wanted.intrinsics, atol=1e-9, rtol=0)
 
 
 @laws
