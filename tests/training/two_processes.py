@@ -1,7 +1,8 @@
 """One of two processes that train together on a CPU; `test_two_processes` starts them. Arguments: a folder.
 
-Saving is made a collective here, as it is under FSDP, where every process has to bring its shards: a process that saves
-alone waits in vain.
+They train with equal weights, as on several GPUs, and with weights cut into shards by FSDP 2. Saving is a collective
+there, since every process has to bring its shards, and is made one here without shards, too: a process that saves alone
+waits in vain.
 """
 
 import json
@@ -14,12 +15,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import torch
-import torch.distributed
+import torch.distributed.fsdp
+from accelerate import PartialState
+from torch.distributed.device_mesh import init_device_mesh
 
-from track2view_core.training import OptimiserSettings, Stopped, TrainSettings, train
+from track2view_core.training import OptimiserSettings, Stopped, TrainSettings, loop, train
 from track2view_core.training.checkpoints import Checkpoints, RunState
 
-RANK = int(os.environ["RANK"])
+RANK = int(os.environ.get("RANK", 0))
+KINDS = {"equal weights": False, "shards": True}  # whether the weights are cut
+if not hasattr(torch.distributed.fsdp, "fully_shard"):  # torch before 2.6
+    del KINDS["shards"]
 SETTINGS = {"device": "cpu", "prefetch": 0, "tensorboard": False, "log_every": 1, "accumulation": 2, "ema": 0.5}
 
 
@@ -39,12 +45,16 @@ class Rows:
 class Line:
     """A linear fit; a call of this process may come out not finite."""
 
-    def __init__(self, not_finite=None):
+    def __init__(self, sharded, not_finite=None):
         torch.manual_seed(0)
-        self.module, self.not_finite, self.noise = torch.nn.Linear(4, 1), not_finite, []
+        self.module = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Linear(6, 1))
+        if sharded:
+            torch.distributed.fsdp.fully_shard(self.module, mesh=init_device_mesh("cpu", (2,)))
+        self.not_finite, self.noise, self.dropout = not_finite, [], []
 
     def loss(self, batch, generator):
         self.noise.append(generator.initial_seed())
+        self.dropout.append(torch.initial_seed())  # what the modules themselves draw from
         loss = (self.module(batch.x) - batch.x.sum(1, keepdim=True)).square().mean()
         return loss * (math.nan if len(self.noise) == self.not_finite else 1.0)
 
@@ -66,9 +76,20 @@ def together(collected):
     return collected_together
 
 
-def part(folder, steps, *, ends=None, not_finite=None):
-    """A run, or a part of one: how it ended, at which step, its seeds, and a sum of its weights."""
-    objective, source = Line(not_finite), Source()
+make_accelerator = loop.make_accelerator
+
+
+def leaving_shards(settings):
+    """An accelerator that takes a module as it is: on a CPU, accelerate itself cuts none into shards."""
+    accelerator = make_accelerator(settings)
+    accelerator.prepare = lambda *prepared: prepared
+    return accelerator
+
+
+def part(folder, steps, *, sharded=False, ends=None, not_finite=None):
+    """A run, or a part of one: how it ended, at which step, its seeds, and its weights."""
+    loop.make_accelerator = leaving_shards if sharded else make_accelerator
+    objective, source = Line(sharded, not_finite), Source()
     settings = TrainSettings(steps=steps, optimiser=OptimiserSettings(rate=0.05, warmup=0), **SETTINGS)
     ended = "done"
     try:
@@ -76,9 +97,10 @@ def part(folder, steps, *, ends=None, not_finite=None):
     except (Stopped, KeyboardInterrupt) as error:
         ended = type(error).__name__
     torch.distributed.barrier()  # the first process writes the file
-    weights = sum(parameter.double().sum().item() for parameter in objective.module.parameters())
+    weights = torch.cat([RunState.whole(weight.detach()).flatten() for weight in objective.module.parameters()])
+    seeds = {"noise": objective.noise, "dropout": objective.dropout, "data": source.data}
     saved = Checkpoints(folder, 3).newest_first()[0][0]
-    return {"ended": ended, "saved": saved, "noise": objective.noise, "data": source.data, "weights": weights}
+    return {"ended": ended, "saved": saved, "seeds": seeds, "weights": weights.tolist()}
 
 
 def cancelled(done, total, stage):
@@ -93,14 +115,18 @@ def told_to_end(done, total, stage):
 
 
 def main(folder):
+    PartialState(cpu=True)
     RunState.collected = together(RunState.collected)
     lost = 2 if RANK == 1 else None  # a loss of the first step, in the second process alone
-    report = {
-        "whole": part(folder / "whole", 5, not_finite=lost),
-        "cancelled": part(folder / "parts", 5, ends=cancelled, not_finite=lost),
-        "told to end": part(folder / "parts", 5, ends=told_to_end),
-        "resumed": part(folder / "parts", 5),
-    }
+    report = {}
+    for kind, sharded in KINDS.items():
+        whole, parts = folder / kind / "whole", folder / kind / "parts"
+        report[kind] = {
+            "whole": part(whole, 5, sharded=sharded, not_finite=lost),
+            "cancelled": part(parts, 5, sharded=sharded, ends=cancelled, not_finite=lost),
+            "told to end": part(parts, 5, sharded=sharded, ends=told_to_end),
+            "resumed": part(parts, 5, sharded=sharded),
+        }
     (folder / f"rank_{RANK}.json").write_text(json.dumps(report), encoding="utf-8")
 
 

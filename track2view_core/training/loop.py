@@ -187,7 +187,9 @@ class _Run:
         factor = rate_factor(self.done, settings.steps, settings.optimiser)
         torch.manual_seed(seed_for(settings.seed, self.done, self.accelerator.process_index, "global"))
         finite = self._gradients(feed)
-        norm = float(self.accelerator.clip_grad_norm_(state.trainable.values(), settings.clip_norm)) if finite else 0.0
+        norm = 0.0
+        if finite:
+            norm = float(state.whole(self.accelerator.clip_grad_norm_(state.trainable.values(), settings.clip_norm)))
         finite = finite and math.isfinite(norm)
         if finite:
             for optimiser, rates in zip(state.optimisers, self.rates, strict=True):
@@ -301,7 +303,7 @@ def make_accelerator(settings: TrainSettings) -> Any:
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     kind = str(accelerator.distributed_type.value)
-    if kind in ("DEEPSPEED", "MEGATRON_LM") or (kind == "FSDP" and not accelerator.is_fsdp2):
+    if kind in ("DEEPSPEED", "MEGATRON_LM") or (kind == "FSDP" and not getattr(accelerator, "is_fsdp2", False)):
         raise Track2ViewError(
             f"accelerate is set to {kind}, which would cast or cut the frozen base beside the float32 weights that are "
             "trained; run `accelerate config` again and choose several GPUs, or FSDP with fsdp_version 2."

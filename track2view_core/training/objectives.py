@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import torch
 from diffusers import WanTransformer3DModel
+from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -37,7 +38,7 @@ def drawn_levels(count: int, shift: float, generator: torch.Generator) -> Tensor
 def noised(clean: Tensor, levels: Tensor, generator: torch.Generator) -> Noised:
     """z_s = (1 - s) z + s e for levels s [B]; the velocity is e - z. Noise is drawn on the CPU."""
     e = torch.randn(clean.shape, generator=generator).to(clean)
-    s = levels.to(clean)[:, None, None, None, None]
+    s = rearrange(levels.to(clean), "b -> b 1 1 1 1")
     return Noised((1 - s) * clean + s * e, levels.to(clean.device) * 1000, e - clean)
 
 

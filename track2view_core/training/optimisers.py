@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from ..errors import Track2ViewError
@@ -70,7 +71,13 @@ def is_hidden(name: str, parameter: Tensor) -> bool:
     return parameter.ndim >= 4 and min(parameter.shape[:2]) > 3
 
 
+# Of the polynomial that Newton-Schulz applies to singular values: Jordan et al. chose them to rise fast from near zero.
+_COEFFICIENTS = (3.4445, -4.775, 2.0315)
+
+
 class Muon(torch.optim.Optimizer):
+    """Nesterov momentum, orthogonalised; tall matrices step by the square root of rows / columns more."""
+
     def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.01) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
@@ -90,13 +97,10 @@ class Muon(torch.optim.Optimizer):
         for parameter in parameters:
             buffer = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
             buffer.mul_(group["momentum"]).add_(parameter.grad)
-            updates.append((parameter.grad + group["momentum"] * buffer).reshape(rows, columns))
+            updates.append(rearrange(parameter.grad + group["momentum"] * buffer, "out ... -> out (...)"))
         scale = group["lr"] * math.sqrt(max(1.0, rows / columns))
         for parameter, update in zip(parameters, orthogonalise(torch.stack(updates)), strict=True):
             parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(update.reshape(shape), alpha=-scale)
-
-
-_COEFFICIENTS = (3.4445, -4.775, 2.0315)
 
 
 def orthogonalise(matrices: Tensor, iterations: int = 4) -> Tensor:

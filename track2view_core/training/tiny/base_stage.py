@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from diffusers import WanTransformer3DModel
+from einops import rearrange
 from torch import Tensor, nn
 
 from ...wan.checkpoints import load_transformer, save_transformer
@@ -72,8 +73,8 @@ def new_transformer(settings: BaseSettings, *, zero_prompt: bool = True) -> WanT
     with torch.no_grad():
         weight = transformer.patch_embedding.weight
         nn.init.orthogonal_(weight.view(weight.shape[0], -1))
-        out = transformer.proj_out.weight  # rows (1, 2, 2, channel), as the transformer unpatches
-        out.copy_(0.5 * weight.permute(2, 3, 4, 1, 0).reshape(out.shape))
+        # The rows of the head are patches as the transformer puts them together again.
+        transformer.proj_out.weight.copy_(0.5 * rearrange(weight, "width c t h w -> (t h w c) width"))
         transformer.proj_out.bias.zero_()
         if zero_prompt:
             transformer.condition_embedder.text_embedder.linear_1.weight.zero_()

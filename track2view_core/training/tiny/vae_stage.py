@@ -21,6 +21,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import (
     WanResample,
     WanResidualBlock,
 )
+from einops import rearrange, reduce
 from torch import Tensor, nn
 
 from ...dataset import PairDataset
@@ -76,12 +77,16 @@ class VaeObjective:
 def reconstruction_loss(decoded: Tensor, clip: Tensor) -> Tensor:
     """L1 + MSE, and L1 of the 8x8-pooled picture, which keeps flat areas at the right colour."""
     error = decoded - clip
-    return error.abs().mean() + error.square().mean() + 0.5 * F.avg_pool2d(error.flatten(0, 1), 8).abs().mean()
+    return (
+        error.abs().mean()
+        + error.square().mean()
+        + 0.5 * F.avg_pool2d(rearrange(error, "b t c h w -> (b t) c h w"), 8).abs().mean()
+    )
 
 
 def psnr(decoded: Tensor, clip: Tensor) -> float:
     """Of clips in -1..1, averaged over the batch."""
-    error = (decoded.clamp(-1, 1) - clip).square().flatten(1).mean(1)
+    error = reduce((decoded.clamp(-1, 1) - clip).square(), "b ... -> b", "mean")
     return float((10 * torch.log10(4 / error.clamp_min(1e-8))).mean())
 
 
@@ -115,7 +120,7 @@ class VaeValidation:
 
 
 def _frames(decoded: Tensor) -> Tensor:  # [T, 3, H, W] -> uint8 [T, H, W, 3]
-    return ((decoded.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).movedim(1, -1).cpu()
+    return rearrange(((decoded.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8), "t c h w -> t h w c").cpu()
 
 
 class Clips(Protocol):
@@ -185,15 +190,15 @@ def _cut(clip: Tensor, frames: int, side: int, generator: torch.Generator) -> Te
 
 def pixels(frames: Tensor) -> Tensor:
     """Pictures uint8 [..., H, W, 3] as the VAE takes them, [..., 3, H, W] in -1..1."""
-    return frames.movedim(-1, -3).float() / 127.5 - 1
+    return rearrange(frames, "... h w c -> ... c h w").float() / 127.5 - 1
 
 
 @torch.no_grad()
 def measured_statistics(vae: AutoencoderKLWan, clips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Mean and std [16] of the raw latents of clips uint8 [T, H, W, 3]."""
     device = next(vae.parameters()).device
-    raw = [encode_whole_clip(vae, pixels(clip)[None].to(device))[0] for clip in clips]
-    channels = torch.cat([latent.transpose(0, 1).flatten(1).cpu() for latent in raw], 1)
+    raw = [encode_whole_clip(vae, pixels(clip)[None].to(device))[0] for clip in clips]  # each [F, 16, h, w]
+    channels = torch.cat([rearrange(latent, "f c h w -> c (f h w)").cpu() for latent in raw], 1)
     return channels.mean(1), channels.std(1)
 
 
@@ -206,11 +211,11 @@ def fold_statistics(vae: AutoencoderKLWan, mean: Tensor, std: Tensor) -> None:
     wan_mean, wan_std = (value.flatten() for value in latent_statistics(vae))
     gain = wan_std / std
     channels = len(mean)
-    out, back = vae.quant_conv, vae.post_quant_conv
-    out.weight[:channels] *= gain[:, None, None, None, None]
-    out.bias[:channels] = (out.bias[:channels] - mean) * gain + wan_mean
-    back.bias += back.weight[:, :, 0, 0, 0] @ (mean - wan_mean / gain)
-    back.weight /= gain[None, :, None, None, None]
+    to_latent, from_latent = vae.quant_conv, vae.post_quant_conv
+    to_latent.weight[:channels] *= rearrange(gain, "out -> out 1 1 1 1")
+    to_latent.bias[:channels] = (to_latent.bias[:channels] - mean) * gain + wan_mean
+    from_latent.bias += from_latent.weight[:, :, 0, 0, 0] @ (mean - wan_mean / gain)
+    from_latent.weight /= rearrange(gain, "c -> 1 c 1 1 1")
 
 
 def new_vae(base_width: int) -> AutoencoderKLWan:
