@@ -172,10 +172,9 @@ def read_move(file: Path) -> CameraPath:
     if not file.exists():
         raise Track2ViewError(f"The camera file {file} does not exist; check its name and folder.")
     told = recognised(Source(file))
-    missing: dict[str, float] = {} if told.size else dict(zip(("width", "height"), ANY_SIZE, strict=True))
-    if told.lens == "none":
-        missing["fov_degrees"] = ANY_LENS
-    return read_path(file, format=told.name, fps=ANY_RATE, **missing)
+    width, height = (None, None) if told.size else ANY_SIZE
+    fov_degrees = ANY_LENS if told.lens == "none" else None
+    return read_path(file, format=told.name, fps=ANY_RATE, width=width, height=height, fov_degrees=fov_degrees)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
