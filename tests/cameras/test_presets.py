@@ -1,4 +1,4 @@
-"""Presets: signs by where a point goes in the picture, the amount 0 laws, exact ends, words that match the move."""
+"""Presets: signs by where a point goes, amount 0, exact ends, words that match the move, keys that say the same."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
-from track2view_core.cameras import EASES, PRESETS, CameraPath, describe_move, preset_path, project
+from track2view_core.cameras import EASES, PRESETS, CameraPath, describe_move, preset_path, project, sample_document
 from track2view_core.cameras.easing import eased_progress
+from track2view_core.cameras.presets import preset_document
 from track2view_core.cameras.rotations import axis_angle_from_matrix, matrix_from_axis_angle, rigid, rigid_inverse
 from track2view_core.errors import Track2ViewError
 
@@ -309,3 +312,52 @@ def test_what_cannot_be_is_answered_in_one_sentence(change: dict, words: str) ->
     with pytest.raises(Track2ViewError, match=words) as caught:
         preset_path(given.pop("name"), still_source(), **given)
     assert "\n" not in str(caught.value)
+
+
+# --- as keyframe documents --------------------------------------------------------------------------------------------
+
+
+def assert_document_is_preset(name: str, amount: float, frames: int, ease: str, base: str) -> None:
+    source = moving_source(frames)
+    document = preset_document(name, amount, frames, ease=ease, relative_to=base)
+    drawn = sample_document(document, source, scene_scale=SCALE)
+    wanted = preset_path(name, source, amount=amount, scene_scale=SCALE, ease=ease, relative_to=base)
+    torch.testing.assert_close(drawn.world_from_camera, wanted.world_from_camera, atol=1e-10, rtol=0)
+    torch.testing.assert_close(drawn.intrinsics, wanted.intrinsics, atol=1e-10, rtol=0)
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    st.sampled_from(list(PRESETS)),
+    st.floats(-2, 2),
+    st.integers(1, 40),
+    st.sampled_from(list(EASES)),
+    st.sampled_from(["source", "first_frame"]),
+)
+def test_sampled_on_its_own_length_it_is_the_preset(name: str, amount: float, frames: int, ease: str, base: str):
+    assert_document_is_preset(name, amount, frames, ease, base)
+
+
+def test_turns_of_more_than_a_circle_are_kept(subtests: pytest.Subtests) -> None:
+    for name in ["pan_left", "tilt_up", "roll", "orbit_right", "arc_left"]:
+        for amount in [-20, 9, 20]:
+            with subtests.test(name=name, amount=amount):
+                assert_document_is_preset(name, amount, 33, "smooth", "source")
+
+
+def test_at_the_nominal_amount_two_keys_are_enough_for_all_but_the_spiral(subtests: pytest.Subtests) -> None:
+    for name in PRESETS:
+        with subtests.test(name=name):
+            keys = preset_document(name, 1.0, 81).keys
+            assert len(keys) == {"static": 0, "spiral": 81}.get(name, 2)
+            assert not preset_document(name, 0.0, 81).keys
+
+
+def test_what_a_preset_refuses_its_document_refuses():
+    for name, amount in (("orbit", 1.0), ("dolly_zoom", 2.5), ("pan_left", float("nan"))):
+        with pytest.raises(Track2ViewError):
+            preset_document(name, amount, 9)
+    with pytest.raises(Track2ViewError, match="ease is 'bounce'"):
+        preset_document("pan_left", 1.0, 9, ease="bounce")
+    with pytest.raises(Track2ViewError, match=r"focal length times 0\.004; a path document holds 0\.01 to 100"):
+        preset_document("dolly_zoom", 2.49, 9)
