@@ -20,6 +20,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = ROOT / "benchmarks"
+PACK = "/a folder of the user/custom_nodes/track2view"
 CLIPS = ROOT / ".cache" / "real_clips"  # git-ignored
 CLIP_NAMES = ("bikes.mp4", "bigbuckbunny.mp4", "carphone_pristine.mp4")
 
@@ -36,15 +37,13 @@ def benchmark_module() -> Iterator[Callable[[str], ModuleType]]:
 
 
 @pytest.fixture(scope="session")
-def node_doors() -> Iterator[dict]:
-    """`nodes.doors.DOORS`, of the pack loaded by path under a name of its own, as ComfyUI does and without it."""
-    place = {"submodule_search_locations": [str(ROOT)]}
-    spec = importlib.util.spec_from_file_location("t2v_doors", ROOT / "__init__.py", **place)
-    assert spec is not None
-    sys.modules["t2v_doors"] = importlib.util.module_from_spec(spec)
-    yield importlib.import_module("t2v_doors.nodes.doors").DOORS
-    for name in [name for name in sys.modules if name.split(".")[0] == "t2v_doors"]:
-        del sys.modules[name]
+def pack() -> Callable[[str], ModuleType]:
+    """A module of the pack by its dotted name, such as `nodes.bridge.native`: the pack as ComfyUI holds it, under the
+    name of the folder it lies in, without a ComfyUI around it."""
+    spec = importlib.util.spec_from_file_location(PACK, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
+    sys.modules[PACK] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[PACK])
+    return lambda module: importlib.import_module(f"{PACK}.{module}")
 
 
 @pytest.fixture(scope="session")

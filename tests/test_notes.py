@@ -27,6 +27,11 @@ SAMPLES = {"span": (3, 5), "more": 2, "bytes": 3 << 30, "time": 90.0, "": "some"
 
 
 @pytest.fixture
+def node_doors(pack) -> dict[str, Door]:
+    return pack("nodes.doors").DOORS
+
+
+@pytest.fixture
 def doors(node_doors) -> list[Door]:
     return [LIBRARY, *command_line.DOORS.values(), *node_doors.values()]
 

@@ -462,6 +462,9 @@ _EVALUATION = {
 }
 
 _REFILM = {
+    "tracks_count": Kind(_INFO, "{points:# point} over {frames:# frame}"),
+    "path_move": Kind(_INFO, "{name}: {frames:# frame}"),
+    "path_move_spread": Kind(_INFO, "{name}: {frames:# frame}, spread over the clip"),
     "preset_move": Kind(_INFO, "{preset} {amount:g}: {move}"),
     "scene_scale": Kind(
         _INFO, "one scene scale is {scale:.4g} units of the tracks, the subject's distance in the first frame"

@@ -99,7 +99,7 @@ def test_the_template_browser_offers_the_workflows(server):
     assert {"01_recamera_tiny", "02_recamera_native_tiny", "03_recamera_wan21"} <= set(offered)
 
 
-def test_the_notes_of_a_node_name_inputs_of_its_own(object_info, node_doors):
-    for node, door in node_doors.items():
+def test_the_notes_of_a_node_name_inputs_of_its_own(object_info, pack):
+    for node, door in pack("nodes.doors").DOORS.items():
         own = {name for name, *_ in inputs(object_info[node])}
         assert set(door.words.values()) <= own, node
