@@ -15,9 +15,9 @@ from torch import Tensor
 _SERIES_BELOW = 0.3  # radians; above it the closed forms keep 14 digits, below it five terms of the series do
 
 
-def matrix_from_quaternion(quaternion: Tensor, *, dtype: torch.dtype = torch.float64) -> Tensor:
+def matrix_from_quaternion(quaternion: Tensor) -> Tensor:
     """Rotation matrices `[..., 3, 3]` of quaternions `[..., 4]` (w, x, y, z); the length is divided out."""
-    q = quaternion.to(dtype)
+    q = quaternion.to(torch.float64)
     w, x, y, z = (q / q.norm(dim=-1, keepdim=True)).unbind(-1)
     rows = (
         (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
@@ -47,15 +47,22 @@ def quaternion_from_matrix(rotation: Tensor) -> Tensor:
     return torch.where(q[..., :1] < 0, -q, q)
 
 
-def matrix_from_axis_angle(axis_angle: Tensor, *, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Rotation matrices `[..., 3, 3]` of axis-angle vectors `[..., 3]` in radians; zero gives the exact identity.
-
-    Args:
-        dtype: what to compute in; float32 serves pictures that are made on a device without float64.
-    """
-    v = axis_angle.to(dtype)
+def matrix_from_axis_angle(axis_angle: Tensor) -> Tensor:
+    """Rotation matrices `[..., 3, 3]` of axis-angle vectors `[..., 3]` in radians; zero gives the exact identity."""
+    v = axis_angle.to(torch.float64)
     half = v.norm(dim=-1, keepdim=True) / 2
-    return matrix_from_quaternion(torch.cat([half.cos(), torch.sinc(half / torch.pi) * v / 2], dim=-1), dtype=dtype)
+    return matrix_from_quaternion(torch.cat([half.cos(), torch.sinc(half / torch.pi) * v / 2], dim=-1))
+
+
+def rotation_exponential(axis_angle: Tensor) -> Tensor:
+    """`matrix_from_axis_angle` in the vectors' own dtype, so that pictures can be made on a device without float64.
+
+    As a matrix exponential it rounds otherwise, and every picture of the scenes holds it to the bit.
+    """
+    x, y, z = axis_angle.unbind(-1)
+    zero = torch.zeros_like(x)
+    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+    return torch.linalg.matrix_exp(skew)
 
 
 def axis_angle_from_matrix(rotation: Tensor) -> Tensor:

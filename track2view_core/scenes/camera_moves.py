@@ -10,7 +10,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from ..cameras.rotations import matrix_from_axis_angle
+from ..cameras.rotations import rotation_exponential
 
 Move = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -115,7 +115,7 @@ def move_poses(kind: str, progress: Tensor, amplitude: Tensor, distance: Tensor)
     """
     axis_angle, translation = _MOVES[kind](progress, amplitude, distance)
     poses = torch.eye(4).repeat(len(progress), 1, 1)
-    poses[:, :3, :3] = matrix_from_axis_angle(axis_angle, dtype=axis_angle.dtype)
+    poses[:, :3, :3] = rotation_exponential(axis_angle)
     poses[:, :3, 3] = translation
     return poses
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..cameras import CameraPath
-from ..cameras.rotations import matrix_from_axis_angle
+from ..cameras.rotations import rotation_exponential
 from .camera_moves import move_poses, random_paths
 from .ray_casting import render
 from .scene import Scene, Texture, random_scenes
@@ -99,6 +99,6 @@ def _shake(frames: int, generator: torch.Generator) -> Tensor:
     noise = (noise + noise.roll(1, 0) + noise.roll(2, 0)) / 3
     noise = noise - noise[:1]
     poses = torch.eye(4).repeat(frames, 1, 1)
-    poses[:, :3, :3] = matrix_from_axis_angle(torch.deg2rad(torch.tensor(_SHAKE_DEGREES)) * noise[:, :3])
+    poses[:, :3, :3] = rotation_exponential(torch.deg2rad(torch.tensor(_SHAKE_DEGREES)) * noise[:, :3])
     poses[:, :3, 3] = _SHAKE_METRES * noise[:, 3:]
     return poses

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..cameras.rotations import matrix_from_axis_angle
+from ..cameras.rotations import rotation_exponential
 from ..errors import Track2ViewError
 
 WAVES = 5  # plane waves mixed into one solid texture
@@ -64,7 +64,7 @@ class Scene:
         phase = self.sway_phase[:, None]
         sway = self.sway[:, None] * (torch.sin(2 * math.pi * t + phase) - torch.sin(phase))
         centre = self.centre[:, None] + self.velocity[:, None] * t + sway
-        return centre, self.rotation[:, None] @ matrix_from_axis_angle(self.spin[:, None] * t, dtype=t.dtype)
+        return centre, self.rotation[:, None] @ rotation_exponential(self.spin[:, None] * t)
 
 
 def random_scenes(
@@ -115,7 +115,7 @@ def random_scenes(
         velocity=uniform(-0.9, 0.9, objects, 3) * moves * torch.tensor([1.0, 0.5, 1.0]),
         sway=uniform(-0.2, 0.2, objects, 3) * moves,
         sway_phase=uniform(0, 2 * math.pi, objects, 3),
-        rotation=matrix_from_axis_angle(normal(objects, 3), dtype=torch.float32),
+        rotation=rotation_exponential(normal(objects, 3)),
         spin=normal(objects, 3) * 0.9 * moves,
         wave=direction * (2 * math.pi / wavelength)[..., None],
         wave_phase=uniform(0, 2 * math.pi, objects + 1, WAVES),
