@@ -16,7 +16,7 @@ from track2view_core.notes import Note, Severity
 from track2view_core.scenes import rendered_clip
 from track2view_core.tracks import PointTracks, pair_tracks
 from track2view_core.tracks.tracks_2d import (
-    FlatTracks,
+    Tracks2D,
     ati_samples,
     core_from_tracks,
     json_from_tracks,
@@ -30,10 +30,10 @@ SPLINE = '[{"x": 10, "y": 20.5}, {"x": 12, "y": 21}, {"x": 14.25, "y": 22}]'  # 
 SPLINES = f"[{SPLINE}, {SPLINE}]"
 
 
-def some(frames: int = 9, tracks: int = 4) -> FlatTracks:
+def some(frames: int = 9, tracks: int = 4) -> Tracks2D:
     generator = torch.Generator().manual_seed(0)
     xy = (torch.rand(frames, tracks, 2, generator=generator) * 1000).round(decimals=3)
-    return FlatTracks(xy, torch.rand(frames, tracks, generator=generator) > 0.3)
+    return Tracks2D(xy, torch.rand(frames, tracks, generator=generator) > 0.3)
 
 
 def test_the_literal_dict_of_core() -> None:
@@ -208,7 +208,7 @@ def test_exact_tracks_give_back_their_points(travel: float, lens) -> None:
     path = camera(travel=travel, lens=lens)
     true = scene(path)
     view = project(path, true.positions)
-    lifted = lift_tracks(FlatTracks(view.xy, true.visible), camera=path, depth=wall_depth(path))
+    lifted = lift_tracks(Tracks2D(view.xy, true.visible), camera=path, depth=wall_depth(path))
     assert lifted.positions.shape[1] >= 190
     again = project(path, lifted.positions)
     # which of the given tracks was kept: the one whose pixels it has
@@ -224,7 +224,7 @@ def test_exact_tracks_give_back_their_points(travel: float, lens) -> None:
 def test_without_depth_a_ramp_is_warned_of() -> None:
     path = camera(travel=0.0)
     true = scene(path)
-    lifted = lift_tracks(FlatTracks(project(path, true.positions).xy, true.visible), camera=path)
+    lifted = lift_tracks(Tracks2D(project(path, true.positions).xy, true.visible), camera=path)
     (ramp,) = [note for note in lifted.notes if note.code == "ground_ramp"]
     assert ramp.severity == Severity.CAUTION
 
@@ -235,7 +235,7 @@ def test_order_colours_and_unknown_depth() -> None:
     depth = clip.depth.clone()
     depth[:, :40, 60:] = float("inf")
     visible = torch.ones(5, 3, dtype=torch.bool)
-    lifted = lift_tracks(FlatTracks(xy, visible), camera=clip.camera, depth=depth, video=clip.frames)
+    lifted = lift_tracks(Tracks2D(xy, visible), camera=clip.camera, depth=depth, video=clip.frames)
     back = project(clip.camera, lifted.positions)
     torch.testing.assert_close(back.xy, xy, atol=1e-2, rtol=0)
     assert lifted.positions.isfinite().all()
@@ -249,11 +249,11 @@ def test_other_lengths_are_named(which: str) -> None:
     given = {"camera": path, "depth": np.ones((FRAMES, 4, 4)), "video": np.zeros((FRAMES, HEIGHT, WIDTH, 3), np.uint8)}
     given[which] = given[which].with_frames([0, 1]) if which == "camera" else given[which][:2]
     with pytest.raises(Track2ViewError, match=f"9 frames and {which} has 2"):
-        lift_tracks(FlatTracks(torch.zeros(FRAMES, 3, 2), torch.ones(FRAMES, 3, dtype=torch.bool)), **given)
+        lift_tracks(Tracks2D(torch.zeros(FRAMES, 3, 2), torch.ones(FRAMES, 3, dtype=torch.bool)), **given)
 
 
 def test_tracks_outside_the_picture_cannot_be_placed() -> None:
-    flat = FlatTracks(torch.full((FRAMES, 3, 2), -50.0), torch.ones(FRAMES, 3, dtype=torch.bool))
+    flat = Tracks2D(torch.full((FRAMES, 3, 2), -50.0), torch.ones(FRAMES, 3, dtype=torch.bool))
     with pytest.raises(Track2ViewError, match="None of the 3 2D tracks"):
         lift_tracks(flat, camera=camera(travel=1.0), depth=np.ones((FRAMES, 4, 4)))
 
@@ -263,7 +263,7 @@ def test_a_foreign_world_becomes_the_first_cameras() -> None:
     moved = path.world_from_camera.clone()
     moved[:, :3, 3] += torch.tensor([5.0, 1, 2], dtype=torch.float64)
     true = scene(path)
-    flat = FlatTracks(project(path, true.positions).xy, true.visible)
+    flat = Tracks2D(project(path, true.positions).xy, true.visible)
     here = lift_tracks(flat, camera=path, depth=wall_depth(path))
     there = lift_tracks(flat, camera=replace(path, world_from_camera=moved), depth=wall_depth(path))
     torch.testing.assert_close(there.positions, here.positions, atol=1e-4, rtol=0)

@@ -1,4 +1,8 @@
-"""PairedTracks: the same 3D points in the source view and in the target view, one to one."""
+"""PairedTracks: the same 3D points in the source view and in the target view, one to one.
+
+`pair_tracks` projects them into both cameras; `pair_in_prepared_frame` does so in the frame that the model sees, which
+is the clip scaled, padded and held: the same points, other intrinsics.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
 FRAMES_PER_LATENT = 4  # latent frame k of WAN 2.1 stands for video frames 4k-3..4k, latent frame 0 for frame 0 alone
 PIXELS_PER_TOKEN = 16  # latent stride 8 times patch 2
+ASPECT_TOLERANCE = 0.03  # whole pixels and encoders that round to even sides stay within it, another shape does not
 
 FrameAnchor = Literal["last", "mean"]
 
@@ -182,36 +187,7 @@ def check_path_length(tracks: PointTracks, target_camera: CameraPath) -> None:
         )
 
 
-def _slower(path: CameraPath) -> CameraPath:
-    return replace(path, fps=path.fps / FRAMES_PER_LATENT)
-
-
-def _group_of(tracks: PairedTracks) -> Tensor:
-    """Latent frame `[T]` long of every video frame: 0, then 1 four times, then 2 four times, ..."""
-    return -(-torch.arange(len(tracks), device=tracks.visible.device) // FRAMES_PER_LATENT)
-
-
-def _grouped(values: Tensor) -> Tensor:
-    """`[T, N, ...]` to `[F, 4, N, ...]`; the three frames before frame 0 are zeros."""
-    before = values.new_zeros(FRAMES_PER_LATENT - 1, *values.shape[1:])
-    return torch.cat([before, values]).unflatten(0, (-1, FRAMES_PER_LATENT))
-
-
-def _any(mask: Tensor) -> Tensor:
-    return _grouped(mask).any(dim=1)
-
-
-def _mean_view(view: ViewTracks, counts: Tensor, fallback: ViewTracks) -> ViewTracks:
-    """Mean of `view` over the frames of `counts` `[T, N]` bool per latent frame; without any, `fallback`, outside."""
-    weight = _grouped(counts).to(view.xy.dtype)
-    total = weight.sum(dim=1)
-    held = total > 0
-    xy = (_grouped(view.xy) * weight[..., None]).sum(dim=1) / total.clamp(min=1)[..., None]
-    depth = (_grouped(view.depth) * weight).sum(dim=1) / total.clamp(min=1)
-    return ViewTracks(torch.where(held[..., None], xy, fallback.xy), torch.where(held, depth, fallback.depth), held)
-
-
-ASPECT_TOLERANCE = 0.03  # whole pixels and encoders that round to even sides stay within it, another shape does not
+# --- in the frame that the model sees ---------------------------------------------------------------------------------
 
 
 def pair_in_prepared_frame(tracks: PointTracks, target_camera: CameraPath, info: ClipInfo) -> PairedTracks:
@@ -256,3 +232,35 @@ def camera_of_prepared_frame(camera: CameraPath, info: ClipInfo) -> CameraPath:
         width=info.prepared_width,
         height=info.prepared_height,
     )
+
+
+# --- at latent frames -------------------------------------------------------------------------------------------------
+
+
+def _slower(path: CameraPath) -> CameraPath:
+    return replace(path, fps=path.fps / FRAMES_PER_LATENT)
+
+
+def _group_of(tracks: PairedTracks) -> Tensor:
+    """Latent frame `[T]` long of every video frame: 0, then 1 four times, then 2 four times, ..."""
+    return -(-torch.arange(len(tracks), device=tracks.visible.device) // FRAMES_PER_LATENT)
+
+
+def _grouped(values: Tensor) -> Tensor:
+    """`[T, N, ...]` to `[F, 4, N, ...]`; the three frames before frame 0 are zeros."""
+    before = values.new_zeros(FRAMES_PER_LATENT - 1, *values.shape[1:])
+    return torch.cat([before, values]).unflatten(0, (-1, FRAMES_PER_LATENT))
+
+
+def _any(mask: Tensor) -> Tensor:
+    return _grouped(mask).any(dim=1)
+
+
+def _mean_view(view: ViewTracks, counts: Tensor, fallback: ViewTracks) -> ViewTracks:
+    """Mean of `view` over the frames of `counts` `[T, N]` bool per latent frame; without any, `fallback`, outside."""
+    weight = _grouped(counts).to(view.xy.dtype)
+    total = weight.sum(dim=1)
+    held = total > 0
+    xy = (_grouped(view.xy) * weight[..., None]).sum(dim=1) / total.clamp(min=1)[..., None]
+    depth = (_grouped(view.depth) * weight).sum(dim=1) / total.clamp(min=1)
+    return ViewTracks(torch.where(held[..., None], xy, fallback.xy), torch.where(held, depth, fallback.depth), held)

@@ -1,4 +1,4 @@
-"""Fewer tracks: by a mask, by confidence, by whether they move, by how well they spread."""
+"""Which of the tracks: fewer, by a mask, confidence, motion and spread; or the one at a place of the picture."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ MASK_RULES: tuple[MaskRule, ...] = get_args(MaskRule)
 MOVES = 0.02
 """A point moves when it wanders farther than this share of its distance while it is visible."""
 MOSTLY = 0.5
+
+
+# --- fewer ------------------------------------------------------------------------------------------------------------
 
 
 def edit_tracks(
@@ -128,6 +131,9 @@ def _share_inside(mask: Tensor, xy: Tensor, shown: Tensor, tracks: PointTracks) 
         mask.float().expand(frames, -1, -1)[:, None], places, mode="nearest", align_corners=False, padding_mode="border"
     )[:, 0, 0]
     return ((values > 0.5) & shown).sum(0) / shown.sum(0).clamp(min=1)
+
+
+# --- one, to follow it through time -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)

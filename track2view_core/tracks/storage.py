@@ -1,6 +1,7 @@
-"""Track files: .npz in TAPIP3D's layout, which SpatialTrackerV2 writes too, and .safetensors.
+"""Track files: .npz in TAPIP3D's layout, which SpatialTrackerV2 writes too, and .safetensors; of one frame, .ply.
 
-Both hold numbers only; nothing in them is ever unpickled. A file appears under its name whole or not at all.
+The first two are read again, and hold numbers and JSON only; nothing in them is ever unpickled. The last is a point
+cloud for Blender, MeshLab, CloudCompare and others. A file appears under its name whole or not at all.
 """
 
 from __future__ import annotations
@@ -48,21 +49,7 @@ def save_tracks(tracks: PointTracks, file: str | Path) -> None:
     """
     file = Path(file)
     write = _layout_of(file).write
-    if not file.parent.is_dir():
-        raise Track2ViewError(f"The folder {file.parent} does not exist; create it or name another for {file.name}.")
-    part = file.with_name(f".{file.name}.{uuid.uuid4().hex}.part")
-    try:
-        with part.open("xb") as stream:
-            write(tracks, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(file)
-    except OSError as error:
-        raise Track2ViewError(
-            f"The track file {file} could not be written ({error.strerror or error}); check the disk and the folder."
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+    _write_whole(file, lambda stream: write(tracks, stream), "track file")
 
 
 def load_tracks(file: str | Path, *, image_size: tuple[int, int] | None = None) -> PointTracks:
@@ -92,6 +79,37 @@ def load_tracks(file: str | Path, *, image_size: tuple[int, int] | None = None) 
         raise Track2ViewError(
             f"The track file {file} cannot be opened ({error.strerror or error}); give a file that may be read."
         ) from error
+
+
+def _write_whole(file: Path, write: Callable[[BinaryIO], object], what: str) -> None:
+    """Let `write` fill `file`, which appears under its name whole or not at all."""
+    if not file.parent.is_dir():
+        raise Track2ViewError(f"The folder {file.parent} does not exist; create it or name another for {file.name}.")
+    part = file.with_name(f".{file.name}.{uuid.uuid4().hex}.part")
+    try:
+        with part.open("xb") as stream:
+            write(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(file)
+    except OSError as error:
+        raise Track2ViewError(
+            f"The {what} {file} could not be written ({error.strerror or error}); check the disk and the folder."
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _parsed(text: str, name: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise Track2ViewError(f"its {name!r} is not JSON; save or export the tracks again.") from error
+
+
+def _notes(told: object) -> tuple[Note, ...]:
+    """Notes as `Note.data` gives them; the plain sentences of older files, a list of them or one, read the same."""
+    return tuple(Note.from_data(note) for note in (told if isinstance(told, list) else [told]))
 
 
 # --- .npz -------------------------------------------------------------------------------------------------------------
@@ -289,16 +307,7 @@ def _track_facts(content: bytes) -> dict[str, Any]:
     return facts if isinstance(facts, dict) else {}
 
 
-def _parsed(text: str, name: str) -> object:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise Track2ViewError(f"its {name!r} is not JSON; save or export the tracks again.") from error
-
-
-def _notes(told: object) -> tuple[Note, ...]:
-    """Notes as `Note.data` gives them; the plain sentences of older files, a list of them or one, read the same."""
-    return tuple(Note.from_data(note) for note in (told if isinstance(told, list) else [told]))
+# --- which of the two -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -321,12 +330,15 @@ def _layout_of(file: Path) -> _Layout:
     return layout
 
 
+# --- .ply -------------------------------------------------------------------------------------------------------------
+
+
 VERTEX = np.dtype(
     [(axis, "<f4") for axis in "xyz"]
     + [(channel, "u1") for channel in ("red", "green", "blue")]
     + [("confidence", "<f4"), ("visible", "u1")]
 )
-NAMES = {"<f4": "float", "u1": "uchar", "|u1": "uchar"}
+PLY_NAMES = {"<f4": "float", "u1": "uchar", "|u1": "uchar"}
 
 
 def write_point_cloud(tracks: PointTracks, file: str | Path, *, frame: int = 0) -> None:
@@ -341,8 +353,6 @@ def write_point_cloud(tracks: PointTracks, file: str | Path, *, frame: int = 0) 
     file = Path(file)
     if not 0 <= frame < len(tracks):
         raise Track2ViewError(f"frame is {frame}; the tracks have frames 0 to {len(tracks) - 1}.")
-    if not file.parent.is_dir():
-        raise Track2ViewError(f"The folder {file.parent} does not exist; create it or name another for {file.name}.")
     vertices = np.zeros(tracks.positions.shape[1], VERTEX)
     for axis, values in zip("xyz", tracks.positions[frame].cpu().numpy().T, strict=True):
         vertices[axis] = values
@@ -350,22 +360,10 @@ def write_point_cloud(tracks: PointTracks, file: str | Path, *, frame: int = 0) 
         vertices[channel] = 128 if tracks.colors is None else tracks.colors[:, index].cpu().numpy()
     vertices["confidence"] = tracks.confidence[frame].cpu().numpy()
     vertices["visible"] = tracks.visible[frame].cpu().numpy()
-    properties = "".join(f"property {NAMES[VERTEX[name].str]} {name}\n" for name in VERTEX.names or ())
+    properties = "".join(f"property {PLY_NAMES[VERTEX[name].str]} {name}\n" for name in VERTEX.names or ())
     header = (
         "ply\nformat binary_little_endian 1.0\n"
         f"comment Track2View, frame {frame}; x right, y down, z forward\n"
         f"element vertex {len(vertices)}\n{properties}end_header\n"
     )
-    part = file.with_name(f".{file.name}.{uuid.uuid4().hex}.part")
-    try:
-        with part.open("xb") as stream:
-            stream.write(header.encode("ascii") + vertices.tobytes())
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(file)
-    except OSError as error:
-        raise Track2ViewError(
-            f"The point cloud {file} could not be written ({error.strerror or error}); check the disk and the folder."
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+    _write_whole(file, lambda stream: stream.write(header.encode("ascii") + vertices.tobytes()), "point cloud")

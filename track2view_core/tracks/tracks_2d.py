@@ -1,4 +1,4 @@
-"""2D tracks as other nodes pass them along.
+"""2D tracks: as other nodes pass them along, and lifted to 3D with the built-in tracker's own mathematics.
 
 TRACKS (core's Wan-Move nodes): `{"track_path": [T, N, 2] pixels, "track_visibility": [T, N] bool}`.
 JSON (ATI, KJNodes' spline editor, CoTracker nodes): a list of tracks, each a list of `{"x", "y"}` in pixels, one a
@@ -37,7 +37,7 @@ NO_TRACKS = 'The tracks JSON holds no tracks; it must be a list of tracks, each 
 
 
 @dataclass(frozen=True, eq=False)
-class FlatTracks:
+class Tracks2D:
     """N tracks in one view over T frames."""
 
     xy: Tensor  # [T, N, 2] float32 pixels
@@ -47,7 +47,20 @@ class FlatTracks:
         return len(self.xy)
 
 
-def tracks_from_core(told: object) -> FlatTracks:
+def tracks_of_view(paired: PairedTracks, view: str) -> Tracks2D:
+    """The tracks in the "source" view, visible where the tracker saw them, or in the "target" view, where every point
+    inside the picture counts as visible that the source shows at least once."""
+    if view not in ("source", "target"):
+        raise Track2ViewError(f"view is {view!r}; it must be source or target.")
+    if view == "source":
+        return Tracks2D(paired.source.xy.cpu(), (paired.visible & paired.source.inside).cpu())
+    return Tracks2D(paired.target.xy.cpu(), (paired.target.inside & paired.seen).cpu())
+
+
+# --- TRACKS of core ---------------------------------------------------------------------------------------------------
+
+
+def tracks_from_core(told: object) -> Tracks2D:
     """The tracks of a TRACKS dict; without `track_visibility` all count as visible.
 
     Raises:
@@ -62,7 +75,7 @@ def tracks_from_core(told: object) -> FlatTracks:
     _check_finite(xy, "TRACKS")
     visible = told.get("track_visibility")
     if visible is None:
-        return FlatTracks(xy, torch.ones(xy.shape[:2], dtype=torch.bool))
+        return Tracks2D(xy, torch.ones(xy.shape[:2], dtype=torch.bool))
     visible = torch.as_tensor(visible).detach().to("cpu") > 0.5
     visible = visible[0] if visible.ndim == 3 and len(visible) == 1 else visible
     if visible.ndim == 2 and visible.shape[0] == len(xy) and visible.shape[1] == 1:
@@ -72,25 +85,18 @@ def tracks_from_core(told: object) -> FlatTracks:
             f"TRACKS has track_visibility of shape {list(visible.shape)} beside a track_path of {list(xy.shape)}; "
             "both must be of the same frames and tracks."
         )
-    return FlatTracks(xy, visible.clone())
+    return Tracks2D(xy, visible.clone())
 
 
-def core_from_tracks(tracks: FlatTracks) -> dict[str, Tensor]:
+def core_from_tracks(tracks: Tracks2D) -> dict[str, Tensor]:
     """TRACKS of the tracks."""
     return {"track_path": tracks.xy.clone(), "track_visibility": tracks.visible.clone()}
 
 
-def tracks_of_view(paired: PairedTracks, view: str) -> FlatTracks:
-    """The tracks in the "source" view, visible where the tracker saw them, or in the "target" view, where every point
-    inside the picture counts as visible that the source shows at least once."""
-    if view not in ("source", "target"):
-        raise Track2ViewError(f"view is {view!r}; it must be source or target.")
-    if view == "source":
-        return FlatTracks(paired.source.xy.cpu(), (paired.visible & paired.source.inside).cpu())
-    return FlatTracks(paired.target.xy.cpu(), (paired.target.inside & paired.seen).cpu())
+# --- JSON -------------------------------------------------------------------------------------------------------------
 
 
-def tracks_from_json(text: str | Sequence[str], *, frames: int | None = None) -> tuple[FlatTracks, Note]:
+def tracks_from_json(text: str | Sequence[str], *, frames: int | None = None) -> tuple[Tracks2D, Note]:
     """The tracks of a JSON text, or of one text a track, and how they were fitted to the clip.
 
     Args:
@@ -117,10 +123,10 @@ def tracks_from_json(text: str | Sequence[str], *, frames: int | None = None) ->
     xy = torch.tensor([[_point(point) for point in track] for track in listed], dtype=torch.float32).transpose(0, 1)
     _check_finite(xy, "The tracks JSON")
     xy, told = _in_frames(xy.contiguous(), frames)
-    return FlatTracks(xy, torch.ones(xy.shape[:2], dtype=torch.bool)), told
+    return Tracks2D(xy, torch.ones(xy.shape[:2], dtype=torch.bool)), told
 
 
-def json_from_tracks(tracks: FlatTracks, *, samples: int | None = None) -> str:
+def json_from_tracks(tracks: Tracks2D, *, samples: int | None = None) -> str:
     """The tracks as JSON, one point a frame, or with `samples=121` as ATI reads them."""
     xy = tracks.xy
     if samples not in (None, ATI_SAMPLES):
@@ -206,8 +212,11 @@ def _check_finite(xy: Tensor, name: str) -> None:
         raise Track2ViewError(f"{name} holds NaN or infinity at frame {frame}, track {track}; give finite pixels.")
 
 
+# --- lifted to 3D -----------------------------------------------------------------------------------------------------
+
+
 def lift_tracks(
-    tracks: FlatTracks,
+    tracks: Tracks2D,
     *,
     camera: CameraPath,
     depth: Tensor | np.ndarray | None = None,  # [T, h, w]

@@ -7,7 +7,7 @@ import pytest
 
 from track2view_core.tracks.trackers.camera_solver import Cameras, rotation_from_vector
 from track2view_core.tracks.trackers.flow import PixelTracks
-from track2view_core.tracks.trackers.reconstruction import among_movers, reconstruct, stretch
+from track2view_core.tracks.trackers.reconstruction import among_movers, focal_doubt, reconstruct
 
 FRAMES, FOCAL, CENTER = 13, 500.0, np.array([320.0, 200.0])
 
@@ -82,7 +82,7 @@ def test_points_without_company_keep_their_verdict():
 def test_a_lens_that_does_no_better_than_another_is_uncertain():
     """The other lens is 20 % away; a deviation of 1 % promises much gain."""
     promised = 0.5 * (4 * 0.1 * 20) ** 2
-    assert stretch(0.01, 0.2, promised, 0.1) == pytest.approx(1)
-    assert stretch(0.01, 0.2, promised / 100, 0.1) == pytest.approx(10)
-    assert 0.01 * stretch(0.01, 0.2, -1.0, 0.1) > 0.5
-    assert stretch(0.01, 0.02, 0.0, 0.1) == 1 and stretch(0.1, 0.05, 0.0, 0.1) == 1
+    assert focal_doubt(0.01, 0.2, promised, 0.1) == pytest.approx(1)
+    assert focal_doubt(0.01, 0.2, promised / 100, 0.1) == pytest.approx(10)
+    assert 0.01 * focal_doubt(0.01, 0.2, -1.0, 0.1) > 0.5
+    assert focal_doubt(0.01, 0.02, 0.0, 0.1) == 1 and focal_doubt(0.1, 0.05, 0.0, 0.1) == 1

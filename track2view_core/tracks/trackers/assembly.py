@@ -1,4 +1,10 @@
-"""A grid of standing points for a shot in which nothing can be followed, so that there still is a result."""
+"""The solved shots put together into one set of tracks: chosen, re-projected, judged visible, coloured.
+
+Of many tracks those are handed out that together see most of the picture, most of the time (`spread_over_picture`). A
+standing point is visible also in frames in which it was not being followed, where it would fall on something as near
+and of its colour (`standing_points_seen`). A shot in which nothing could be followed gets a grid of standing points
+(`with_grid`), so that there still is a result.
+"""
 
 from __future__ import annotations
 
@@ -14,55 +20,24 @@ from scipy.spatial import cKDTree
 from ...cameras import CameraPath, ViewTracks, project
 from ...notes import Note
 from ..point_tracks import PointTracks
-from .camera_solver import Cameras
 from .depth_maps import nan_median, ramp_inverse_depth, sample_inverse_depth
 from .flow import PixelTracks
 from .shots import Setup, Shot
 from .triangulation import Lifted
 
 FEWEST_TRACKS = 16
-
-
-def with_grid(shot: Shot, part: PixelTracks, setup: Setup, points: int) -> tuple[Shot, PixelTracks]:
-    """A shot in which nothing could be followed gets a grid of standing points, so that there is a result."""
-    if shot.lifted.kept.sum() >= min(FEWEST_TRACKS, points):
-        return shot, part
-    side = np.sqrt(setup.width * setup.height / points)
-    columns = max(1, min(points, int(setup.width / side)))
-    rows = max(1, points // columns)
-    y, x = (np.mgrid[:rows, :columns].reshape(2, -1) + 0.5) / [[rows], [columns]]
-    xy = np.stack([x * setup.width, y * setup.height], 1)
-    first = Cameras(
-        shot.cameras.rotation[:1], shot.cameras.translation[:1], shot.cameras.focal[:1], shot.cameras.center
-    )
-    inverse = _grid_inverse_depth(xy, setup)
-    world = first.rays(np.zeros(len(xy), int), xy) / inverse[:, None]
-    frames, count = len(part.xy), len(xy)
-    seen = np.zeros((frames, count), bool)
-    seen[0] = True
-    everywhere = np.broadcast_to(world, (frames, count, 3)).copy()
-    none = np.zeros(count, bool)
-    lifted = Lifted(everywhere, none, np.ones(count), ~none, ~none if setup.depth is None else none)
-    notes = (*shot.notes, Note.of("grid", count=count))
-    grid = np.broadcast_to(xy, (frames, count, 2)).copy()
-    return Shot(shot.motion, shot.cameras, lifted, notes), PixelTracks(grid, seen)
-
-
-def _grid_inverse_depth(xy: np.ndarray, setup: Setup) -> np.ndarray:
-    if setup.depth is None:
-        return ramp_inverse_depth(xy[:, 1], setup.height)
-    frames = len(setup.depth)
-    everywhere = np.broadcast_to(xy, (frames, *xy.shape))
-    sampled = sample_inverse_depth(
-        setup.depth, everywhere, np.ones(everywhere.shape[:2], bool), setup.width, setup.height
-    )
-    inverse = nan_median(sampled[:1])
-    return np.where(np.isfinite(inverse), inverse, 0.5 * np.nanmin(inverse) if np.isfinite(inverse).any() else 1.0)
-
-
 MOST_DOUBTFUL = 0.5
 OUT_OF_SIGHT = 50.0
 """A point of another shot waits this many scene scales behind the camera."""
+TIMES = 24
+"""The picture is compared at about so many moments."""
+NEIGHBOURS = 4
+REACH = 0.06
+"""Followed points within this share of the longer side vouch for the depth around them."""
+BEHIND = 1.08
+"""A point this much farther than all its neighbours is hidden behind them."""
+SAME_COLOUR = 22.0
+"""Mean difference of the three channels, in grey levels, up to which it is still the same place."""
 
 
 def assembled(
@@ -103,6 +78,88 @@ def assembled(
         torch.from_numpy(colours.round().clip(0, 255).astype(np.uint8)),
         (*notes, *_closing_notes(shots, followed, moving, guessed, depth)),
     )
+
+
+def _path(shots: list[Shot], width: int, height: int, scale: float) -> CameraPath:
+    poses, intrinsics = [], []
+    for shot in shots:
+        cameras = shot.cameras
+        pose = np.tile(np.eye(4), (len(cameras), 1, 1))
+        pose[:, :3, :3] = cameras.rotation.transpose(0, 2, 1)
+        pose[:, :3, 3] = cameras.centers()
+        matrix = np.zeros((len(cameras), 3, 3))
+        matrix[:, 0, 0] = matrix[:, 1, 1] = cameras.focal / scale
+        matrix[:, 0, 2], matrix[:, 1, 2], matrix[:, 2, 2] = width / 2, height / 2, 1
+        poses.append(pose)
+        intrinsics.append(matrix)
+    return CameraPath(
+        torch.from_numpy(np.concatenate(poses)), torch.from_numpy(np.concatenate(intrinsics)), width, height
+    )
+
+
+def _closing_notes(
+    shots: list[tuple[slice, PixelTracks, Shot]],
+    followed: np.ndarray,
+    moving: np.ndarray,
+    guessed: np.ndarray,
+    depth: np.ndarray | None,
+) -> list[Note]:
+    count, movers = followed.shape[1], int(moving.sum())
+    kept = np.concatenate([shot.lifted.kept for _, _, shot in shots])
+    doubtful = int((~kept).sum())
+    notes = [
+        Note.of(
+            "tracks_kept", count=count, moving=movers, standing=count - movers, followed=len(kept), doubtful=doubtful
+        )
+    ]
+    if doubtful > MOST_DOUBTFUL * len(kept):
+        notes.append(Note.of("most_doubtful"))
+    if guessed.any():
+        notes.append(Note.of("ground_ramp", count=int(guessed.sum())))
+    elif depth is not None:
+        notes.append(Note.of("depth_aligned"))
+    return notes
+
+
+# --- a shot without points --------------------------------------------------------------------------------------------
+
+
+def with_grid(shot: Shot, part: PixelTracks, setup: Setup, points: int) -> tuple[Shot, PixelTracks]:
+    """A shot in which nothing could be followed gets a grid of standing points, so that there is a result."""
+    if shot.lifted.kept.sum() >= min(FEWEST_TRACKS, points):
+        return shot, part
+    side = np.sqrt(setup.width * setup.height / points)
+    columns = max(1, min(points, int(setup.width / side)))
+    rows = max(1, points // columns)
+    y, x = (np.mgrid[:rows, :columns].reshape(2, -1) + 0.5) / [[rows], [columns]]
+    xy = np.stack([x * setup.width, y * setup.height], 1)
+    first = shot.cameras.select(np.zeros(1, int))
+    inverse = _grid_inverse_depth(xy, setup)
+    world = first.rays(np.zeros(len(xy), int), xy) / inverse[:, None]
+    frames, count = len(part.xy), len(xy)
+    seen = np.zeros((frames, count), bool)
+    seen[0] = True
+    everywhere = np.broadcast_to(world, (frames, count, 3)).copy()
+    none = np.zeros(count, bool)
+    lifted = Lifted(everywhere, none, np.ones(count), ~none, ~none if setup.depth is None else none)
+    notes = (*shot.notes, Note.of("grid", count=count))
+    grid = np.broadcast_to(xy, (frames, count, 2)).copy()
+    return Shot(shot.motion, shot.cameras, lifted, notes), PixelTracks(grid, seen)
+
+
+def _grid_inverse_depth(xy: np.ndarray, setup: Setup) -> np.ndarray:
+    if setup.depth is None:
+        return ramp_inverse_depth(xy[:, 1], setup.height)
+    frames = len(setup.depth)
+    everywhere = np.broadcast_to(xy, (frames, *xy.shape))
+    sampled = sample_inverse_depth(
+        setup.depth, everywhere, np.ones(everywhere.shape[:2], bool), setup.width, setup.height
+    )
+    inverse = nan_median(sampled[:1])
+    return np.where(np.isfinite(inverse), inverse, 0.5 * np.nanmin(inverse) if np.isfinite(inverse).any() else 1.0)
+
+
+# --- which tracks -----------------------------------------------------------------------------------------------------
 
 
 def _chosen(
@@ -150,67 +207,6 @@ class _Column:
         return out
 
 
-def _path(shots: list[Shot], width: int, height: int, scale: float) -> CameraPath:
-    poses, intrinsics = [], []
-    for shot in shots:
-        cameras = shot.cameras
-        pose = np.tile(np.eye(4), (len(cameras), 1, 1))
-        pose[:, :3, :3] = cameras.rotation.transpose(0, 2, 1)
-        pose[:, :3, 3] = cameras.centers()
-        matrix = np.zeros((len(cameras), 3, 3))
-        matrix[:, 0, 0] = matrix[:, 1, 1] = cameras.focal / scale
-        matrix[:, 0, 2], matrix[:, 1, 2], matrix[:, 2, 2] = width / 2, height / 2, 1
-        poses.append(pose)
-        intrinsics.append(matrix)
-    return CameraPath(
-        torch.from_numpy(np.concatenate(poses)), torch.from_numpy(np.concatenate(intrinsics)), width, height
-    )
-
-
-def _surface(
-    depth: np.ndarray, view: ViewTracks, standing: np.ndarray, width: int, height: int
-) -> Callable[[int, np.ndarray], np.ndarray]:
-    """Depth of what the maps show at a pixel, in world units: each map scaled to the followed standing points."""
-    z = view.depth.numpy()
-    measured = sample_inverse_depth(depth, view.xy.numpy(), standing & view.inside.numpy(), width, height)
-    ratio = nan_median((measured * z).T)
-    ratio = np.where(np.isfinite(ratio), ratio, 1.0)
-
-    def at(t: int, xy: np.ndarray) -> np.ndarray:
-        inverse = sample_inverse_depth(depth[t : t + 1], xy[None], np.ones((1, len(xy)), bool), width, height)[0]
-        return ratio[t] / inverse
-
-    return at
-
-
-def _closing_notes(
-    shots: list[tuple[slice, PixelTracks, Shot]],
-    followed: np.ndarray,
-    moving: np.ndarray,
-    guessed: np.ndarray,
-    depth: np.ndarray | None,
-) -> list[Note]:
-    count, movers = followed.shape[1], int(moving.sum())
-    kept = np.concatenate([shot.lifted.kept for _, _, shot in shots])
-    doubtful = int((~kept).sum())
-    notes = [
-        Note.of(
-            "tracks_kept", count=count, moving=movers, standing=count - movers, followed=len(kept), doubtful=doubtful
-        )
-    ]
-    if doubtful > MOST_DOUBTFUL * len(kept):
-        notes.append(Note.of("most_doubtful"))
-    if guessed.any():
-        notes.append(Note.of("ground_ramp", count=int(guessed.sum())))
-    elif depth is not None:
-        notes.append(Note.of("depth_aligned"))
-    return notes
-
-
-TIMES = 24
-"""The picture is compared at about so many moments."""
-
-
 def spread_over_picture(
     xy: np.ndarray,  # [T, N, 2] pixels
     seen: np.ndarray,  # [T, N] bool
@@ -254,13 +250,7 @@ def spread_over_picture(
     return np.sort(np.array(chosen))
 
 
-NEIGHBOURS = 4
-REACH = 0.06
-"""Followed points within this share of the longer side vouch for the depth around them."""
-BEHIND = 1.08
-"""A point this much farther than all its neighbours is hidden behind them."""
-SAME_COLOUR = 22.0
-"""Mean difference of the three channels, in grey levels, up to which it is still the same place."""
+# --- in which frames, and of which colour -----------------------------------------------------------------------------
 
 
 def sample_colours(video: np.ndarray, xy: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -318,3 +308,19 @@ def _at(frame: np.ndarray, xy: np.ndarray) -> np.ndarray:
     column = np.clip(xy[:, 0].astype(int), 0, width - 1)
     row = np.clip(xy[:, 1].astype(int), 0, height - 1)
     return frame[row, column].astype(np.float64)
+
+
+def _surface(
+    depth: np.ndarray, view: ViewTracks, standing: np.ndarray, width: int, height: int
+) -> Callable[[int, np.ndarray], np.ndarray]:
+    """Depth of what the maps show at a pixel, in world units: each map scaled to the followed standing points."""
+    z = view.depth.numpy()
+    measured = sample_inverse_depth(depth, view.xy.numpy(), standing & view.inside.numpy(), width, height)
+    ratio = nan_median((measured * z).T)
+    ratio = np.where(np.isfinite(ratio), ratio, 1.0)
+
+    def at(t: int, xy: np.ndarray) -> np.ndarray:
+        inverse = sample_inverse_depth(depth[t : t + 1], xy[None], np.ones((1, len(xy)), bool), width, height)[0]
+        return ratio[t] / inverse
+
+    return at

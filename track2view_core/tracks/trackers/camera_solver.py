@@ -163,7 +163,7 @@ def huber_weight(error: np.ndarray, limit: float) -> np.ndarray:
 # --- two cameras from pixels alone ------------------------------------------------------------------------------------
 
 
-def two_view_start(
+def relative_pose(
     start: np.ndarray, end: np.ndarray, focal: float, center: np.ndarray, limit: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """From pixels [n, 2] in two frames: rotation, unit translation, inliers [n]; None without an essential matrix."""

@@ -1,4 +1,11 @@
-"""Depth for what parallax cannot give: depth maps aligned in inverse depth, and a ground ramp without maps."""
+"""Depth maps, whatever their scale: read at the points, brought into line, and heard in the camera solve.
+
+The inverse depth of a map has a scale of its own, often a shift, frame by frame. `align_to_points` fits both to the
+points that parallax has placed; `align_to_each_other` makes the maps of a camera that does not travel agree. In the
+solve (`depth_rows`) maps tell the scene's shape where parallax alone leaves it open: a few pixels of parallax leave
+focal length and depth free to grow together, and the solve would settle anywhere along that valley. Maps err alike over
+whole surfaces, so they count little beside good parallax. Without maps there is a ground ramp.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +15,7 @@ import numpy as np
 
 from .camera_solver import CORRELATED, LEAST_NOISE, Cameras, DepthRows, Observations
 
+# in line with what is known
 TRIALS = 200
 AGREES = 0.1
 """Measured and expected inverse depth agree when they differ by less than this share."""
@@ -17,23 +25,24 @@ FLAT_SPREAD = 0.15
 NEAR_THE_WHOLE, HOLDS = 0.25, 0.6
 """One fit for the clip holds where this share of its anchors lies within the first of it."""
 NEAREST_OF_FARTHEST = 0.02
+
+# without maps
 HORIZON, FAR_INVERSE = 0.4, 0.25
 """The ground ramp: inverse depth is FAR_INVERSE above this share of the height and grows to 1 at the bottom."""
 
+# in the camera solve
+LEAST_SPREAD = 0.02
+"""Share of the depth that the best map is taken to err."""
+ALIKE = 10.0
+"""So many neighbouring points err alike in a map, and a point alike in all its frames."""
+OUTLIER = 2.0
+DENIED, DEVIATIONS = 0.15, 4.0
+"""A point whose parallax depth differs from the maps' by this share and so many deviations moves with the camera."""
+NEEDS_SHIFT = 0.6
+"""Maps are relative ones, with a shift of their own, when that brings the misfit below this share."""
 
-@dataclass(frozen=True, eq=False)
-class DepthAlignment:
-    """inverse depth = scale * map's inverse depth + shift, frame by frame."""
 
-    scale: np.ndarray  # [T]
-    shift: np.ndarray  # [T]
-
-    def inverse(self, measured: np.ndarray) -> np.ndarray:
-        """Aligned inverse depth [T, N], kept positive, of the map's inverse depth [T, N]; NaN stays NaN."""
-        aligned = self.scale[:, None] * measured + self.shift[:, None]
-        known = aligned[np.isfinite(aligned) & (aligned > 0)]
-        floor = NEAREST_OF_FARTHEST * float(np.median(known)) if len(known) else 1e-6
-        return np.maximum(aligned, floor)
+# --- read at the points -----------------------------------------------------------------------------------------------
 
 
 def sample_inverse_depth(
@@ -56,6 +65,24 @@ def sample_inverse_depth(
     known = seen & np.isfinite(value) & (value > 0)
     inverse = np.where(known, 1 / np.where(known, value, 1), np.nan)
     return nan_median(inverse.reshape(len(inverse), -1)).reshape(seen.shape)
+
+
+# --- in line with points, and with each other -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class DepthAlignment:
+    """inverse depth = scale * map's inverse depth + shift, frame by frame."""
+
+    scale: np.ndarray  # [T]
+    shift: np.ndarray  # [T]
+
+    def inverse(self, measured: np.ndarray) -> np.ndarray:
+        """Aligned inverse depth [T, N], kept positive, of the map's inverse depth [T, N]; NaN stays NaN."""
+        aligned = self.scale[:, None] * measured + self.shift[:, None]
+        known = aligned[np.isfinite(aligned) & (aligned > 0)]
+        floor = NEAREST_OF_FARTHEST * float(np.median(known)) if len(known) else 1e-6
+        return np.maximum(aligned, floor)
 
 
 def fit_inverse_depth(measured: np.ndarray, expected: np.ndarray, seed: int = 0) -> tuple[float, float]:
@@ -142,57 +169,7 @@ def align_to_each_other(
     return alignment, robust_mean(alignment.inverse(measured) / stretch)
 
 
-def ramp_inverse_depth(row: np.ndarray, height: float) -> np.ndarray:
-    """A guess without any depth source: far above the horizon, nearer towards the bottom edge."""
-    share = np.clip((row / height - HORIZON) / (1 - HORIZON), 0, 1)
-    return FAR_INVERSE + (1 - FAR_INVERSE) * share
-
-
-def smoothed(inverse: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Inverse depth [T, N] of moving points, gaps filled along time and noise averaged over five frames."""
-    out = inverse.copy()
-    for n in range(inverse.shape[1]):
-        frames = np.flatnonzero(known[:, n])
-        valid = frames[np.isfinite(inverse[frames, n])]
-        if not len(valid):
-            continue
-        values = np.interp(frames, valid, inverse[valid, n])
-        if len(values) >= 5:
-            windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, 2, mode="edge"), 5)
-            values = np.median(windows, axis=1)
-            values = np.lib.stride_tricks.sliding_window_view(np.pad(values, 2, mode="edge"), 5).mean(1)
-        out[frames, n] = values
-    return out
-
-
-def nan_median(values: np.ndarray) -> np.ndarray:
-    """Median over the first axis of what is known; NaN where nothing is, without a warning."""
-    known = np.isfinite(values).any(0)
-    out = np.full(values.shape[1], np.nan)
-    out[known] = np.nanmedian(values[:, known], axis=0)
-    return out
-
-
-def robust_mean(values: np.ndarray) -> np.ndarray:
-    """Mean over the first axis of what lies within three standard deviations of the median; NaN where nothing is known.
-
-    The deviation is read off the median one. Against noise it needs two thirds of the frames that a median needs.
-    """
-    off = np.abs(values - nan_median(values))
-    near = off <= 3 * 1.4826 * nan_median(off)
-    count = near.sum(0)
-    return np.where(count > 0, np.where(near, values, 0.0).sum(0) / np.maximum(count, 1), np.nan)
-
-
-LEAST_SPREAD = 0.02
-"""Share of the depth that the best map is taken to err."""
-ALIKE = 10.0
-"""So many neighbouring points err alike in a map, and a point alike in all its frames."""
-OUTLIER = 2.0
-DENIED, DEVIATIONS = 0.15, 4.0
-"""A point whose parallax depth differs from the maps' by this share and so many deviations moves with the camera."""
-NEEDS_SHIFT = 0.6
-"""Maps are relative ones, with a shift of their own, when that brings the misfit below this share."""
+# --- in the camera solve ----------------------------------------------------------------------------------------------
 
 
 def depth_rows(
@@ -266,14 +243,6 @@ def denied(
     return np.abs(middle) > max(DENIED, DEVIATIONS * spread)
 
 
-def _off(cameras: Cameras, points: np.ndarray, seen: Observations, inverse: np.ndarray) -> np.ndarray:
-    """Log depth of points over that of the maps [M], NaN where either is unknown."""
-    told = inverse[seen.camera, seen.point]
-    depth = cameras.to_camera(seen.camera, points[seen.point])[:, 2]
-    known = np.isfinite(told) & (told > 0) & (depth > 0)
-    return np.where(known, np.log(np.where(known, depth * np.where(known, told, 1), 1)), np.nan)
-
-
 def without_shift(cameras: Cameras, points: np.ndarray, seen: Observations, inverse: np.ndarray) -> DepthAlignment:
     """How relative maps [C, N] lose the shift they have, as the present solution asks; nothing changes other maps."""
     depth = np.full(inverse.shape, np.nan)
@@ -285,6 +254,14 @@ def without_shift(cameras: Cameras, points: np.ndarray, seen: Observations, inve
     return fitted if after < NEEDS_SHIFT * before else unchanged
 
 
+def _off(cameras: Cameras, points: np.ndarray, seen: Observations, inverse: np.ndarray) -> np.ndarray:
+    """Log depth of points over that of the maps [M], NaN where either is unknown."""
+    told = inverse[seen.camera, seen.point]
+    depth = cameras.to_camera(seen.camera, points[seen.point])[:, 2]
+    known = np.isfinite(told) & (told > 0) & (depth > 0)
+    return np.where(known, np.log(np.where(known, depth * np.where(known, told, 1), 1)), np.nan)
+
+
 def _centred(off: np.ndarray, known: np.ndarray, camera: np.ndarray) -> np.ndarray:
     """Values [M] less the median of what is known of their camera."""
     out = off.copy()
@@ -292,3 +269,48 @@ def _centred(off: np.ndarray, known: np.ndarray, camera: np.ndarray) -> np.ndarr
         here = camera == c
         out[here] -= np.median(off[here & known])
     return out
+
+
+# --- without maps, and over time --------------------------------------------------------------------------------------
+
+
+def ramp_inverse_depth(row: np.ndarray, height: float) -> np.ndarray:
+    """A guess without any depth source: far above the horizon, nearer towards the bottom edge."""
+    share = np.clip((row / height - HORIZON) / (1 - HORIZON), 0, 1)
+    return FAR_INVERSE + (1 - FAR_INVERSE) * share
+
+
+def smoothed(inverse: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Inverse depth [T, N] of moving points, gaps filled along time and noise averaged over five frames."""
+    out = inverse.copy()
+    for n in range(inverse.shape[1]):
+        frames = np.flatnonzero(known[:, n])
+        valid = frames[np.isfinite(inverse[frames, n])]
+        if not len(valid):
+            continue
+        values = np.interp(frames, valid, inverse[valid, n])
+        if len(values) >= 5:
+            windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, 2, mode="edge"), 5)
+            values = np.median(windows, axis=1)
+            values = np.lib.stride_tricks.sliding_window_view(np.pad(values, 2, mode="edge"), 5).mean(1)
+        out[frames, n] = values
+    return out
+
+
+def nan_median(values: np.ndarray) -> np.ndarray:
+    """Median over the first axis of what is known; NaN where nothing is, without a warning."""
+    known = np.isfinite(values).any(0)
+    out = np.full(values.shape[1], np.nan)
+    out[known] = np.nanmedian(values[:, known], axis=0)
+    return out
+
+
+def robust_mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the first axis of what lies within three standard deviations of the median; NaN where nothing is known.
+
+    The deviation is read off the median one. Against noise it needs two thirds of the frames that a median needs.
+    """
+    off = np.abs(values - nan_median(values))
+    near = off <= 3 * 1.4826 * nan_median(off)
+    count = near.sum(0)
+    return np.where(count > 0, np.where(near, values, 0.0).sum(0) / np.maximum(count, 1), np.nan)

@@ -1,4 +1,8 @@
-"""Points followed through a clip: pyramidal Lucas-Kanade with a forward-backward check and reseeding.
+"""Points followed through a clip: pyramidal Lucas-Kanade with a forward-backward check, reseeding, and a second look.
+
+Plain Lucas-Kanade shifts a window rigidly, so on a slanted or approaching surface it follows whatever edge in the
+window is strongest, a little off the point, and the errors add up from frame to frame. So every point is found again by
+its first look, sheared and scaled as needed (`Patches`, inverse compositional Lucas-Kanade), which does not drift.
 
 OpenCV puts pixel centres on integers, the project at +0.5; the half pixel is added and taken off in this file only.
 """
@@ -35,6 +39,11 @@ LEAST_QUALITY = 0.002
 """A corner this much weaker than the picture's best one is welcome; in contrasty pictures even weaker ones are."""
 EDGE_RATIO = 0.05
 """Weaker gradient over stronger one: below it a point lies on an edge and slides along it unnoticed."""
+RADIUS = 10
+ROUNDS = 5
+STIFFNESS = 0.03
+"""How strongly the warp is pulled towards none, beside a picture of variance 1; decides where texture is poor."""
+CONVERGED = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,22 +154,35 @@ class _Board:
         return PixelTracks(xy, seen, cuts)
 
 
-def _all_over(position: np.ndarray, dead: np.ndarray, width: int, height: int) -> bool:
-    """Whether points die in nearly every part of the picture that has some; a large mover kills those in its way."""
-    column, row = (position * CUT_PARTS / [width, height]).astype(int).clip(0, CUT_PARTS - 1).T
-    part = row * CUT_PARTS + column
-    points = np.bincount(part, minlength=CUT_PARTS**2)
-    died = np.bincount(part, dead, minlength=CUT_PARTS**2)
-    peopled = points >= 3
-    return bool((died[peopled] > 0.5 * points[peopled]).mean() >= CUT_PARTS_SHARE) if peopled.any() else True
+# --- one frame to the next --------------------------------------------------------------------------------------------
 
 
-def _alike(previous: np.ndarray, current: np.ndarray) -> bool:
-    small = [
-        cv2.resize(frame, (16, 16), interpolation=cv2.INTER_AREA).astype(np.float64) for frame in (previous, current)
-    ]
-    a, b = (picture - picture.mean() for picture in small)
-    return float((a * b).sum()) > CUT_ALIKE * max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-9)
+def _flow(previous: np.ndarray, current: np.ndarray, start: np.ndarray, **options) -> tuple[np.ndarray, np.ndarray]:
+    there, found, _ = cv2.calcOpticalFlowPyrLK(
+        previous, current, start, winSize=(WINDOW, WINDOW),
+        criteria=(cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 0.01), **options,
+    )  # fmt: skip
+    return there, (found.ravel() > 0) & np.isfinite(there).all(axis=(1, 2))
+
+
+def _step(previous: np.ndarray, current: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One frame forward, and back again: positions [n, 2] and whether the way back ends where it began [n]."""
+    start = _to_opencv(position)
+    there, found = _flow(previous, current, start, nextPts=None, maxLevel=PYRAMID_LEVELS)
+    back, found_back = _flow(current, previous, there, nextPts=None, maxLevel=PYRAMID_LEVELS)
+    error = np.linalg.norm((back - start).reshape(-1, 2), axis=1)
+    return _from_opencv(there), found & found_back & (error < FORWARD_BACKWARD_LIMIT)
+
+
+def _to_opencv(position: np.ndarray) -> np.ndarray:
+    return (position - 0.5).astype(np.float32).reshape(-1, 1, 2)
+
+
+def _from_opencv(position: np.ndarray) -> np.ndarray:
+    return position.reshape(-1, 2).astype(np.float64) + 0.5
+
+
+# --- where points are sown --------------------------------------------------------------------------------------------
 
 
 def _corners(gray: np.ndarray, occupied: np.ndarray, spacing: float, density: int) -> np.ndarray:
@@ -196,36 +218,29 @@ def _spaced_corners(gray: np.ndarray, occupied: np.ndarray, spacing: float, edge
     return found[corner].astype(np.float64) + 0.5
 
 
-def _flow(previous: np.ndarray, current: np.ndarray, start: np.ndarray, **options) -> tuple[np.ndarray, np.ndarray]:
-    there, found, _ = cv2.calcOpticalFlowPyrLK(
-        previous, current, start, winSize=(WINDOW, WINDOW),
-        criteria=(cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 0.01), **options,
-    )  # fmt: skip
-    return there, (found.ravel() > 0) & np.isfinite(there).all(axis=(1, 2))
+# --- where a shot ends ------------------------------------------------------------------------------------------------
 
 
-def _step(previous: np.ndarray, current: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One frame forward, and back again: positions [n, 2] and whether the way back ends where it began [n]."""
-    start = _to_opencv(position)
-    there, found = _flow(previous, current, start, nextPts=None, maxLevel=PYRAMID_LEVELS)
-    back, found_back = _flow(current, previous, there, nextPts=None, maxLevel=PYRAMID_LEVELS)
-    error = np.linalg.norm((back - start).reshape(-1, 2), axis=1)
-    return _from_opencv(there), found & found_back & (error < FORWARD_BACKWARD_LIMIT)
+def _all_over(position: np.ndarray, dead: np.ndarray, width: int, height: int) -> bool:
+    """Whether points die in nearly every part of the picture that has some; a large mover kills those in its way."""
+    column, row = (position * CUT_PARTS / [width, height]).astype(int).clip(0, CUT_PARTS - 1).T
+    part = row * CUT_PARTS + column
+    points = np.bincount(part, minlength=CUT_PARTS**2)
+    died = np.bincount(part, dead, minlength=CUT_PARTS**2)
+    peopled = points >= 3
+    return bool((died[peopled] > 0.5 * points[peopled]).mean() >= CUT_PARTS_SHARE) if peopled.any() else True
 
 
-def _to_opencv(position: np.ndarray) -> np.ndarray:
-    return (position - 0.5).astype(np.float32).reshape(-1, 1, 2)
+def _alike(previous: np.ndarray, current: np.ndarray) -> bool:
+    small = [
+        cv2.resize(frame, (16, 16), interpolation=cv2.INTER_AREA).astype(np.float64) for frame in (previous, current)
+    ]
+    a, b = (picture - picture.mean() for picture in small)
+    return float((a * b).sum()) > CUT_ALIKE * max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-9)
 
 
-def _from_opencv(position: np.ndarray) -> np.ndarray:
-    return position.reshape(-1, 2).astype(np.float64) + 0.5
+# --- the look of a point's surroundings -------------------------------------------------------------------------------
 
-
-RADIUS = 10
-ROUNDS = 5
-STIFFNESS = 0.03
-"""How strongly the warp is pulled towards none, beside a picture of variance 1; decides where texture is poor."""
-CONVERGED = 0.01
 
 _SIDE = 2 * RADIUS + 1
 _GRID = (

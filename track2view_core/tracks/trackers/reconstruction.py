@@ -1,4 +1,10 @@
-"""The path of a travelling camera from followed points: two views, then one camera after another, then all together."""
+"""The path of a travelling camera from followed points: two views, then one camera after another, then all together.
+
+A pair of frames with much parallax over many points begins (`InitialPair`); the other keyframes join, nearest in time
+first (`_Reconstruction.grow`); all are solved together, points that keep company with movers left out
+(`among_movers`), and the lens is held against another one (`focal_doubt`); depth maps may then show what the pixels
+leave open (`anchored`); at last the frames between the keyframes find their places.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +23,9 @@ from .camera_solver import (
     Observations,
     bundle_adjust,
     refine_poses,
+    relative_pose,
     resect,
     residuals,
-    two_view_start,
 )
 from .depth_maps import denied, depth_rows, drifts, map_misfit, map_spread, without_shift
 from .flow import PixelTracks
@@ -29,35 +35,53 @@ from .triangulation import MOVES, SHORTEST_MOVER, refine_points, triangulate
 
 MOST_KEYFRAMES = 32
 MOST_POINTS = 700
-MOST_STARTS, CONVINCING = 16, 0.3
+FEWEST_VIEWS = 3
+FEWEST_POINTS = 12
+"""Of a pair, and to place a camera."""
+
+# where it begins
+PAIR_SAMPLE = 300
+THINGS = 2
+"""In a pair of frames so many things are looked for, which move as one each."""
+REACH = (1.0, 2.0)
+"""In limits: a wrong guess of the lens costs a long baseline its points, a wide reach lets in another thing's."""
+MOST_PAIRS, CONVINCING = 16, 0.3
 """So many beginnings are tried, until one has this support; see _Reconstruction.support."""
 MOST_OF_ONE, SAME_THING = 4, 0.5
 """So many solutions are begun from one thing, which are those that hold this share of a beginning's points."""
+TAKEN = (6.0, 4.0, 2.5)
+"""In limits: how far a point may err to take part while a proposed path is brought nearer to the pixels."""
+
+# who takes part
+KNOWN_DEPTH = 0.2
+"""A point joins the solve when half a pixel of noise leaves its depth known to this share."""
 FITS_WELL = 6.0
 """In the last rounds a point takes part while its worst error is below so many median errors."""
 FINE_HUBER = 1.5
 """In median errors: up to where an error counts in full in the last rounds."""
-FEWEST_VIEWS = 3
+NEIGHBOURS, FEWEST_ALIKE = 6, 0.34
+"""A standing point has at least this share of standing ones among its nearest neighbours, all frames together."""
 FEW_EXPLAINED = 0.4
 """With a smaller share of the points in agreement, moving things may bend the solution; the focal is not trusted."""
+
+# the lens
 UNSEEN_FOCAL = 0.04
 """With a focal less certain than this (log) the motion does not show it, and the first guess is the better one."""
-HELPED = 0.5
-"""Depth maps have shown the focal where they bring its uncertainty, beyond CLEARLY_SEEN, below this share."""
-CLEARLY_SEEN = 0.01
+AWAY, MOST_STRETCH = 0.03, 100.0
+"""A lens nearer than the first (log) is no other lens; so much less certain than it seems may a focal be held to be."""
+
+# depth maps
+HELPED, CLEARLY_SEEN = 0.5, 0.01
+"""Depth maps have shown the focal where they bring its uncertainty, beyond the second (log), below this share."""
 PIXELS_ALLOW = 1.3
 """Depth maps may move the solution where the pixels hardly mind: up to this factor in their median error."""
 STILL_EXPLAINED = 0.75
 """The maps may take points away from the solution, which move along with the camera, but not many."""
 MAPS_AGREE = 0.15
 """Maps that differ more than this (median, share) from the scene they helped to solve are not believed."""
-MAPS_CONFIRM = 0.5
-"""A travel leaves at most this share of the maps' own spread unexplained; a zoom, which flattens the scene, all."""
-LEAST_DRIFT = 0.01
-TAKEN = (6.0, 4.0, 2.5)
-"""In limits: how far a point may err to take part while a proposed path is brought nearer to the pixels."""
-KNOWN_DEPTH = 0.2
-"""A point joins the solve when half a pixel of noise leaves its depth known to this share."""
+MAPS_CONFIRM, LEAST_DRIFT = 0.5, 0.01
+"""A travel leaves at most this share of the maps' own spread unexplained, and of the drift that their scale would have
+before a camera at rest, where that is no less than the second (log); a zoom, which flattens the scene, all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,19 +118,19 @@ def reconstruct(
     xy, seen = flow.xy[np.ix_(keyframes, enough)], flow.seen[np.ix_(keyframes, enough)]
     fresh = lambda: _Reconstruction(xy, seen, center, focal, limit)  # noqa: E731
     work, best, tried = None, 0.0, []
-    for start in two_view_starts(xy, seen, focal, center, limit):
-        if len(tried) == MOST_STARTS or best > CONVINCING:
+    for pair in initial_pairs(xy, seen, focal, center, limit):
+        if len(tried) == MOST_PAIRS or best > CONVINCING:
             break
-        if sum(held[start.points].mean() > SAME_THING for held in tried) >= MOST_OF_ONE:
+        if sum(held[pair.points].mean() > SAME_THING for held in tried) >= MOST_OF_ONE:
             continue
         trial = fresh()
-        if trial.begin(start):
+        if trial.begin(pair):
             trial.grow(focal_known, step)
             support = trial.support()
             if support > best:
                 work, best = trial, support
         held = trial.good.copy()
-        held[start.points] = True
+        held[pair.points] = True
         tried.append(held)
     if proposed is not None:
         trial = fresh()
@@ -119,6 +143,93 @@ def reconstruct(
     if inverse_depth is not None:
         work = work.anchored(inverse_depth[np.ix_(keyframes, enough)], focal_known, step)
     return _all_frames(flow, keyframes, np.flatnonzero(enough), work)
+
+
+# --- where it begins --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class InitialPair:
+    """Two keyframes, the points that move as one between them, and the second camera with the first at the origin."""
+
+    score: float
+    first: int
+    second: int
+    points: np.ndarray  # [n] of all points
+    rotation: np.ndarray  # [3, 3]
+    translation: np.ndarray  # [3], of length 1
+
+
+def initial_pairs(
+    xy: np.ndarray, seen: np.ndarray, focal: float, center: np.ndarray, limit: float
+) -> list[InitialPair]:
+    """The most promising first, of strict and lax ones by turns; xy [K, N, 2] pixels, seen [K, N]."""
+    cameras = Cameras.standing(1, focal, center)
+    by_turns = zip_longest(*(_ranked(reach, xy, seen, cameras, limit) for reach in REACH))
+    return [pair for both in by_turns for pair in both if pair is not None]
+
+
+def _ranked(reach: float, xy: np.ndarray, seen: np.ndarray, cameras: Cameras, limit: float) -> list[InitialPair]:
+    """The best pair for every first frame, then the others.
+
+    The points of a pair may belong to two things, the scene and a large mover; each begins a solution of its own.
+    """
+    found: list[InitialPair] = []
+    for first, second, shared in _candidates(seen):
+        shared = np.random.default_rng(second).permutation(shared)[:PAIR_SAMPLE]
+        for _ in range(THINGS):
+            pair = _pair(first, second, shared, xy, cameras, reach, limit)
+            if pair is None:
+                break
+            found.append(pair)
+            shared = np.setdiff1d(shared, pair.points)
+    found.sort(key=lambda pair: -pair.score)
+    leading = {pair.first: pair for pair in reversed(found)}
+    heads = sorted(leading.values(), key=lambda pair: -pair.score)
+    return [*heads, *(pair for pair in found if pair not in heads)]
+
+
+def _candidates(seen: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
+    """(first, second, shared points), with the first near the start, the middle and two thirds."""
+    frames = len(seen)
+    for first in sorted({0, frames // 3, 2 * frames // 3}):
+        for second in range(first + 1, frames):
+            shared = np.flatnonzero(seen[first] & seen[second])
+            if len(shared) < max(FEWEST_POINTS + 4, 0.25 * seen[first].sum()):
+                break
+            if second - first >= min(3, frames - 1) and (second - first) % max(1, frames // 8) == 0:
+                yield first, second, shared
+
+
+def _pair(
+    first: int, second: int, shared: np.ndarray, xy: np.ndarray, cameras: Cameras, reach: float, limit: float
+) -> InitialPair | None:
+    """What the largest group of the points `shared` that move as one makes of the two frames."""
+    if len(shared) < FEWEST_POINTS:
+        return None
+    a, b = xy[first, shared], xy[second, shared]
+    pose = relative_pose(a, b, float(cameras.focal[0]), cameras.center, reach * limit)
+    if pose is None or pose[2].sum() < FEWEST_POINTS:
+        return None
+    rotation, translation, fits = pose
+    parallax = _parallax(a[fits], b[fits], cameras, limit)
+    if parallax < 1.5 * limit:
+        return None
+    span = min(spanned(xy[fits], *(2 * cameras.center)) for xy in (a, b))
+    score = min(parallax, 60 * limit) * float(fits.sum()) * span
+    return InitialPair(score, first, second, shared[fits], rotation, translation)
+
+
+def _parallax(start: np.ndarray, end: np.ndarray, cameras: Cameras, limit: float) -> float:
+    """Pixels by which a quarter of the points leave the best pure turn."""
+    index = np.zeros(len(start), int)
+    a, b = cameras.rays(index, start), cameras.rays(index, end)
+    a, b = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (a, b))
+    rotation, _ = robust_rotation(a, b, 2 * limit / float(cameras.focal[0]))
+    return float(np.quantile(np.linalg.norm(a @ rotation.T - b, axis=1), 0.75) * cameras.focal[0])
+
+
+# --- the solve over the keyframes -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,12 +257,12 @@ class _Reconstruction:
         self.inverse: np.ndarray | None = None
         self.from_proposed = self.maps_helped = self.maps_denied = self.maps_agree = False
 
-    def begin(self, start: Start) -> bool:
+    def begin(self, pair: InitialPair) -> bool:
         """Two cameras and their common points."""
-        self.held = start.first
-        self.cameras.rotation[start.second], self.cameras.translation[start.second] = start.rotation, start.translation
-        self.known[[start.first, start.second]] = True
-        self._triangulate(start.points, 4 * self.limit)
+        self.held = pair.first
+        self.cameras.rotation[pair.second], self.cameras.translation[pair.second] = pair.rotation, pair.translation
+        self.known[[pair.first, pair.second]] = True
+        self._triangulate(pair.points, 4 * self.limit)
         if self.good.sum() < FEWEST_POINTS:
             return False
         self._adjust("fixed", 8, 1e-4)
@@ -231,7 +342,7 @@ class _Reconstruction:
         common = self.good & other.good
         weighting = self._weighting()
         gained = other._misfit_over(common, weighting) - self._misfit_over(common, weighting)
-        self.focal_deviation *= stretch(self.focal_deviation, away, gained, self.residual)
+        self.focal_deviation *= focal_doubt(self.focal_deviation, away, gained, self.residual)
         if self.focal_deviation < UNSEEN_FOCAL or other.explained < STILL_EXPLAINED * self.explained:
             return self
         other.focal_deviation, other.focal_seen = self.focal_deviation, False
@@ -359,6 +470,48 @@ class _Reconstruction:
             self.focal_deviation = adjusted.focal_deviation
 
 
+# --- what may be believed ---------------------------------------------------------------------------------------------
+
+
+def among_movers(xy: np.ndarray, seen: np.ndarray, stands: np.ndarray, moves: np.ndarray) -> np.ndarray:
+    """Which [N] of the points that stand have mostly movers around them.
+
+    A thing moves as a whole. Some points of a mover always happen to fit a standing point's path, for instance where it
+    moves along the epipolar line, and would pull the cameras after the mover.
+
+    xy [T, N, 2] pixels, seen [T, N], stands and moves [N] bool; points that are neither do not vote.
+    """
+    judged = stands | moves
+    alike, asked = np.zeros(len(stands)), np.zeros(len(stands))
+    for t in range(len(xy)):
+        here = np.flatnonzero(seen[t] & judged)
+        standing = here[stands[here]]
+        if len(here) <= NEIGHBOURS or not len(standing):
+            continue
+        _, near = cKDTree(xy[t, here]).query(xy[t, standing], k=NEIGHBOURS + 1)
+        alike[standing] += stands[here[near[:, 1:]]].sum(1)
+        asked[standing] += NEIGHBOURS
+    return stands & (alike < FEWEST_ALIKE * asked)
+
+
+def focal_doubt(deviation: float, away: float, gained: float, residual: float) -> float:
+    """By what factor a focal is less certain than its local standard deviation (log) says.
+
+    Before a wall, or where a turn and a travel nearly cancel, lenses far apart fit alike, each in a narrow valley of
+    its own; the curvature of one valley promises a certainty that is not there.
+
+    The solution with a lens `away` (log) from it is worse by `gained` in misfit, which such a deviation promises to be
+    more. `residual` is the pixels' median error.
+    """
+    if not deviation or away < max(AWAY, deviation):
+        return 1.0
+    promised = 0.5 * (CORRELATED * max(residual, LEAST_NOISE) * away / deviation) ** 2
+    return float(np.clip(np.sqrt(promised / max(gained, 1e-9)), 1.0, MOST_STRETCH))
+
+
+# --- every frame ------------------------------------------------------------------------------------------------------
+
+
 def _all_frames(flow: PixelTracks, keyframes: np.ndarray, columns: np.ndarray, work: _Reconstruction) -> Travelled:
     """Poses of the frames between the keyframes, each refined against the solved points."""
     solved = keyframes[work.known]
@@ -397,128 +550,3 @@ def _all_frames(flow: PixelTracks, keyframes: np.ndarray, columns: np.ndarray, w
         work.maps_agree,
         work.maps_denied,
     )
-
-
-FEWEST_POINTS = 12
-PAIR_SAMPLE = 300
-THINGS = 2
-"""In a pair of frames so many things are looked for, which move as one each."""
-REACH = (1.0, 2.0)
-"""In limits: a wrong guess of the lens costs a long baseline its points, a wide reach lets in another thing's."""
-
-
-@dataclass(frozen=True, eq=False)
-class Start:
-    score: float
-    first: int
-    second: int
-    points: np.ndarray
-    rotation: np.ndarray
-    translation: np.ndarray
-
-
-def two_view_starts(xy: np.ndarray, seen: np.ndarray, focal: float, center: np.ndarray, limit: float) -> list[Start]:
-    """The most promising first, of strict and lax ones by turns; xy [K, N, 2] pixels, seen [K, N]."""
-    cameras = Cameras.standing(1, focal, center)
-    by_turns = zip_longest(*(_within(reach, xy, seen, cameras, limit) for reach in REACH))
-    return [start for both in by_turns for start in both if start is not None]
-
-
-def _within(reach: float, xy: np.ndarray, seen: np.ndarray, cameras: Cameras, limit: float) -> list[Start]:
-    """The best pair for every first frame, then the others.
-
-    The points of a pair may belong to two things, the scene and a large mover; each begins a solution of its own.
-    """
-    found: list[Start] = []
-    for first, second, shared in _pairs(seen):
-        shared = np.random.default_rng(second).permutation(shared)[:PAIR_SAMPLE]
-        for _ in range(THINGS):
-            start = _start(first, second, shared, xy, cameras, reach, limit)
-            if start is None:
-                break
-            found.append(start)
-            shared = np.setdiff1d(shared, start.points)
-    found.sort(key=lambda start: -start.score)
-    leading = {start.first: start for start in reversed(found)}
-    heads = sorted(leading.values(), key=lambda start: -start.score)
-    return [*heads, *(start for start in found if start not in heads)]
-
-
-def _pairs(seen: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
-    """(first, second, shared points), with the first near the start, the middle and two thirds."""
-    frames = len(seen)
-    for first in sorted({0, frames // 3, 2 * frames // 3}):
-        for second in range(first + 1, frames):
-            shared = np.flatnonzero(seen[first] & seen[second])
-            if len(shared) < max(FEWEST_POINTS + 4, 0.25 * seen[first].sum()):
-                break
-            if second - first >= min(3, frames - 1) and (second - first) % max(1, frames // 8) == 0:
-                yield first, second, shared
-
-
-def _start(
-    first: int, second: int, shared: np.ndarray, xy: np.ndarray, cameras: Cameras, reach: float, limit: float
-) -> Start | None:
-    """What the largest group of the points `shared` that move as one makes of the two frames."""
-    if len(shared) < FEWEST_POINTS:
-        return None
-    a, b = xy[first, shared], xy[second, shared]
-    pose = two_view_start(a, b, float(cameras.focal[0]), cameras.center, reach * limit)
-    if pose is None or pose[2].sum() < FEWEST_POINTS:
-        return None
-    rotation, translation, fits = pose
-    parallax = _parallax(a[fits], b[fits], cameras, limit)
-    if parallax < 1.5 * limit:
-        return None
-    span = min(spanned(xy[fits], *(2 * cameras.center)) for xy in (a, b))
-    score = min(parallax, 60 * limit) * float(fits.sum()) * span
-    return Start(score, first, second, shared[fits], rotation, translation)
-
-
-def _parallax(start: np.ndarray, end: np.ndarray, cameras: Cameras, limit: float) -> float:
-    """Pixels by which a quarter of the points leave the best pure turn."""
-    index = np.zeros(len(start), int)
-    a, b = cameras.rays(index, start), cameras.rays(index, end)
-    a, b = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (a, b))
-    rotation, _ = robust_rotation(a, b, 2 * limit / float(cameras.focal[0]))
-    return float(np.quantile(np.linalg.norm(a @ rotation.T - b, axis=1), 0.75) * cameras.focal[0])
-
-
-AWAY = 0.03
-"""A lens nearer than this (log) is no other lens."""
-MOST_STRETCH = 100.0
-
-
-def stretch(deviation: float, away: float, gained: float, residual: float) -> float:
-    """By what factor a focal is less certain than its local standard deviation (log) says.
-
-    The solution with a lens `away` (log) from it is worse by `gained` in misfit, which such a deviation promises to be
-    more. `residual` is the pixels' median error.
-    """
-    if not deviation or away < max(AWAY, deviation):
-        return 1.0
-    promised = 0.5 * (CORRELATED * max(residual, LEAST_NOISE) * away / deviation) ** 2
-    return float(np.clip(np.sqrt(promised / max(gained, 1e-9)), 1.0, MOST_STRETCH))
-
-
-NEIGHBOURS = 6
-FEWEST_ALIKE = 0.34
-"""A standing point has at least this share of standing ones among its nearest neighbours, all frames together."""
-
-
-def among_movers(xy: np.ndarray, seen: np.ndarray, stands: np.ndarray, moves: np.ndarray) -> np.ndarray:
-    """Which [N] of the points that stand have mostly movers around them.
-
-    xy [T, N, 2] pixels, seen [T, N], stands and moves [N] bool; points that are neither do not vote.
-    """
-    judged = stands | moves
-    alike, asked = np.zeros(len(stands)), np.zeros(len(stands))
-    for t in range(len(xy)):
-        here = np.flatnonzero(seen[t] & judged)
-        standing = here[stands[here]]
-        if len(here) <= NEIGHBOURS or not len(standing):
-            continue
-        _, near = cKDTree(xy[t, here]).query(xy[t, standing], k=NEIGHBOURS + 1)
-        alike[standing] += stands[here[near[:, 1:]]].sum(1)
-        asked[standing] += NEIGHBOURS
-    return stands & (alike < FEWEST_ALIKE * asked)

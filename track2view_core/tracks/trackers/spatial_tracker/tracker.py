@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ....cameras import CameraPath
+from ....cameras import CameraPath, project
 from ....errors import Track2ViewError
 from ....notes import Note
 from ....progress import Progress
 from ...point_tracks import PointTracks
+from ..assembly import sample_colours
 from ..klt import checked_video
 from .joining import Piece, carried_tracks, held, joined, piece_spans
 from .placement import Placement, start_points
@@ -286,8 +287,6 @@ def _rigid(poses: np.ndarray) -> np.ndarray:
 
 
 def _tracks(frames: np.ndarray, piece: Piece, points: int, notes: list[Note]) -> PointTracks:
-    from ..assembly import sample_colours
-
     found = np.flatnonzero(piece.known[piece.born - piece.start, np.arange(len(piece.born))])[:points]
     if len(found) == 0:
         raise Track2ViewError(
@@ -311,8 +310,6 @@ def _tracks(frames: np.ndarray, piece: Piece, points: int, notes: list[Note]) ->
 
 
 def _closing_notes(tracks: PointTracks, pixels: np.ndarray, points: int) -> list[Note]:
-    from ....cameras import project
-
     count = tracks.positions.shape[1]
     notes = [Note.of("tracks_found", count=count, wanted=points, visible=tracks.visible.float().mean())]
     if count < 0.5 * points:
