@@ -86,7 +86,7 @@ class PrepareClip(io.ComfyNode):
             came = "neither video nor image" if video is None else "both video and image"
             raise Track2ViewError(f"Prepare Clip got {came}; link one of the two.")
         wanted = {"width": width, "height": height, "frames": max_frames or None, "progress": progress_callback()}
-        source = None if video is None else streamable_source(video)
+        source = None if video is None else _streamable_source(video)
         if source is not None:
             frames, info = prepare_file(source, **wanted)
         else:
@@ -205,7 +205,7 @@ class RestoreClip(io.ComfyNode):
         return io.NodeOutput(ExactVideo(clip, restored), restored)
 
 
-def streamable_source(video: Any) -> Any | None:
+def _streamable_source(video: Any) -> Any | None:
     """The file behind a VIDEO, to be decoded as a stream; None where there is none or only a part of it is meant."""
     if not isinstance(video, InputImpl.VideoFromFile):
         return None

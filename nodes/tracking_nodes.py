@@ -40,7 +40,7 @@ class TrackPoints(io.ComfyNode):
             "the built-in tracker.",
             search_aliases=["point tracker", "camera solve", "structure from motion"],
             inputs=_tracking_inputs(),
-            outputs=tracker_outputs("What the tracker found, assumed or guessed."),
+            outputs=_tracker_outputs("What the tracker found, assumed or guessed."),
         )
 
     @classmethod
@@ -61,7 +61,7 @@ class TrackPoints(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..track2view_core.tracks.trackers import KltTracker
 
-        clip = image if clip_info is None else unpadded(image, clip_info)
+        clip = image if clip_info is None else _unpadded(image, clip_info)
         geometry = linked_geometry(
             image,
             clip_info,
@@ -83,10 +83,10 @@ class TrackPoints(io.ComfyNode):
             "proposed": geometry and geometry.camera,
         }
         progress = progress_callback()
-        tracks, _ = kept_between_runs(
+        tracks = _kept_between_runs(
             lambda: KltTracker().track(**settings, progress=progress), progress=progress, **settings
         )
-        return tracker_output("Track2View_TrackPoints", tracks, clip_info)
+        return _tracker_output("Track2View_TrackPoints", tracks, clip_info)
 
 
 def _tracking_inputs() -> list[io.Input]:
@@ -137,7 +137,7 @@ def _tracking_inputs() -> list[io.Input]:
     ]
 
 
-def tracker_outputs(report: str) -> list[io.Output]:
+def _tracker_outputs(report: str) -> list[io.Output]:
     """What every tracker node gives; `report` says what its report holds."""
     return [
         POINT_TRACKS.Output(
@@ -148,7 +148,7 @@ def tracker_outputs(report: str) -> list[io.Output]:
     ]
 
 
-def tracker_output(node_id, tracks, clip_info) -> io.NodeOutput:
+def _tracker_output(node_id, tracks, clip_info) -> io.NodeOutput:
     """Tracks, path and report of a tracker; the clip's rate comes from its info, since frames alone tell none."""
     if clip_info is not None:
         tracks = replace(tracks, camera=replace(tracks.camera, fps=float(clip_info.fps)))
@@ -157,7 +157,7 @@ def tracker_output(node_id, tracks, clip_info) -> io.NodeOutput:
     return io.NodeOutput(tracks, tracks.camera, report)
 
 
-def unpadded(image, info):
+def _unpadded(image, info):
     """The clip's own part of prepared frames `[T', H', W', C]`: no padded edges, no held last frames."""
     if tuple(image.shape[:3]) != (info.prepared_frames, info.prepared_height, info.prepared_width):
         raise Track2ViewError(
@@ -169,24 +169,23 @@ def unpadded(image, info):
     return image[: info.frames, top : top + height, left : left + width]
 
 
-def kept_between_runs(track: Callable[[], Any], progress: Progress | None = None, **inputs: Any) -> tuple[Any, bool]:
-    """What `track()` gives, or what it gave for the same inputs by value before, and whether it is of before.
+def _kept_between_runs(track: Callable[[], Any], progress: Progress | None = None, **inputs: Any) -> Any:
+    """What `track()` gives, or what it gave for the same inputs by value before.
 
     The results lie under ComfyUI's user folder, at most 1 GiB of them; the folder may be deleted at any time.
     """
     from ..track2view_core.tracks import cache
 
-    folder = private_folder() / "tracks"
-    store = cache.TrackCache(folder)
+    store = cache.TrackCache(private_folder() / "tracks")
     key = cache.cache_key(code=_trackers_version(), libraries=cache.library_versions(), **inputs)
     found = store.get(key)
     if found is not None:
         for done in (0, 1) if progress else ():
             progress(done, 1, "tracks of an earlier run")
-        return found, True
+        return found
     tracks = track()
     store.put(key, tracks)
-    return tracks, False
+    return tracks
 
 
 @functools.cache
@@ -208,7 +207,7 @@ class TrackPointsSpatialTracker(io.ComfyNode):
             "your own install of SpatialTrackerV2.",
             search_aliases=["point tracker", "SpaTracker", "camera solve"],
             inputs=_spatial_inputs(),
-            outputs=tracker_outputs("What was tracked, and what to look at."),
+            outputs=_tracker_outputs("What was tracked, and what to look at."),
         )
 
     @classmethod
@@ -216,7 +215,7 @@ class TrackPointsSpatialTracker(io.ComfyNode):
         if profile is None:
             return True  # linked, and known only when it runs
         try:
-            profile_of(profile)
+            _profile_of(profile)
         except Track2ViewError as error:
             return str(error)
         return True
@@ -224,7 +223,7 @@ class TrackPointsSpatialTracker(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, profile=None, variant="offline", **_) -> str:
         try:
-            return "" if profile is None else install_version(profile_of(profile), variant)
+            return "" if profile is None else _install_version(_profile_of(profile), variant)
         except Track2ViewError as error:
             return str(error)
 
@@ -234,8 +233,8 @@ class TrackPointsSpatialTracker(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..track2view_core.tracks.trackers import SpatialTrackerV2
 
-        install = profile_of(profile)
-        clip = image if clip_info is None else unpadded(image, clip_info)
+        install = _profile_of(profile)
+        clip = image if clip_info is None else _unpadded(image, clip_info)
         settings = {
             "video": frames_from_image(clip, "image"),
             "points": points,
@@ -250,12 +249,12 @@ class TrackPointsSpatialTracker(io.ComfyNode):
                 give_up_device()
             return SpatialTrackerV2(install).track(**settings, progress=progress_callback())
 
-        tracks, _ = kept_between_runs(track, tracker=install_version(install, variant), **settings)
-        return tracker_output("Track2View_TrackPointsSpatialTracker", tracks, clip_info)
+        tracks = _kept_between_runs(track, tracker=_install_version(install, variant), **settings)
+        return _tracker_output("Track2View_TrackPointsSpatialTracker", tracks, clip_info)
 
 
 def _spatial_inputs() -> list[io.Input]:
-    profiles = profile_names()
+    profiles = _profile_names()
     return [
         io.Image.Input(
             "image",
@@ -306,23 +305,23 @@ def _spatial_inputs() -> list[io.Input]:
     ]
 
 
-def profile_file() -> Path:
+def _profile_file() -> Path:
     """The file that names the programs to run."""
     return private_folder() / "trackers.json"
 
 
-def profile_names() -> list[str]:
+def _profile_names() -> list[str]:
     try:
-        return list(read_profiles(profile_file(), os.environ)) or [NO_PROFILE]
+        return list(read_profiles(_profile_file(), os.environ)) or [NO_PROFILE]
     except Track2ViewError:  # said when the node is used; a schema that raises would drop the whole pack
         return [NO_PROFILE]
 
 
-def profile_of(name: str) -> TrackerProfile:
-    return chosen_profile(profile_file(), os.environ, name, option="profile", instead="use Track 3D Points")
+def _profile_of(name: str) -> TrackerProfile:
+    return chosen_profile(_profile_file(), os.environ, name, option="profile", instead="use Track 3D Points")
 
 
-def install_version(install: TrackerProfile, variant: str) -> str:
+def _install_version(install: TrackerProfile, variant: str) -> str:
     """Changes with the profile, the checkout's code and the weights; refuses an install that is not whole."""
     from ..track2view_core.tracks import cache
 
