@@ -9,9 +9,9 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from track2view_core.errors import Track2ViewError
 from track2view_core.training import OptimiserSettings, Stopped, train
-from track2view_core.training import checkpoints as checkpoints_module
-from track2view_core.training.checkpoints import Checkpoints
+from track2view_core.training import run_state as run_state_module
 from track2view_core.training.optimisers import Muon
+from track2view_core.training.run_state import Checkpoints
 
 from .pair_data import (
     PairsInMemory,
@@ -242,19 +242,19 @@ def test_many_of_them_end_the_run(tmp_path):
 
 def test_a_full_disk_costs_a_save_and_neither_the_run_nor_the_last_good_checkpoint(whole, tmp_path, monkeypatch):
     run(tmp_path, 2)
-    real = checkpoints_module.save_file
+    real = run_state_module.save_file
 
     def full(tensors, file, metadata):
         file.write_bytes(b"half a checkpoint")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoints_module, "save_file", full)
+    monkeypatch.setattr(run_state_module, "save_file", full)
     weights = run(tmp_path, 6)
     assert_same_weights(weights, run(tmp_path / "other", 6, checkpoint_every=100))
     told = events(tmp_path, "failed_write")
     assert [event["step"] for event in told] == [4, 6] and "No space left" in told[0]["text"]
     assert [file.name for file in (tmp_path / "checkpoints").iterdir()] == ["step_00000002.safetensors"]
-    monkeypatch.setattr(checkpoints_module, "save_file", real)
+    monkeypatch.setattr(run_state_module, "save_file", real)
     assert Checkpoints(tmp_path, 3).load().step == 2
 
 

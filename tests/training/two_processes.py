@@ -20,7 +20,7 @@ from accelerate import PartialState
 from torch.distributed.device_mesh import init_device_mesh
 
 from track2view_core.training import OptimiserSettings, Stopped, TrainSettings, loop, train
-from track2view_core.training.checkpoints import Checkpoints, RunState
+from track2view_core.training.run_state import Checkpoints, RunState
 
 RANK = int(os.environ.get("RANK", 0))
 KINDS = {"equal weights": False, "shards": True}  # whether the weights are cut

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from ..errors import Track2ViewError
 from ..progress import Progress
 from .batches import BatchSource, Feed, generator_for, seed_for
-from .checkpoints import Checkpoints, RunIdentity, RunState
 from .optimisers import make_optimisers, rate_factor
 from .run_log import Meter, RunLog
+from .run_state import Checkpoints, RunIdentity, RunState
 from .settings import TrainSettings
 
 Validate = Callable[[int], Mapping[str, float | Tensor]]

@@ -12,8 +12,8 @@ from torch import Tensor
 from ..errors import Track2ViewError
 from ..progress import Progress
 from .batches import seed_for
-from .checkpoints import Checkpoints
 from .loop import train
+from .run_state import Checkpoints
 from .settings import TrainConfig
 from .stages import ConditionerStage, Stage
 from .tiny.base_stage import BaseStage

@@ -28,7 +28,6 @@ from ..wan.original_layout import dit_name_to_original
 from ..wan.tensor_files import read_tensors
 from ..wan.vae import load_vae
 from .batches import BatchSource, PairShare, PairSource
-from .checkpoints import write_durably
 from .loop import Objective, Validate
 from .objectives import (
     ConditionerObjective,
@@ -36,6 +35,7 @@ from .objectives import (
     keep_time_in_float32,
     recompute_activations,
 )
+from .run_state import write_durably
 from .settings import DataShare, TrainConfig
 from .validation import PairValidation
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from track2view_core.errors import Track2ViewError
 from track2view_core.training import TrackerErrors, train
-from track2view_core.training.checkpoints import Checkpoints, RunIdentity
+from track2view_core.training.run_state import Checkpoints, RunIdentity
 from track2view_core.training.settings import BatchDraw, DataShare, config_from
 
 from .pair_data import Toy, ToySource, small_settings

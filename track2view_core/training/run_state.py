@@ -128,7 +128,11 @@ def _leaves(value: Any, default: Any = MISSING, name: str = "") -> Iterator[tupl
         for index, inner in enumerate(value):  # without defaults: a list that grew is another list
             yield from _leaves(inner, MISSING, f"{name}[{index}]")
     else:
-        yield name, *(list(part) if isinstance(part, tuple) else part for part in (value, default))
+        yield name, _as_json(value), _as_json(default)
+
+
+def _as_json(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _is_nested(value: Any) -> bool:
