@@ -91,12 +91,8 @@ class CameraPath:
         steps = torch.arange(frames, device=self.device) * last
         before = (steps // (frames - 1)).clamp(max=last - 1)
         share = (steps - before * (frames - 1)).to(torch.float64) / (frames - 1)
-        poses = torch.lerp(self.world_from_camera[before], self.world_from_camera[before + 1], share[:, None, None])
-        poses[:, :3, :3] = slerp(
-            self.world_from_camera[before, :3, :3], self.world_from_camera[before + 1, :3, :3], share
-        )
-        intrinsics = torch.lerp(self.intrinsics[before], self.intrinsics[before + 1], share[:, None, None])
-        return replace(self, world_from_camera=poses, intrinsics=intrinsics, fps=self.fps * (frames - 1) / last)
+        between = path_between(self.with_frames(before), self.with_frames(before + 1), share)
+        return replace(between, fps=self.fps * (frames - 1) / last)
 
     def with_frames(self, index: Sequence[int] | slice | Tensor) -> CameraPath:
         """The frames of `index`, in its order; the stated fps stays."""
@@ -114,6 +110,14 @@ class CameraPath:
     def to(self, device: torch.device | str) -> CameraPath:
         """The same path on `device`, which must know float64."""
         return replace(self, world_from_camera=self.world_from_camera.to(device), intrinsics=self.intrinsics.to(device))
+
+
+def path_between(start: CameraPath, end: CameraPath, share: Tensor) -> CameraPath:
+    """Frame by frame a share `[T]` of the straight and shortest way from one path to another; both ends exact."""
+    poses = torch.lerp(start.world_from_camera, end.world_from_camera, share[:, None, None])
+    poses[:, :3, :3] = slerp(start.world_from_camera[:, :3, :3], end.world_from_camera[:, :3, :3], share)
+    intrinsics = torch.lerp(start.intrinsics, end.intrinsics, share[:, None, None])
+    return replace(start, world_from_camera=poses, intrinsics=intrinsics)
 
 
 def relative_move(path: CameraPath, source: CameraPath) -> CameraPath:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ...errors import Track2ViewError
 from ..easing import EASES, eased, eased_progress
-from ..path import CameraPath, checked_scene_scale
-from ..rotations import axis_angle_from_matrix, rigid_inverse, slerp, transform_from_twist, twist_from_transform
+from ..path import CameraPath, checked_scene_scale, path_between
+from ..rotations import axis_angle_from_matrix, rigid_inverse, transform_from_twist, twist_from_transform
 from .operation import choice, curve, number, operation, switch, whole
 
 Pairs = Sequence[tuple[float, float]]
@@ -28,15 +28,7 @@ def sampled_at(
     times = times.to(path.device).to(torch.float64).clamp(0, len(path) - 1)
     before = times.floor().long().clamp(max=len(path) - 2)
     share = times - before
-    return _between(path.with_frames(before), path.with_frames(before + 1), share)
-
-
-def _between(start: CameraPath, end: CameraPath, share: Tensor) -> CameraPath:
-    """Frame by frame a share `[T]` of the straight and shortest way from one path to another; both ends exact."""
-    poses = torch.lerp(start.world_from_camera, end.world_from_camera, share[:, None, None])
-    poses[:, :3, :3] = slerp(start.world_from_camera[:, :3, :3], end.world_from_camera[:, :3, :3], share)
-    intrinsics = torch.lerp(start.intrinsics, end.intrinsics, share[:, None, None])
-    return replace(start, world_from_camera=poses, intrinsics=intrinsics)
+    return path_between(path.with_frames(before), path.with_frames(before + 1), share)
 
 
 def _retimed(path: CameraPath, progress: Tensor) -> CameraPath:
@@ -192,7 +184,7 @@ def return_to_start(path: CameraPath, *, share: float = 0.5, ease: str = "smooth
     if turning == last:  # two frames: there is no way back to show
         return out.with_frames([0] * len(path))
     back = eased(((frames - turning) / (last - turning)).clamp(0, 1), ease).to(path.device)
-    return _between(out, path.with_frames([0] * len(path)), back)
+    return path_between(out, path.with_frames([0] * len(path)), back)
 
 
 @operation(
