@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .cameras import PRESETS, CameraPath, preset_path, project
     from .cameras.formats import read_path, write_path
     from .conditioner import ConditionerConfig, TrackConditioner
-    from .tracks import PairedTracks, PointTracks, load_tracks, pair_tracks, save_tracks
+    from .tracks import PairedTracks, PointTracks, TrackBatch, collate_tracks, load_tracks, pair_tracks, save_tracks
     from .tracks.trackers import KltTracker, PointTracker
     from .video import ClipInfo, VideoClip, prepare_clip, read_clip, restore_clip, write_clip
     from .wan.bundle import Bundle, load_bundle, save_bundle
@@ -38,6 +38,8 @@ _ROOM_OF = {
     "TrackConditioner": "conditioner",
     "PairedTracks": "tracks",
     "PointTracks": "tracks",
+    "TrackBatch": "tracks",
+    "collate_tracks": "tracks",
     "load_tracks": "tracks",
     "pair_tracks": "tracks",
     "save_tracks": "tracks",

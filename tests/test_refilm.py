@@ -1,0 +1,186 @@
+"""The library's door: the whole job in one call, what the package hands out, and the examples of docs/LIBRARY.md."""
+
+from __future__ import annotations
+
+import ast
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import track2view_core
+from track2view_core import CameraPath, Refilm, Track2ViewError, refilm
+from track2view_core.cameras.formats import write_path
+from track2view_core.commands.parser import build_parser
+from track2view_core.tracks.pairing import pair_in_prepared_frame
+from track2view_core.tracks.trackers import KltTracker
+from track2view_core.video import open_stream, preparation, prepare_file, read_clip, restore_clip, take_clip
+from track2view_core.wan.models import load_models
+from track2view_core.wan.rerender import rerender
+
+ROOT = Path(track2view_core.__file__).parents[1]
+STAGES = ["clip", "tracks", "move", "coverage", "sampling"]
+
+
+@pytest.fixture(scope="module")
+def clip(clip_from: Callable[..., Path]) -> Path:
+    return clip_from("bikes", 6, 160, 68)
+
+
+@pytest.fixture
+def settings(random_weights: SimpleNamespace) -> Refilm:
+    weights = {"model": random_weights.dit, "vae": random_weights.vae, "bundle": random_weights.bundle}
+    return Refilm(amount=0.5, points=64, motion="static", **weights)
+
+
+def test_the_whole_job_is_the_rooms_one_after_another(clip: Path, settings: Refilm):
+    made = refilm(clip, "dolly_in", settings)
+    taken, info = prepare_file(clip, width=64, height=64)
+    frames = read_clip(clip).frames
+    tracks = KltTracker().track(frames, points=64, motion="static")
+    path = track2view_core.preset_path("dolly_in", tracks.camera, amount=0.5, scene_scale=tracks.scene_scale)
+    models = load_models(settings.model, settings.vae, settings.bundle)
+    by_hand = restore_clip(rerender(taken, pair_in_prepared_frame(tracks, path, info), models=models), info)
+    assert torch.equal(made.source.frames, frames)
+    assert torch.equal(made.tracks.positions, tracks.positions)
+    assert torch.equal(made.path.world_from_camera, path.world_from_camera)
+    assert torch.equal(made.clip.frames, by_hand.frames) and made.clip.fps == by_hand.fps
+
+
+def test_what_is_known_already_is_not_made_again(clip: Path, settings: Refilm, monkeypatch: pytest.MonkeyPatch):
+    models = load_models(settings.model, settings.vae, settings.bundle)
+    first = refilm(read_clip(clip), "pan_left", settings, models=models)
+    monkeypatch.setattr(KltTracker, "track", None)
+    nowhere = replace(settings, model=Path("nowhere.safetensors"))
+    again = refilm(clip, "pan_left", nowhere, models=models, tracks=first.tracks)
+    assert torch.equal(first.clip.frames, again.clip.frames)  # from memory and from the file, too
+
+
+def test_a_path_and_its_file_make_the_same_move(clip: Path, settings: Refilm, tmp_path: Path):
+    poses = torch.eye(4).repeat(6, 1, 1)
+    poses[:, 0, 3] = 0.1 * torch.arange(6)
+    lens = torch.tensor([[90.0, 0, 50], [0, 90, 50], [0, 0, 1]]).expand(6, 3, 3)
+    path = CameraPath(poses, lens, 100, 100)
+    write_path(path, tmp_path / "path.json", format="track2view_camera")
+    drawn, read = (refilm(clip, move, settings) for move in (path, tmp_path / "path.json"))
+    torch.testing.assert_close(drawn.path.world_from_camera, read.path.world_from_camera, atol=1e-9, rtol=0)
+    half = refilm(clip, path, replace(settings, path_scale=2 * drawn.tracks.scene_scale))
+    torch.testing.assert_close(2 * half.path.world_from_camera[:, 0, 3], drawn.path.world_from_camera[:, 0, 3])
+
+
+def test_the_report_comes_stage_by_stage_and_stays(clip: Path, settings: Refilm):
+    told: list[tuple[str, object]] = []
+
+    def report(stage: str, notes: tuple[object, ...]) -> None:
+        told.append((stage, notes))
+
+    def progress(done: int, total: int, stage: str) -> None:
+        told.append(("work", stage))
+
+    made = refilm(clip, settings=settings, report=report, progress=progress)
+    assert [stage for stage, _ in told if stage != "work"] == STAGES
+    assert {stage: notes for stage, notes in told if stage != "work"} == made.report
+    assert told.index(("sampling", made.report["sampling"])) < told.index(("work", "sample"))
+    assert {note.code for note in made.report["tracks"]} >= {"tracks_count", "fov_assumed"}
+
+
+def test_a_file_is_decoded_once(clip: Path, settings: Refilm, monkeypatch: pytest.MonkeyPatch):
+    opened, decoded = [], []
+    open_file, decode = preparation.open_stream, preparation.stream_pictures
+    monkeypatch.setattr("track2view_core.video.open_stream", lambda *a, **k: opened.append(a) or open_file(*a, **k))
+    monkeypatch.setattr(preparation, "stream_pictures", lambda *a, **k: decoded.append(a) or decode(*a, **k))
+    refilm(clip, settings=settings)
+    assert len(opened) == len(decoded) == 1
+
+
+@pytest.mark.parametrize("side", [832, 96])
+def test_both_sizes_of_a_clip_are_those_of_two_readings(clip: Path, side: int):
+    taken = take_clip(open_stream(clip), width=64, height=64, longest_side=side)
+    alone, info = prepare_file(clip, width=64, height=64)
+    assert torch.equal(taken.prepared, alone) and taken.info.content == info.content
+    small = read_clip(clip, box=(min(side, 160), min(side, 160)))
+    assert torch.equal(taken.clip.frames, small.frames) and taken.clip.fps == small.fps
+    from_memory = take_clip(read_clip(clip), width=64, height=64, longest_side=side)
+    assert torch.equal(from_memory.clip.frames, small.frames) and torch.equal(from_memory.prepared, alone)
+
+
+@pytest.mark.parametrize(
+    ("move", "changes", "named"),
+    [
+        ("orbit_lift", {}, "orbit_left"),
+        (Path("gone.json"), {}, "gone.json"),
+        ("orbit_left", {"ease": "bouncy"}, "ease"),
+        ("orbit_left", {"amount": float("nan")}, "amount"),
+        ("orbit_left", {"points": 0}, "points"),
+        ("orbit_left", {"motion": "wild"}, "motion"),
+        ("orbit_left", {"fov_degrees": 200}, "fov_degrees"),
+        ("orbit_left", {"path_scale": 0.0}, "path_scale"),
+    ],
+)
+def test_settings_are_refused_before_the_clip_is_looked_for(move, changes, named: str):
+    with pytest.raises(Track2ViewError, match=named):
+        refilm(Path("no_clip.mp4"), move, Refilm(**changes))
+
+
+# The command line is a door to the same settings
+
+
+def test_every_setting_has_an_option_with_the_same_default():
+    options = vars(build_parser().parse_args(["rerender", "in.mp4", "out.mp4"]))
+    decided_by_the_verb = {"device", "dtype"}  # auto there; the library guesses nothing
+    for setting in fields(Refilm):
+        assert setting.name in options, f"no option of rerender sets {setting.name}"
+        if setting.name not in decided_by_the_verb:
+            assert options[setting.name] in (None, setting.default), setting.name
+
+
+# What the package hands out
+
+
+def test_the_door_opens_without_torch():
+    code = (
+        "import sys\nfrom track2view_core import Refilm, __version__, refilm\n"
+        "assert callable(refilm) and Refilm() and __version__\n"
+        "import track2view_core.refilm\nassert callable(track2view_core.refilm)\n"  # the function, not its module
+        "raise SystemExit('torch' in sys.modules or 'numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT.parent, check=False).returncode == 0
+
+
+def test_every_name_of_the_door_is_there_and_known_to_type_checkers():
+    for name in track2view_core.__all__:
+        assert getattr(track2view_core, name) is not None
+    assert set(track2view_core.__all__) <= set(dir(track2view_core))
+    tree = ast.parse(Path(track2view_core.__file__).read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    promised = {(alias.name, node.module) for node in block.body for alias in node.names}
+    assert promised == set(track2view_core._ROOM_OF.items())
+    with pytest.raises(AttributeError, match="no_such_name"):
+        track2view_core.no_such_name  # noqa: B018
+
+
+def test_the_examples_of_the_library_page_run(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    page = (ROOT / "docs" / "LIBRARY.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```python\n(.+?)```", page, flags=re.DOTALL)
+    assert len(examples) == 5
+    shutil.copy(clip, tmp_path / "clip.mp4")
+    monkeypatch.chdir(tmp_path)
+    names = []
+    for number, example in enumerate(examples):
+        file = tmp_path / f"example_{number}.py"
+        file.write_text(example, encoding="utf-8")
+        names.append(runpy.run_path(str(file)))
+    said = capsys.readouterr().out
+    assert "coverage: INFO" in said and "of the target's tokens" in said
+    assert len(read_clip(tmp_path / "orbit.mp4")) == 6
+    tokens, delta = (names[3][name] for name in ("tokens", "target_delta"))
+    assert delta.shape == tokens.shape and not delta.any()
+    assert names[4]["velocity"].shape == names[4]["target"].shape
