@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS_COPY = ROOT / "tests/comfyui/.cache"
+TESTS_COPY = Path(os.environ.get("TRACK2VIEW_COMFYUI_CACHE") or ROOT / "tests/comfyui/.cache")
 # torchvision's wheel beside a CPU torch declares two operators that nothing defines; they live as long as this does.
 _OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
 BASES = {
@@ -116,7 +117,7 @@ def random_condition(
     **sampling: Any,
 ) -> Any:
     """A condition of random tracks, latent and conditioner weights for `model`; frames in video frames, sides in px."""
-    bundles, conditioners = host.core("wan.bundle"), host.core("conditioner")
+    conditioners, configs = host.core("conditioner"), host.core("wan.bundle_config")
     base = host.native.base_of(model)
     wide = conditioner_width or base.dim
     config = conditioners.ConditionerConfig(dim=base.dim, width=wide, heads=max(1, wide // 128))
@@ -124,10 +125,10 @@ def random_condition(
     conditioner = conditioners.TrackConditioner(config).to(dtype).eval().requires_grad_(False)
     for linear in conditioner.output.values():
         torch.nn.init.normal_(linear.weight, std=0.02)
-    told = bundles.SamplingConfig(
+    told = configs.SamplingConfig(
         steps=4, guidance=1.0, shift=5.0, width=width, height=height, frames=window or frames, **sampling
     )
-    bundle = bundles.Bundle(conditioner, {}, bundles.BundleConfig(config, told, base))
+    bundle = host.core("wan.bundle").Bundle(conditioner, {}, configs.BundleConfig(config, told, base))
     latent = torch.randn(1, 16, 1 + frames // 4, height // 8, width // 8)
     return host.core("wan.condition").TrackCondition(
         bundle, _random_tracks(host, frames, height, width, tracks), latent
