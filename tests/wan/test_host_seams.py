@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from time import sleep
+
 import pytest
 import torch
+from torch import Tensor
 
 from track2view_core.errors import Track2ViewError
 from track2view_core.wan.condition import TrackCondition
@@ -67,9 +72,24 @@ def test_the_cache_computes_once_and_drops_what_a_whole_step_did_not_ask_for(con
     assert computed == [0, 1]
     ask(0, 0.8), ask(0, 0.7), ask(1, 0.7)
     assert computed == [0, 1, 1]
-    cache.clear()
-    ask(0, 0.7)
-    assert computed == [0, 1, 1, 0]
+
+
+def test_threads_of_one_run_compute_once_and_each_takes_its_own(condition):
+    """Both windows are asked for by two threads while the first of them is still being computed."""
+    cache, computed, asking = DeltaCache(), [], Barrier(4)
+
+    def ask(window: int) -> Tensor:
+        def compute() -> Tensor:
+            computed.append(window)
+            sleep(0.05)
+            return torch.tensor(window)
+
+        asking.wait()
+        return cache.get((condition, (window,)), 1.0, compute)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert [int(found) for found in threads.map(ask, [0, 0, 1, 1])] == [0, 0, 1, 1]
+    assert sorted(computed) == [0, 1]
 
 
 @pytest.mark.parametrize(

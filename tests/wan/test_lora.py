@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from peft.tuners.lora import LoraModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -95,6 +96,43 @@ def test_removing_restores_the_very_modules(make):
     assert all(torch.equal(value, before[key]) for key, value in transformer.state_dict().items())
     assert torch.equal(velocity(transformer, make), result)
     add_lora(transformer, rank=2, alpha=2)  # the place is free again
+
+
+class Unreadable:
+    """A LoRA's weight of the right shape whose copy to the device fails."""
+
+    def __init__(self, weight: Tensor, failure: BaseException):
+        self.shape, self.ndim, self.failure = weight.shape, weight.ndim, failure
+
+    def to(self, *_: object) -> Tensor:
+        raise self.failure
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("out of memory"), KeyboardInterrupt()], ids=["error", "interrupt"])
+@pytest.mark.parametrize("moment", ["while peft replaces the linears", "while their weights are filled in"])
+def test_a_lora_that_fails_half_way_leaves_nothing_behind(make, monkeypatch, moment, failure):
+    transformer = make.transformer()
+    state, modules, before = make.lora(transformer), dict(transformer.named_modules()), velocity(transformer, make)
+    broken = dict(state)
+    if "filled" in moment:
+        broken[KEYS[-2]] = Unreadable(state[KEYS[-2]], failure)
+    else:
+        replaced, replace = [], LoraModel._create_and_replace
+
+        def fail_at_the_fourth(*args, **kwargs):
+            replaced.append(args)
+            if len(replaced) == 4:
+                raise failure
+            return replace(*args, **kwargs)
+
+        monkeypatch.setattr(LoraModel, "_create_and_replace", fail_at_the_fourth)
+    with pytest.raises(type(failure)):
+        load_lora(transformer, broken)
+    monkeypatch.undo()
+    assert dict(transformer.named_modules()) == modules and not hasattr(transformer, "peft_config")
+    assert torch.equal(velocity(transformer, make), before)
+    load_lora(transformer, state)  # the next run is not refused
+    assert not torch.equal(velocity(transformer, make), before)
 
 
 def test_a_saved_lora_is_the_loaded_one(make):

@@ -181,3 +181,51 @@ def test_tracks_without_a_conditioner_and_unequal_views_are_refused(transformer,
             seams(inputs.target, inputs.source, inputs.timestep, inputs.text, inputs.batch)
         with pytest.raises(Track2ViewError, match="differ in shape"):
             seams(inputs.target, inputs.source[:, :, :2], inputs.timestep, inputs.text)
+
+
+@pytest.mark.parametrize("source_timestep", SOURCE_TIMESTEPS)
+def test_a_transformer_that_was_compiled_and_called_before_heeds_the_seams(make, inputs, source_timestep):
+    """torch.compile notices no hook that comes after its first call. Backend eager: all but the code generator."""
+    torch.compiler.reset()
+    twin = make.transformer(num_layers=1)
+    transformer = torch.compile(make.transformer(num_layers=1), backend="eager")
+    conditioner = make.conditioner(128, fresh=False)
+    call = (inputs.target, inputs.source, inputs.timestep, inputs.text)
+    sequence, times = torch.cat(call[:2], dim=2), inputs.timestep
+    if source_timestep == "zero":
+        tokens = sequence[0, 0].numel() // 4
+        times = torch.cat([times.expand(1, tokens // 2), torch.zeros(1, tokens // 2)], dim=1)
+    before = transformer(sequence, times, inputs.text, return_dict=False)[0]
+    for _ in range(2):
+        with attach_seams(twin, conditioner, source_timestep=source_timestep) as seams:
+            deltas = seams.deltas(inputs.source, inputs.batch)
+            expected, without = seams.forward(*call, deltas=deltas), seams.forward(*call)
+        with attach_seams(transformer, conditioner, source_timestep=source_timestep) as seams:
+            assert relative(seams.forward(*call, deltas=deltas), expected) < 1e-5
+            assert relative(seams.forward(*call), without) < 1e-5
+        assert relative(without, expected) > 1e-2
+        assert relative(transformer(sequence, times, inputs.text, return_dict=False)[0], before) < 1e-5
+
+
+def test_compiled_code_that_passes_the_seams_by_is_refused(make, inputs):
+    class CompiledBefore:
+        """What compiled code is that knows no hooks."""
+
+        def __init__(self, transformer):
+            self.transformer = transformer
+
+        def __getattr__(self, name: str):
+            return getattr(self.transformer, name)
+
+        def __call__(self, *args, **kwargs):
+            hooks = self.transformer.patch_embedding._forward_hooks
+            kept = dict(hooks)
+            hooks.clear()
+            try:
+                return self.transformer(*args, **kwargs)
+            finally:
+                hooks.update(kept)
+
+    with attach_seams(CompiledBefore(make.transformer()), make.conditioner(128, fresh=True)) as seams:
+        with pytest.raises(Track2ViewError, match="compiled before the seams were attached"):
+            seams.forward(inputs.target, inputs.source, inputs.timestep, inputs.text, inputs.batch)

@@ -7,6 +7,7 @@ the target. `seams.py` does the same for diffusers by hooks; a test holds the tw
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -70,24 +71,24 @@ def token_deltas(
 class DeltaCache:
     """The deltas of one sampling run: computed once for a condition and a window, whatever the number of steps.
 
-    What a whole step did not ask for is dropped, or schedules that move their windows would pile up results.
+    What a whole step did not ask for is dropped, or schedules that move their windows would pile up results. Threads of
+    one run may share it: what one of them computes, the others wait for.
     """
 
     def __init__(self) -> None:
+        self._lock = Lock()
         self._step: float | None = None
         self._entries: dict[WindowKey, Tensor] = {}
         self._last_step: dict[WindowKey, Tensor] = {}
 
-    def clear(self) -> None:
-        self.__init__()
-
     def get(self, key: WindowKey, step: float, compute: Callable[[], Tensor]) -> Tensor:
         """The entry of `key`; `step` is any number that stays the same within a step, such as sigma."""
-        if step != self._step:
-            self._step, self._last_step, self._entries = step, self._entries, {}
-        if key not in self._entries:
-            self._entries[key] = self._last_step.pop(key) if key in self._last_step else compute()
-        return self._entries[key]
+        with self._lock:
+            if step != self._step:
+                self._step, self._last_step, self._entries = step, self._entries, {}
+            if key not in self._entries:
+                self._entries[key] = self._last_step.pop(key) if key in self._last_step else compute()
+            return self._entries[key]
 
 
 def check_latent(condition: TrackCondition, shape: Sequence[int]) -> None:

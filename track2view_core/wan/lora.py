@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
@@ -29,9 +30,16 @@ def _layers(transformer: nn.Module) -> dict[str, BaseTunerLayer]:
     return {name: module for name, module in transformer.named_modules() if isinstance(module, BaseTunerLayer)}
 
 
-def _refuse_second(transformer: nn.Module) -> None:
+@contextmanager
+def _whole_or_not_at_all(transformer: nn.Module) -> Iterator[None]:
+    """Around what puts a LoRA on: where one is already, nothing is done, and what fails half-way is taken off again."""
     if _layers(transformer):
         raise Track2ViewError("This transformer already carries a LoRA; remove it before another one is added.")
+    try:
+        yield
+    except BaseException:  # an interrupt and a full card, too
+        remove_lora(transformer)
+        raise
 
 
 def add_lora(transformer: WanTransformer3DModel, rank: int, alpha: float) -> None:
@@ -39,12 +47,12 @@ def add_lora(transformer: WanTransformer3DModel, rank: int, alpha: float) -> Non
 
     Everything else of the transformer is frozen. The new parameters are float32, whatever the base is stored in.
     """
-    _refuse_second(transformer)
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(_TARGETS), bias="none")
-    inject_adapter_in_model(config, transformer, adapter_name=ADAPTER)
-    for layer in _layers(transformer).values():
-        layer.lora_A.float()
-        layer.lora_B.float()
+    with _whole_or_not_at_all(transformer):
+        inject_adapter_in_model(config, transformer, adapter_name=ADAPTER)
+        for layer in _layers(transformer).values():
+            layer.lora_A.float()
+            layer.lora_B.float()
 
 
 def _grouped(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -89,7 +97,6 @@ def load_lora(transformer: WanTransformer3DModel, state: Mapping[str, Tensor], s
     """
     if not state:
         return
-    _refuse_second(transformer)
     linears = {name: module for name, module in transformer.named_modules() if isinstance(module, nn.Linear)}
     groups = {_checked_layer(original, parts, linears): parts for original, parts in _grouped(state).items()}
     ranks = {name: parts["lora_A.weight"].shape[0] for name, parts in groups.items()}
@@ -103,13 +110,14 @@ def load_lora(transformer: WanTransformer3DModel, state: Mapping[str, Tensor], s
         alpha_pattern=alphas,
         bias="none",
     )
-    inject_adapter_in_model(config, transformer, adapter_name=ADAPTER)
-    for name, layer in _layers(transformer).items():
-        weight = linears[name].weight
-        dtype = weight.dtype if weight.is_floating_point() and weight.dtype.itemsize > 1 else torch.bfloat16
-        for part, holder in (("lora_A.weight", layer.lora_A), ("lora_B.weight", layer.lora_B)):
-            holder[ADAPTER].weight = nn.Parameter(groups[name][part].to(weight.device, dtype), requires_grad=False)
-        layer.scaling[ADAPTER] = alphas[name] / ranks[name] * strength
+    with _whole_or_not_at_all(transformer):
+        inject_adapter_in_model(config, transformer, adapter_name=ADAPTER)
+        for name, layer in _layers(transformer).items():
+            weight = linears[name].weight
+            dtype = weight.dtype if weight.is_floating_point() and weight.dtype.itemsize > 1 else torch.bfloat16
+            for part, holder in (("lora_A.weight", layer.lora_A), ("lora_B.weight", layer.lora_B)):
+                holder[ADAPTER].weight = nn.Parameter(groups[name][part].to(weight.device, dtype), requires_grad=False)
+            layer.scaling[ADAPTER] = alphas[name] / ranks[name] * strength
 
 
 def fill_lora(transformer: WanTransformer3DModel, state: Mapping[str, Tensor]) -> None:

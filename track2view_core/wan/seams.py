@@ -47,6 +47,8 @@ class _Call:
 
     batch: TrackBatch | None
     deltas: Deltas | None
+    tokens_reached: bool = False
+    rotary_reached: bool = False
 
 
 class Seams:
@@ -110,7 +112,11 @@ class Seams:
         sequence = torch.cat([target, source], dim=2).to(self._dtype)
         with self._running(_Call(batch, deltas)):
             timesteps = self._timesteps(timestep, target)
-            velocity = self.transformer(sequence, timesteps, text.to(self._dtype), return_dict=False)[0]
+            # The empty dict changes nothing in WAN. torch.compile does not notice hooks that come after its first call,
+            # but it does notice an argument that was None then, and compiles once more, with the hooks.
+            velocity = self.transformer(
+                sequence, timesteps, text.to(self._dtype), attention_kwargs={}, return_dict=False
+            )[0]
         return velocity[:, :, : target.shape[2]]
 
     __call__ = forward
@@ -128,6 +134,11 @@ class Seams:
             yield
         finally:
             self._call = None
+        if not (call.tokens_reached and call.rotary_reached):
+            raise Track2ViewError(
+                "This transformer was compiled before the seams were attached, and its compiled code passes them by; "
+                "call torch.compiler.reset() once, or attach the seams before torch.compile."
+            )
 
     def _timesteps(self, timestep: Tensor, target: Tensor) -> Tensor:
         """[B] when both views share it, else [B, tokens of target then source] with zeros for the clean source."""
@@ -150,6 +161,7 @@ class Seams:
         call = self._call
         if call is None:
             return None
+        call.tokens_reached = True
         frames = output.shape[2] // 2
         deltas = call.deltas
         if deltas is None:
@@ -159,7 +171,11 @@ class Seams:
         return output + torch.cat([deltas.target, deltas.source], dim=2).to(output)
 
     def _after_rope(self, _module: nn.Module, _inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]):
-        if self._call is None or self.rotary == "consecutive":
+        call = self._call
+        if call is None:
+            return None
+        call.rotary_reached = True
+        if self.rotary == "consecutive":
             return None
         first_half = (table[:, : table.shape[1] // 2] for table in output)  # [1, 2 F h w, 1, head]: frames 0..F-1
         return tuple(torch.cat([half, half], dim=1) for half in first_half)
