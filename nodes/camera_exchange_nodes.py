@@ -8,6 +8,7 @@ from ..track2view_core.cameras.formats import FORMATS
 from ..track2view_core.errors import Track2ViewError
 from .bridge.folders import below_output, input_file, input_names, is_input, output_file
 from .bridge.host import schema, show_text
+from .doors import told_at
 from .sockets import (
     CAMERA_PATH,
     CAMERACTRL_POSES,
@@ -65,7 +66,7 @@ class ImportCamera(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..track2view_core.cameras.formats.reading_and_writing import read_for_clip
 
-        path, report = read_for_clip(
+        path, notes = read_for_clip(
             input_file(file),
             clip=point_tracks and point_tracks.camera,
             format=None if file_format == "auto" else file_format,
@@ -75,6 +76,7 @@ class ImportCamera(io.ComfyNode):
             fps=fps or None,
             camera=camera_name.strip() or None,
         )
+        report = told_at("Track2View_ImportCamera", notes)
         show_text(report)
         return io.NodeOutput(path, report)
 

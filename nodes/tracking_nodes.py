@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import functools
-import math
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from comfy_api.latest import io
 
+from ..track2view_core.cameras.path import USUAL_FOV
 from ..track2view_core.errors import Track2ViewError
 from ..track2view_core.progress import Progress
 from ..track2view_core.tracks.selection import MASK_RULES, MOTION_CLASSES
@@ -25,7 +24,6 @@ from .sockets import CAMERA_PATH, CLIP_INFO, POINT_TRACKS, TRACKS, frames_from_i
 
 CATEGORY = "Track2View/tracking"
 NO_PROFILE = "no profile found"
-USUAL_FOV = 60.0
 TRACK_FILES = (".npz", ".safetensors")
 
 
@@ -391,7 +389,7 @@ class LiftTracks(io.ComfyNode):
         da3_geometry=None,
         moge_geometry=None,
     ) -> io.NodeOutput:
-        from ..track2view_core.tracks.tracks_2d import lift_tracks, tracks_from_core, tracks_from_json
+        from ..track2view_core.tracks.tracks_2d import lift_tracks, standing_camera, tracks_from_core, tracks_from_json
 
         if (tracks is None) == (tracks_json is None):
             raise Track2ViewError("Link exactly one of tracks and tracks_json.")
@@ -407,31 +405,23 @@ class LiftTracks(io.ComfyNode):
             da3=da3_geometry,
             moge=moge_geometry,
         )
-        lines = []
+        notes = []
         if tracks is not None:
             flat = tracks_from_core(tracks)
         else:
             flat, told = tracks_from_json(tracks_json, frames=frames)
-            lines.append(told_at("Track2View_LiftTracks", [told]))
+            notes.append(told)
         path = camera and camera.resized(width, height)
         if path is None and geometry is not None:
             path = geometry.camera
         if path is None:
-            fov = field_of_view or (geometry and geometry.fov_degrees) or USUAL_FOV
-            lines.append(f"no camera path: the camera stands still and sees {fov:.0f} degrees")
-            path = _standing(frames, width, height, fov)
+            fov = field_of_view or (geometry and geometry.fov_degrees)
+            path, told = standing_camera(frames, width, height, fov)
+            notes.append(told)
         lifted = lift_tracks(flat, camera=path, depth=geometry and geometry.depth, video=video)
-        report = "\n".join([*lines, told_at("Track2View_LiftTracks", lifted.notes)])
+        report = told_at("Track2View_LiftTracks", [*notes, *lifted.notes])
         show_text(report)
         return io.NodeOutput(lifted, lifted.camera, report)
-
-
-def _standing(frames, width, height, fov_degrees):
-    from ..track2view_core.cameras import CameraPath
-
-    focal = 0.5 * width / math.tan(math.radians(fov_degrees) / 2)
-    lens = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], dtype=torch.float64)
-    return CameraPath(torch.eye(4, dtype=torch.float64).repeat(frames, 1, 1), lens.repeat(frames, 1, 1), width, height)
 
 
 class EditTracks(io.ComfyNode):

@@ -194,8 +194,20 @@ def _of_sentence(sentence: str) -> Note:
 
 # --- the wording ------------------------------------------------------------------------------------------------------
 
-LIBRARY = Door("library", {name: name for name in ("camera", "depth", "fov_degrees", "motion", "points")})
-"""The names by which the functions of the core take their settings: what `Kind.advice` and `Note.remedy` name."""
+LIBRARY = Door(
+    "library",
+    {
+        "camera": "camera",
+        "depth": "depth",
+        "fov_degrees": "fov_degrees",
+        "memory": "free",
+        "motion": "motion",
+        "size": "size",
+        "tracker": "SpatialTrackerV2 as tracker",
+        "tracks": "tracks",
+    },
+)
+"""The arguments of the core's functions; their names stand for the settings in `Kind.advice` and `Note.remedy`."""
 
 _INFO, _CAUTION, _WARNING = Severity
 
@@ -377,6 +389,11 @@ _TRACKS = {
     ),
     "grid": Kind(_WARNING, "nothing could be followed, so {count} points were laid over the picture as a grid"),
     # 2D tracks, lifted
+    "camera_stands": Kind(
+        _CAUTION,
+        "no camera path: the camera was taken to stand still and to see {degrees:.0f} degrees",
+        {"camera": "give the path in {} if it moves", "fov_degrees": "give {} if you know it"},
+    ),
     "tracks_lifted": Kind(_INFO, "{count} of {given} 2D tracks lifted, {moving} of them moving"),
     "samples_are_frames": Kind(_INFO, "{samples} points a track, one a frame"),
     "sample_held": Kind(_INFO, "one point a track, held"),
@@ -465,6 +482,8 @@ _REFILM = {
     "tracks_count": Kind(_INFO, "{points:# point} over {frames:# frame}"),
     "path_move": Kind(_INFO, "{name}: {frames:# frame}"),
     "path_move_spread": Kind(_INFO, "{name}: {frames:# frame}, spread over the clip"),
+    "camera_read": Kind(_INFO, "{name}: {frames:# frame} of {width} x {height}, {rate:g} a second"),
+    "camera_resampled": Kind(_INFO, "resampled in time to the clip's {frames:# frame}"),
     "preset_move": Kind(_INFO, "{preset} {amount:g}: {move}"),
     "scene_scale": Kind(
         _INFO, "one scene scale is {scale:.4g} units of the tracks, the subject's distance in the first frame"
@@ -473,7 +492,7 @@ _REFILM = {
         _INFO,
         "{frames:# frame} of {width} x {height}, steps {steps}, guidance {guidance:g}, shift {shift:g}, seed {seed}",
     ),
-    "coverage": Kind(_INFO, "tracks reach {mean:.0%} of the target view, {lowest:.0%} in frame {frame}"),
+    "coverage": Kind(_INFO, "{tracks} tracks reach {mean:.0%} of the target view, {lowest:.0%} in frame {frame}"),
     "coverage_blind": Kind(
         _CAUTION, "in {blind} of {frames} frames they reach none of it: the new camera looks away there"
     ),

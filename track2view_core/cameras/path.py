@@ -16,6 +16,8 @@ from ..errors import Track2ViewError
 from .rotations import rigid_inverse, slerp
 
 ORTHONORMAL_TOLERANCE = 1e-4
+USUAL_FOV = 60.0
+"""Horizontal field of view in degrees where nothing is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +51,16 @@ class CameraPath:
         object.__setattr__(self, "fps", float(self.fps))
         _check_poses(self.world_from_camera)
         _check_intrinsics(self.intrinsics)
+
+    @classmethod
+    def standing(
+        cls, frames: int, width: int, height: int, *, fov_degrees: float = USUAL_FOV, fps: float = 16.0
+    ) -> CameraPath:
+        """A camera at the origin that does not move, with square pixels and this horizontal field of view."""
+        focal = width / 2 / math.tan(math.radians(fov_degrees) / 2)
+        lens = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], dtype=torch.float64)
+        poses = torch.eye(4, dtype=torch.float64).repeat(frames, 1, 1)
+        return cls(poses, lens.repeat(frames, 1, 1), width, height, fps)
 
     def __len__(self) -> int:
         """The number of video frames T."""

@@ -53,7 +53,8 @@ def coverage_notes(paired: PairedTracks) -> tuple[Note, ...]:
     """How much of the new view the tracks reach, and where that is too little for the model to hold on to."""
     coverage = paired.coverage()
     lowest, blind = int(coverage.argmin()), int((coverage == 0).sum())
-    notes = [Note.of("coverage", mean=coverage.mean(), lowest=coverage[lowest], frame=lowest)]
+    worst = {"lowest": coverage[lowest], "frame": lowest}
+    notes = [Note.of("coverage", tracks=paired.visible.shape[1], mean=coverage.mean(), **worst)]
     if blind:
         notes.append(Note.of("coverage_blind", blind=blind, frames=len(coverage)))
     if coverage[lowest] < LOW_COVERAGE:

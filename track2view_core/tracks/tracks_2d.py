@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ..cameras import CameraPath, project
+from ..cameras.path import USUAL_FOV
 from ..errors import Track2ViewError
 from ..notes import Note
 from .pairing import PairedTracks
@@ -213,6 +214,12 @@ def _check_finite(xy: Tensor, name: str) -> None:
 
 
 # --- lifted to 3D -----------------------------------------------------------------------------------------------------
+
+
+def standing_camera(frames: int, width: int, height: int, fov_degrees: float | None = None) -> tuple[CameraPath, Note]:
+    """The camera to lift with where no path is known, and the note that says so."""
+    degrees = fov_degrees or USUAL_FOV
+    return CameraPath.standing(frames, width, height, fov_degrees=degrees), Note.of("camera_stands", degrees=degrees)
 
 
 def lift_tracks(

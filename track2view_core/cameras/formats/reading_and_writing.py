@@ -14,6 +14,7 @@ from types import MappingProxyType
 import torch
 
 from ...errors import Track2ViewError
+from ...notes import Note
 from ..path import CameraPath
 from . import (
     aftereffects,
@@ -142,7 +143,7 @@ def read_for_clip(
     fov_degrees: float | None = None,
     fps: float | None = None,
     camera: str | None = None,
-) -> tuple[CameraPath, str]:
+) -> tuple[CameraPath, tuple[Note, ...]]:
     """`read_path`, then, with the camera of a clip, resampled to its number of frames. The world stays the file's.
 
     Args:
@@ -154,13 +155,14 @@ def read_for_clip(
     if clip is not None and width is None and height is None:
         width, height = clip.width, clip.height
     path = read_path(file, width=width, height=height, format=format, fov_degrees=fov_degrees, fps=fps, camera=camera)
-    said = f"{file.name}: {len(path)} frames of {path.width} x {path.height}, {path.fps:g} a second"
+    size = {"width": path.width, "height": path.height}
+    notes = [Note.of("camera_read", name=file.name, frames=len(path), **size, rate=path.fps)]
     if clip is None:
-        return path, said
+        return path, tuple(notes)
     if len(path) != len(clip):
-        said += f"; resampled in time to the clip's {len(clip)} frames"
+        notes.append(Note.of("camera_resampled", frames=len(clip)))
         path = path.resampled(len(clip))
-    return replace(path, fps=clip.fps), said
+    return replace(path, fps=clip.fps), tuple(notes)
 
 
 def read_move(file: Path) -> CameraPath:

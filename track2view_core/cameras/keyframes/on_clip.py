@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-
-import torch
 
 from ...notes import Note
 from ..path import CameraPath
@@ -13,7 +10,7 @@ from .documents import PathDocument, parse_document
 from .fitting import fit_document
 from .sampling import document_notes, sample_document
 
-DEFAULT_FRAMES, DEFAULT_SIZE, DEFAULT_FIELD = 81, (832, 480), 60.0  # degrees, horizontal
+DEFAULT_FRAMES, DEFAULT_SIZE = 81, (832, 480)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +68,4 @@ def _standing_camera(document: PathDocument | None) -> CameraPath:
     if document is not None:
         frames, fps = document.frames, document.fps
         width, height = document.aspect or DEFAULT_SIZE
-    focal = width / 2 / math.tan(math.radians(DEFAULT_FIELD) / 2)
-    lens = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], dtype=torch.float64)
-    poses = torch.eye(4, dtype=torch.float64).repeat(frames, 1, 1)
-    return CameraPath(poses, lens.repeat(frames, 1, 1), width, height, fps)
+    return CameraPath.standing(frames, width, height, fps=fps)
