@@ -11,6 +11,7 @@ from track2view_core.errors import Track2ViewError
 from track2view_core.training import OptimiserSettings, Stopped, train
 from track2view_core.training import run_state as run_state_module
 from track2view_core.training.optimisers import Muon
+from track2view_core.training.run_log import Samples
 from track2view_core.training.run_state import Checkpoints
 
 from .pair_data import (
@@ -282,7 +283,7 @@ def test_validation_sees_the_averaged_weights_and_training_goes_on_with_the_last
 
     def validate(step):
         seen.append({name: p.clone() for name, p in objective.module.named_parameters() if p.requires_grad})
-        return {"held_out_loss": 0.5, "sheet": torch.zeros(8, 8, 3, dtype=torch.uint8)}
+        return {"held_out_loss": 0.5, "samples": Samples([{"clip": torch.zeros(2, 16, 16, 3).byte()}], 8.0)}
 
     weights = run(tmp_path, objective=objective, validate=validate, validate_every=3)
     assert len(seen) == 2 and curve(tmp_path) == whole[1]

@@ -42,7 +42,6 @@ def test_samples_are_decoded_in_float32_during_a_run_in_half_precision(vae, tmp_
         objective,
         pairs,
         ValidationSettings(pairs=1, levels=(0.5,), samples=1, tracks=16),
-        tmp_path / "samples",
         draw=BatchDraw(),
         bundle=Bundle(objective.conditioner, {}, config),
         vae=vae,
@@ -55,11 +54,11 @@ def test_samples_are_decoded_in_float32_during_a_run_in_half_precision(vae, tmp_
     assert list((tmp_path / "samples").glob("*.png"))
 
 
-def test_a_vae_is_scored_in_float32_during_a_run_in_half_precision(vae, tmp_path):
+def test_a_vae_is_scored_in_float32_during_a_run_in_half_precision(vae):
     """Its score is that of the file, which is always used in float32."""
     clip = (torch.rand(5, 4, 4, 3) * 255).byte().repeat_interleave(8, 1).repeat_interleave(8, 2)
     clips = SimpleNamespace(info=INFO, clip_count=1, clip_frames=lambda _index: clip)
-    validate = VaeValidation(vae, clips, ValidationSettings(pairs=1, samples=0), tmp_path / "samples")
+    validate = VaeValidation(vae, clips, ValidationSettings(pairs=1, samples=0))
     alone = validate(0)
     with torch.autocast("cpu", torch.bfloat16):
         assert validate(0) == alone

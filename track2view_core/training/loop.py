@@ -20,12 +20,12 @@ from ..errors import Track2ViewError
 from ..progress import Progress
 from .batches import BatchSource, Feed, generator_for, seed_for
 from .optimisers import make_optimisers, rate_factor
-from .run_log import Meter, RunLog
+from .run_log import Meter, RunLog, Samples
 from .run_state import Checkpoints, RunIdentity, RunState
 from .settings import TrainSettings
 
-Validate = Callable[[int], Mapping[str, float | Tensor]]
-"""Called with the step while the averaged weights are in the module; returns figures and pictures [H, W, 3] uint8."""
+Validate = Callable[[int], Mapping[str, float | Samples]]
+"""Called with the step, in every process, while the averaged weights are in the module; returns figures and samples."""
 
 
 class Objective(Protocol):
@@ -80,7 +80,7 @@ def train(
     """Train, or go on from the newest checkpoint in `folder`; returns the averaged weights that were trained.
 
     The names are those of `objective.module.named_parameters()`; the module itself holds the last weights. In `folder`:
-    `checkpoints/`, `log.jsonl` and `tensorboard/`.
+    `checkpoints/`, `log.jsonl`, `samples/` and `tensorboard/`.
 
     identity: more settings that must not change between two parts of one run.
     progress: called after each step in the first process; what it raises ends the run once everything is saved.
@@ -249,16 +249,11 @@ class _Run:
 
     def _validate(self, validate: Validate) -> None:
         with self.state.averaged_weights(), torch.no_grad(), self.autocast():
-            try:
-                found = validate(self.done)
-            except OSError as error:
-                self.log.lost += 1
-                self.log.event(self.done, "failed_write", f"The validation could not be written: {error}.")
-                return
-        self.log.figures(self.done, {name: v for name, v in found.items() if not isinstance(v, Tensor)})
-        for name, picture in found.items():
-            if isinstance(picture, Tensor):
-                self.log.picture(self.done, name, picture)
+            found = validate(self.done)
+        self.log.figures(self.done, {name: value for name, value in found.items() if not isinstance(value, Samples)})
+        for name, value in found.items():
+            if isinstance(value, Samples):
+                self.log.samples(self.done, name, value)
 
     def save(self) -> None:
         """A checkpoint; one that cannot be written is counted and named, and the run goes on."""

@@ -235,7 +235,6 @@ def pair_validation(config: TrainConfig, objective: PairObjective, bundle: Bundl
         objective,
         PairDataset(settings.folder),
         settings,
-        Path(config.folder) / "samples",
         draw=config.draw,
         bundle=bundle,
         vae=vae,

@@ -1,14 +1,9 @@
-"""Figures and pictures on held-out data, alike at every call: fixed pairs, fixed noise, fixed noise levels.
-
-Pictures stand beside what they should be: a sheet of a few frames, and all frames as a clip.
-"""
+"""Figures and samples on held-out data, alike at every call: fixed pairs, fixed noise, fixed noise levels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from fractions import Fraction
-from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -17,10 +12,7 @@ from torch import Tensor
 
 from ..dataset import BrokenSample, ClipPair, PairDataset
 from ..errors import Track2ViewError
-from ..preview import write_picture
-from ..preview.drawing import GAP, GROUND, caption, pane
 from ..tracks import pair_tracks
-from ..video import VideoClip, write_clip
 from ..wan.bundle import Bundle
 from ..wan.condition import TrackCondition
 from ..wan.models import TEXT_TOKENS
@@ -28,23 +20,21 @@ from ..wan.sampler import sample
 from ..wan.vae import decode
 from .batches import TEXT_DIM, BatchDraw, draw_batch, generator_for
 from .objectives import PairObjective
+from .run_log import Samples
 from .settings import ValidationSettings
 
 SEED = 20_000  # of validation alone
-SHOWN = 4  # frames of a clip on the sheet
-_LEAST_SIDE = 128
 Sample = TypeVar("Sample")
 
 
 class PairValidation:
-    """`held_out_loss`, and it by noise level; with a bundle's settings and a VAE, samples as PNG and mp4."""
+    """`held_out_loss`, and it by noise level; with a bundle's settings and a VAE, samples beside the targets."""
 
     def __init__(
         self,
         objective: PairObjective,
         dataset: PairDataset,
         settings: ValidationSettings,
-        folder: Path,
         *,
         draw: BatchDraw,
         bundle: Bundle | None = None,  # its conditioner is the one that is trained
@@ -52,7 +42,7 @@ class PairValidation:
         empty_text: Tensor | None = None,
         uses_text: bool = False,
     ) -> None:
-        self.objective, self.settings, self.folder = objective, settings, folder
+        self.objective, self.settings = objective, settings
         self.bundle, self.vae, self.empty_text, self.uses_text = bundle, vae, empty_text, uses_text
         self.fps = dataset.info.fps
         self.pairs = spread(len(dataset), settings.pairs, dataset.__getitem__)
@@ -67,11 +57,11 @@ class PairValidation:
             errors=None,
         )
 
-    def __call__(self, step: int) -> Mapping[str, float | Tensor]:
-        found: dict[str, float | Tensor] = dict(self.losses())
+    def __call__(self, step: int) -> Mapping[str, float | Samples]:
+        found: dict[str, float | Samples] = dict(self.losses())
         if self.bundle is not None and self.vae is not None and self.settings.samples:
             rows = [self._row(pair) for pair in self.pairs[: self.settings.samples]]
-            found["samples"] = write_samples(rows, self.folder, step, self.fps)
+            found["samples"] = Samples(rows, self.fps)
         return found
 
     def losses(self) -> dict[str, float]:
@@ -148,52 +138,3 @@ def spread(total: int, count: int, read: Callable[[int], Sample]) -> list[Sample
     if not found:
         raise Track2ViewError("Every sample of a data set is broken; make it again.")
     return found
-
-
-def write_samples(rows: Sequence[Mapping[str, Tensor]], folder: Path, step: int, fps: float) -> Tensor:
-    """`step_N.png` and `step_N.mp4` in `folder`; returns the sheet."""
-    folder.mkdir(parents=True, exist_ok=True)
-    sheet = contact_sheet(rows)
-    write_picture(sheet, folder / f"step_{step:08d}.png")
-    rate = Fraction(fps).limit_denominator(1001)
-    write_clip(VideoClip(beside_each_other(rows), rate), folder / f"step_{step:08d}.mp4")
-    return sheet
-
-
-def contact_sheet(rows: Sequence[Mapping[str, Tensor]]) -> Tensor:  # [h, w, 3] uint8
-    """One block a row of clips [T, H, W, 3] uint8 by name: a line of frames for each, under each other."""
-    blocks = []
-    for clips in rows:
-        for name, clip in clips.items():
-            shown = torch.linspace(0, len(clip) - 1, min(SHOWN, len(clip))).round().long()
-            blocks.append(_line([_tile(clip[t], name if i == 0 else "") for i, t in enumerate(shown.tolist())]))
-        blocks.append(_ground(GAP, blocks[-1].shape[1]))
-    return torch.cat(blocks[:-1])
-
-
-def beside_each_other(rows: Sequence[Mapping[str, Tensor]]) -> Tensor:  # [T, h, w, 3] uint8, even sides
-    """All frames: one line a row of clips, its clips side by side."""
-    count = min(len(clip) for clips in rows for clip in clips.values())
-    frames = []
-    for t in range(count):
-        picture = torch.cat([_line([_tile(clip[t], name) for name, clip in clips.items()]) for clips in rows])
-        frames.append(picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2])
-    return torch.stack(frames)
-
-
-def _tile(picture: Tensor, name: str) -> Tensor:
-    height, width = picture.shape[:2]
-    times = max(1, -(-_LEAST_SIDE // min(height, width)))
-    drawn = pane(picture, (times * width, times * height))
-    if name:
-        caption(drawn, name)
-    return torch.from_numpy(drawn)
-
-
-def _line(tiles: Sequence[Tensor]) -> Tensor:
-    gap = _ground(tiles[0].shape[0], GAP)
-    return torch.cat([part for tile in tiles for part in (tile, gap)][:-1], 1)
-
-
-def _ground(height: int, width: int) -> Tensor:
-    return torch.tensor(GROUND, dtype=torch.uint8).expand(height, width, 3)

@@ -28,9 +28,10 @@ from ...dataset import PairDataset
 from ...errors import Track2ViewError
 from ...wan.vae import decode_whole_clip, encode_whole_clip, latent_statistics, save_vae
 from ..batches import draw_samples
+from ..run_log import Samples
 from ..settings import TrainConfig, VaeSettings, ValidationSettings
 from ..stages import DTYPES, open_datasets
-from ..validation import in_float32, spread, write_samples
+from ..validation import in_float32, spread
 
 STATISTICS_CLIPS = 96  # whose latents give the mean and std that are folded into a finished VAE
 LATENT_WEIGHT = 1e-5  # keeps latents from drifting to where no statistics are known
@@ -52,7 +53,7 @@ class VaeStage:
         self.validate = None
         if held_out.folder:
             clips = PairDataset(held_out.folder)
-            self.validate = VaeValidation(self.vae, clips, held_out, Path(config.folder) / "samples")
+            self.validate = VaeValidation(self.vae, clips, held_out)
 
     def export(self, average: Mapping[str, Tensor], file: Path, facts: Mapping[str, str]) -> None:
         self.vae.load_state_dict(average)
@@ -91,13 +92,13 @@ def psnr(decoded: Tensor, clip: Tensor) -> float:
 
 
 class VaeValidation:
-    """Round-trip PSNR of whole clips, of their last frame (drift shows there) and of single frames, and a sheet."""
+    """Round-trip PSNR of whole clips, of their last frame (drift shows there) and of single frames, and samples."""
 
-    def __init__(self, vae: AutoencoderKLWan, dataset: PairDataset, settings: ValidationSettings, folder: Path) -> None:
-        self.vae, self.settings, self.folder, self.fps = vae, settings, folder, dataset.info.fps
+    def __init__(self, vae: AutoencoderKLWan, dataset: PairDataset, settings: ValidationSettings) -> None:
+        self.vae, self.settings, self.fps = vae, settings, dataset.info.fps
         self.clips = spread(dataset.clip_count, settings.pairs, dataset.clip_frames)
 
-    def __call__(self, step: int) -> Mapping[str, float | Tensor]:
+    def __call__(self, step: int) -> Mapping[str, float | Samples]:
         device = next(self.vae.parameters()).device
         scores: dict[str, list[float]] = {"psnr": [], "psnr_last_frame": [], "psnr_single_frame": []}
         rows = []
@@ -109,9 +110,9 @@ class VaeValidation:
             scores["psnr_single_frame"].append(psnr(single, wanted[:, :1]))
             if len(rows) < self.settings.samples:
                 rows.append({"clip": clip, "there and back": _frames(decoded[0])})
-        found: dict[str, float | Tensor] = {name: sum(values) / len(values) for name, values in scores.items()}
+        found: dict[str, float | Samples] = {name: sum(values) / len(values) for name, values in scores.items()}
         if rows:
-            found["samples"] = write_samples(rows, self.folder, step, self.fps)
+            found["samples"] = Samples(rows, self.fps)
         return found
 
     def _there_and_back(self, clip: Tensor) -> Tensor:
