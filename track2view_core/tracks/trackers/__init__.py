@@ -17,18 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["KltTracker", "PointTracker", "SpatialTrackerV2"]
 
 
-def __getattr__(name: str) -> object:
-    if name == "KltTracker":  # brings OpenCV and SciPy along
-        from .klt import KltTracker
-
-        return KltTracker
-    if name == "SpatialTrackerV2":
-        from .spatial_tracker.tracker import SpatialTrackerV2
-
-        return SpatialTrackerV2
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
 class PointTracker(Protocol):
     def track(
         self,
@@ -39,3 +27,15 @@ class PointTracker(Protocol):
     ) -> PointTracks:
         """3D tracks of at most `points` points and the source camera; the world is the camera of frame 0."""
         ...
+
+
+def __getattr__(name: str) -> object:
+    if name == "KltTracker":  # brings OpenCV and SciPy along
+        from .klt import KltTracker
+
+        return KltTracker
+    if name == "SpatialTrackerV2":
+        from .spatial_tracker.tracker import SpatialTrackerV2
+
+        return SpatialTrackerV2
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
