@@ -17,14 +17,14 @@ from track2view_core.curation import PairRefused
 from track2view_core.curation.pair_tracking import (
     SplitTracks,
     check_worth,
-    chosen,
-    consistent,
+    consistent_tracks,
+    evenly_chosen,
     joined_camera,
     joined_frames,
-    padded,
-    track_known,
-    with_parallax,
+    track_from_known_cameras,
+    with_stereo_depth,
 )
+from track2view_core.curation.recorded_pairs import stacked_tracks
 from track2view_core.tracks import PointTracks
 
 T, N, SIZE = 9, 60, 64
@@ -121,7 +121,9 @@ def joined_truth() -> tuple[Tensor, CameraPath]:
 def test_a_trackers_world_becomes_the_known_one(kind: type[Tracker], scale: float):
     truth, camera = joined_truth()
     tracker = kind(truth, camera, 1.0 if kind is ToldTracker else scale)
-    tracks = track_known(tracker, torch.zeros(len(camera), 16, 16, 3, dtype=torch.uint8), camera, points=N, name="pair")
+    tracks = track_from_known_cameras(
+        tracker, torch.zeros(len(camera), 16, 16, 3, dtype=torch.uint8), camera, points=N, name="pair"
+    )
     assert torch.allclose(tracks.positions, truth, atol=1e-4) and tracks.camera is camera
     if kind is Tracker:
         assert tracker.asked == {"frames": 2 * T - 1, "points": N, "start_frames": 5}
@@ -130,7 +132,9 @@ def test_a_trackers_world_becomes_the_known_one(kind: type[Tracker], scale: floa
 def test_points_stay_on_their_rays_under_a_wrong_lens():
     truth, camera = joined_truth()
     wrong = Tracker(truth, camera, zoom=1.05)
-    tracks = track_known(wrong, torch.zeros(len(camera), 16, 16, 3, dtype=torch.uint8), camera, points=N, name="pair")
+    tracks = track_from_known_cameras(
+        wrong, torch.zeros(len(camera), 16, 16, 3, dtype=torch.uint8), camera, points=N, name="pair"
+    )
     seen = project(wrong.camera, wrong.positions.float())
     assert torch.allclose(project(camera, tracks.positions).xy[seen.inside], seen.xy[seen.inside], atol=1e-2)
 
@@ -139,7 +143,9 @@ def test_points_stay_on_their_rays_under_a_wrong_lens():
 def test_a_tracker_that_saw_other_cameras_refuses_the_pair(other: CameraPath):
     truth, camera = joined_truth()
     with pytest.raises(PairRefused, match="pair is filmed by other cameras") as caught:
-        track_known(Tracker(truth, camera), torch.zeros(len(camera), 16, 16, 3), other, points=N, name="pair")
+        track_from_known_cameras(
+            Tracker(truth, camera), torch.zeros(len(camera), 16, 16, 3), other, points=N, name="pair"
+        )
     assert caught.value.reason == "cameras disagree"
 
 
@@ -148,7 +154,7 @@ def test_movers_get_their_depth_from_both_views_at_once():
     truth, source, target = points(moving=True), a_path(1, travel=2), a_path(2, travel=2)
     centers = [path.world_from_camera[:, None, :3, 3].float() for path in (source, target)]
     guessed = [center + (truth - center) * 1.4 for center in centers]
-    split, unknown = with_parallax(split_of(guessed[0], target=guessed[1]), source, target)
+    split, unknown = with_stereo_depth(split_of(guessed[0], target=guessed[1]), source, target)
     parted = slice(T // 2, T)
     assert not unknown.any()
     assert torch.allclose(split.source[parted], truth[parted], atol=2e-3)
@@ -163,9 +169,9 @@ def test_a_point_seen_from_one_side_only_has_no_depth():
     still = points()
     hidden = torch.zeros(T, N, dtype=torch.bool)
     hidden[:, : N // 2] = True
-    _, unknown = with_parallax(split_of(still, target_visible=hidden), source, target)
+    _, unknown = with_stereo_depth(split_of(still, target_visible=hidden), source, target)
     assert torch.equal(unknown, torch.arange(N) >= N // 2)
-    _, unknown = with_parallax(split_of(still, target_visible=hidden), source, a_path(2, travel=0.0))
+    _, unknown = with_stereo_depth(split_of(still, target_visible=hidden), source, a_path(2, travel=0.0))
     assert not unknown.any()
 
 
@@ -178,7 +184,7 @@ def test_tracks_are_dropped_by_reason():
     there[4:, 5:9] += 0.08 * 4  # 8 % of a depth of about 4
     there[4:, 9:12] += 0.005
     counts: Counter[str] = Counter()
-    kept = consistent(split_of(here, source_visible=seen, target=there), source, counts)
+    kept = consistent_tracks(split_of(here, source_visible=seen, target=there), source, counts)
     assert dict(counts) == {
         "tracks dropped: the source never sees them": 3,
         "tracks dropped: behind the camera that sees them": 2,
@@ -190,10 +196,10 @@ def test_tracks_are_dropped_by_reason():
 def test_most_of_the_chosen_tracks_are_seen_at_the_seam():
     seen = torch.ones(T, N, dtype=torch.bool)
     seen[0, : N // 2] = False
-    split = chosen(split_of(points(), source_visible=seen), 20)
+    split = evenly_chosen(split_of(points(), source_visible=seen), 20)
     assert split.source.shape[1] == 20 and int(split.source_visible[0].sum()) == 14
-    assert chosen(split_of(points()), 20).source.shape[1] == 20
-    assert chosen(split_of(points(), source_visible=seen), 2 * N).source.shape[1] == N
+    assert evenly_chosen(split_of(points()), 20).source.shape[1] == 20
+    assert evenly_chosen(split_of(points(), source_visible=seen), 2 * N).source.shape[1] == N
 
 
 def test_pairs_that_are_worth_nothing_are_refused():
@@ -209,8 +215,8 @@ def test_pairs_that_are_worth_nothing_are_refused():
 
 def test_padding_keeps_every_set():
     sets = [split_of(points()[:, :count]) for count in (5, 0, 9)]
-    joined, counts = padded(sets, T)
+    joined, counts = stacked_tracks(sets, T)
     assert counts.tolist() == [5, 0, 9] and joined.source.shape == (3, T, 9, 3)
     for row, entry, count in zip(joined.source, sets, counts, strict=True):
         assert torch.equal(row[:, :count], entry.source) and not row[:, count:].any()
-    assert padded([], T)[0].source.shape == (0, T, 0, 3)
+    assert stacked_tracks([], T)[0].source.shape == (0, T, 0, 3)

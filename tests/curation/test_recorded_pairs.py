@@ -22,7 +22,7 @@ from track2view_core.curation import ClipEncoder, Cut, PairSettings, RecordedPai
 from track2view_core.curation.clip_loading import cut_camera
 from track2view_core.curation.recorded_pairs import drawn_pairs
 from track2view_core.curation.sources import multicamvideo_scenes, realcamvid_scenes, synced_scenes
-from track2view_core.curation.sources.clip_names import caption_of, counted_order, read_captions
+from track2view_core.curation.sources.clip_names import caption_of, natural_order, read_captions
 from track2view_core.dataset import BrokenSample, ClipPair, PairDataset, read_report, shard_file
 from track2view_core.errors import Track2ViewError
 from track2view_core.scenes import follow_points
@@ -312,7 +312,7 @@ def test_captions_come_from_json_or_lines(tmp_path: Path):
     (tmp_path / "b.json").write_text('{"scene1": 3}')
     with pytest.raises(Track2ViewError, match="must be a JSON object"):
         read_captions(tmp_path / "b.json")
-    assert sorted(["s10", "s2", "s1b"], key=counted_order) == ["s1b", "s2", "s10"]
+    assert sorted(["s10", "s2", "s1b"], key=natural_order) == ["s1b", "s2", "s10"]
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_a_smaller_size_has_smaller_lenses_and_the_same_points(folder: Path, tmp
 
 def test_only_kept_frames_can_be_encoded_again(tmp_path: Path):
     curate(RenderedScenes(1, replace(HOW, keep_frames=False, scenes=1, cameras=2), ClipEncoder(TINY_VAE)), tmp_path)
-    with pytest.raises(Track2ViewError, match="--keep-frames"):
+    with pytest.raises(Track2ViewError, match="make it again and keep them"):
         Reencoding(tmp_path, ClipEncoder(TINY_VAE))
 
 

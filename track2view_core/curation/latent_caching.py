@@ -129,10 +129,10 @@ class Reencoding:
     def __post_init__(self) -> None:
         begun = DatasetInfo.read(self.folder)
         if not begun.has_frames:
-            raise Track2ViewError(f"The data set {self.folder} holds no frames; make it again with --keep-frames.")
+            raise Track2ViewError(f"The data set {self.folder} holds no frames; make it again and keep them.")
         if self.size is not None and self.size[0] * begun.height != self.size[1] * begun.width:
             raise Track2ViewError(
-                f"--size is {self.size[0]}x{self.size[1]} and the data set is {begun.width} x {begun.height}; keep "
+                f"The size is {self.size[0]} x {self.size[1]} and the data set is {begun.width} x {begun.height}; keep "
                 "its aspect."
             )
 

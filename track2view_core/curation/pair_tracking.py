@@ -84,7 +84,7 @@ def takes_camera(tracker: PointTracker) -> bool:
     return "camera" in inspect.signature(tracker.track).parameters
 
 
-def track_known(
+def track_from_known_cameras(
     tracker: PointTracker,
     frames: Tensor,  # [2T - 1, H, W, 3] uint8
     known: CameraPath,
@@ -111,20 +111,20 @@ def track_known(
         tracks = tracker.track(frames, points=points, progress=progress, **options)
     except Track2ViewError as error:
         raise PairRefused("not tracked", f"{name} was not tracked: {error}") from error
-    return moved(tracks, known) if takes_camera(tracker) else aligned(tracks, known, name)
+    return in_known_world(tracks, known) if takes_camera(tracker) else before_known_cameras(tracks, known, name)
 
 
-def moved(tracks: PointTracks, known: CameraPath) -> PointTracks:
+def in_known_world(tracks: PointTracks, known: CameraPath) -> PointTracks:
     """From the world of the clip's first camera, which trackers use, to that of the known path."""
     first = known.world_from_camera[0]
     positions = tracks.positions.double() @ first[:3, :3].T + first[:3, 3]
     return replace(tracks, positions=positions.float(), camera=known)
 
 
-def aligned(tracks: PointTracks, known: CameraPath, name: str) -> PointTracks:
+def before_known_cameras(tracks: PointTracks, known: CameraPath, name: str) -> PointTracks:
     """The tracks before the known cameras instead of the tracker's own."""
     own = tracks.camera
-    scale, turned, shifted = similarity(own, known, float(tracks.scene_scale))
+    scale, turned, shifted = similarity_to_known(own, known, float(tracks.scene_scale))
     if turned > MOST_TURNED or shifted > MOST_SHIFTED:
         raise PairRefused(
             "cameras disagree",
@@ -146,7 +146,7 @@ def aligned(tracks: PointTracks, known: CameraPath, name: str) -> PointTracks:
     )
 
 
-def similarity(own: CameraPath, known: CameraPath, distance: float) -> tuple[float, float, float]:
+def similarity_to_known(own: CameraPath, known: CameraPath, distance: float) -> tuple[float, float, float]:
     """Scale from `own` to `known` units, and what is left: degrees (worst frame) and share of the path's extent.
 
     A path that hardly moves tells no scale, and 1 stands.
@@ -181,7 +181,7 @@ LEAST_SHARE, HARMLESS = 1 / 8, np.radians(0.5)
 does no harm whatever the depth."""
 
 
-def with_parallax(split: SplitTracks, source: CameraPath, target: CameraPath) -> tuple[SplitTracks, Tensor]:
+def with_stereo_depth(split: SplitTracks, source: CameraPath, target: CameraPath) -> tuple[SplitTracks, Tensor]:
     """The tracks with the movers' depth by stereo, and which of them [N] have no known depth."""
     moving = _moving(split, source)
     unknown = _one_sided(split, source, target) & ~moving
@@ -258,7 +258,7 @@ FEWEST_TRACKS = 32
 LEAST_COVERAGE = 0.05
 
 
-def consistent(split: SplitTracks, source: CameraPath, counts: Counter[str]) -> SplitTracks:
+def consistent_tracks(split: SplitTracks, source: CameraPath, counts: Counter[str]) -> SplitTracks:
     """Drop what the source never sees, what lies behind the camera that sees it, and what is in two places at once."""
     seen = split.source_visible.any(0)
     counts["tracks dropped: the source never sees them"] += int((~seen).sum())
@@ -278,7 +278,7 @@ def same_time_gap(split: SplitTracks, depth: Tensor) -> Tensor:
     return torch.nanquantile(gap, SAME_TIME_SHARE, dim=0).nan_to_num(0.0)
 
 
-def chosen(split: SplitTracks, points: int) -> SplitTracks:
+def evenly_chosen(split: SplitTracks, points: int) -> SplitTracks:
     """At most `points` tracks, most of them such as the seam shows, spread evenly over the order they came in."""
     at_seam = split.source_visible[0]
     first, other = at_seam.nonzero()[:, 0], (~at_seam).nonzero()[:, 0]
@@ -305,20 +305,3 @@ def check_worth(split: SplitTracks, source: CameraPath, target: CameraPath, name
             f"{name}: tracks reach {100 * coverage:.0f} % of the target view, and {100 * LEAST_COVERAGE:.0f} % are "
             "needed.",
         )
-
-
-def padded(sets: list[SplitTracks], frames: int) -> tuple[SplitTracks, Tensor]:
-    """All sets of tracks as [K, T, N, ...] padded with zeros, and how many tracks each has [K]."""
-    if not sets:
-        points, flags = torch.zeros(0, frames, 0, 3), torch.zeros(0, frames, 0, dtype=torch.bool)
-        return SplitTracks(points, points, flags, flags, torch.zeros(0, frames, 0)), torch.zeros(0, dtype=torch.int64)
-    most = max(entry.source.shape[1] for entry in sets)
-
-    def stacked(name: str) -> Tensor:
-        rows = [getattr(entry, name) for entry in sets]
-        return torch.stack(
-            [torch.cat([row, row.new_zeros(len(row), most - row.shape[1], *row.shape[2:])], 1) for row in rows]
-        )
-
-    joined = SplitTracks(*(stacked(name) for name in SplitTracks.__dataclass_fields__))
-    return joined, torch.tensor([entry.source.shape[1] for entry in sets])

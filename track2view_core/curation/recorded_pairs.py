@@ -23,14 +23,13 @@ from .pair_checks import Half, check_cameras, check_seam
 from .pair_tracking import (
     SplitTracks,
     check_worth,
-    chosen,
-    consistent,
+    consistent_tracks,
+    evenly_chosen,
     joined_camera,
     joined_frames,
-    padded,
     takes_camera,
-    track_known,
-    with_parallax,
+    track_from_known_cameras,
+    with_stereo_depth,
 )
 
 SPARE_POINTS = 1.5
@@ -167,14 +166,16 @@ def curate_pair(
     check_cameras(halves[:1] if single else halves)
     frames = source.frames if single else joined_frames(source.frames, target.frames)
     camera = source.camera if single else joined_camera(source.camera, target.camera)
-    tracks = track_known(tracker, frames, camera, points=round(SPARE_POINTS * points), name=name, progress=progress)
+    tracks = track_from_known_cameras(
+        tracker, frames, camera, points=round(SPARE_POINTS * points), name=name, progress=progress
+    )
     split = SplitTracks.unsplit(tracks) if single else SplitTracks.of(tracks)
     counts["tracks found"] += split.source.shape[1]
     if takes_camera(tracker) and not single:
-        split, unknown = with_parallax(split, source.camera, target.camera)
+        split, unknown = with_stereo_depth(split, source.camera, target.camera)
         counts["tracks dropped: seen from one side only"] += int(unknown.sum())
         split = split.select((~unknown).nonzero()[:, 0])
-    split = chosen(consistent(split, source.camera, counts), points)
+    split = evenly_chosen(consistent_tracks(split, source.camera, counts), points)
     check_worth(split, source.camera, target.camera, name)
     counts["tracks kept"] += split.source.shape[1]
     return CuratedPair(source, target, split)
@@ -234,7 +235,7 @@ def pairs_shard(
     latents = None
     if info.vae is not None:
         latents = encoder.latents(list(frames), progress) if loaded else torch.zeros(0, *info.latent_shape).half()
-    sets, track_counts = padded([pair.tracks for pair in kept], info.frames)
+    sets, track_counts = stacked_tracks([pair.tracks for pair in kept], info.frames)
     pairs = [[place[p.source.clip.name], place[p.target.clip.name], k] for k, p in enumerate(kept)]
     return Shard(
         world_from_camera=_stacked([clip.camera.world_from_camera for clip in loaded], info.frames, 4),
@@ -253,6 +254,23 @@ def pairs_shard(
         counts={reason: count for reason, count in counts.items() if count},
         refused=refused,
     )
+
+
+def stacked_tracks(sets: list[SplitTracks], frames: int) -> tuple[SplitTracks, Tensor]:
+    """All sets of tracks as [K, T, N, ...] padded with zeros, and how many tracks each has [K]."""
+    if not sets:
+        points, flags = torch.zeros(0, frames, 0, 3), torch.zeros(0, frames, 0, dtype=torch.bool)
+        return SplitTracks(points, points, flags, flags, torch.zeros(0, frames, 0)), torch.zeros(0, dtype=torch.int64)
+    most = max(entry.source.shape[1] for entry in sets)
+
+    def stacked(name: str) -> Tensor:
+        rows = [getattr(entry, name) for entry in sets]
+        return torch.stack(
+            [torch.cat([row, row.new_zeros(len(row), most - row.shape[1], *row.shape[2:])], 1) for row in rows]
+        )
+
+    joined = SplitTracks(*(stacked(name) for name in SplitTracks.__dataclass_fields__))
+    return joined, torch.tensor([entry.source.shape[1] for entry in sets])
 
 
 def _stacked(matrices: list[Tensor], frames: int, rows: int) -> Tensor:

@@ -84,7 +84,7 @@ def curate_with_ray(
         import ray.data
     except ImportError as error:
         raise Track2ViewError(
-            "--ray needs Ray Data; pip install 'track2view[curation]', or leave --ray out."
+            "Spreading shards over processes needs Ray Data: pip install 'track2view[curation]', or make them in one."
         ) from error
     start_dataset(folder, maker.info())
     numbers = missing_shards(maker, folder)

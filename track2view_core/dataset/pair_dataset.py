@@ -110,7 +110,7 @@ class PairDataset:
                 return shard.row("frames", clip)
         except (Track2ViewError, OSError) as error:
             raise _broken(f"{shard.file.stem} clip {clip}", error) from error
-        raise Track2ViewError(f"The data set {self.folder} was made without frames; make it again with --keep-frames.")
+        raise Track2ViewError(f"The data set {self.folder} was made without frames; make it again and keep them.")
 
     def _check_whole(self, number: int) -> None:
         if number in self._broken:

@@ -19,6 +19,11 @@ from torch import Tensor, nn
 from ..errors import Track2ViewError
 from .weight_files import fill, read_weights, weight_files
 
+FEATURES = 2048
+SIDE = 299  # pixels
+_WHAT = "FID's Inception weights"
+_HINT = "FID is defined by pt_inception-2015-12-05-6726825d.pth"
+
 
 @dataclass(eq=False)
 class FeatureStatistics:
@@ -94,11 +99,6 @@ def frechet_distance(first: FeatureStatistics, second: FeatureStatistics) -> flo
         between = torch.linalg.eigvalsh(root @ second.covariance @ root).clamp(min=0).sqrt().sum()
     return max(0.0, float(shift + total - 2 * between))
 
-
-FEATURES = 2048
-SIDE = 299
-_WHAT = "FID's Inception weights"
-_HINT = "FID is defined by pt_inception-2015-12-05-6726825d.pth"
 
 # A convolution: name, outputs, kernel, stride; what it pads follows from them. Convolutions in one bracket share their
 # input, those in a branch follow each other.

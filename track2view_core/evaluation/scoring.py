@@ -1,4 +1,7 @@
-"""What is measured: every score's name, unit and direction, and the models that some of them need."""
+"""Scores of one run: every score's name, unit and direction, the models that some need, and the values clip by clip.
+
+What goes wrong with a clip costs that clip, or that score of it, and is named.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ from .pixel_matching import Matcher, load_matcher, matched_pixels
 from .run_manifest import Run, RunClip
 from .weight_files import ENDINGS
 
+UNMEASURABLE = "frames that cannot be measured count at the error of the copied source"
 _AT_ONCE = 8  # frames through Inception
 
 
@@ -141,9 +145,6 @@ def fingerprint(place: Path) -> str:
             while piece := opened.read(1 << 20):
                 digest.update(piece)
     return f"sha256 {digest.hexdigest()[:8]}"
-
-
-UNMEASURABLE = "frames that cannot be measured count at the error of the copied source"
 
 
 @dataclass(eq=False)

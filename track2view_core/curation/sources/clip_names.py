@@ -13,7 +13,7 @@ VIDEO_ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".avi")
 MOST_BYTES = 2**30
 
 
-def counted_order(name: str) -> list[tuple[int, str]]:
+def natural_order(name: str) -> list[tuple[int, str]]:
     """A sorting key that puts scene2 before scene10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
@@ -22,7 +22,9 @@ def read_captions(file: Path) -> Mapping[str, str]:
     """Captions by the name of a clip (scene12/cam01) or of a scene: a JSON object, or lines of name, tab, caption."""
     try:
         if file.stat().st_size > MOST_BYTES:
-            raise Track2ViewError(f"--captions {file} is larger than {MOST_BYTES >> 20} MiB; split the data set.")
+            raise Track2ViewError(
+                f"The file of captions {file} is larger than {MOST_BYTES >> 20} MiB; split the data set."
+            )
         text = file.read_text(encoding="utf-8-sig")
         if file.suffix.lower() != ".json":
             return {
@@ -33,10 +35,10 @@ def read_captions(file: Path) -> Mapping[str, str]:
         document = json.loads(text)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise Track2ViewError(
-            f"--captions {file} cannot be read ({error}); give a JSON object or a text file."
+            f"The captions {file} cannot be read ({error}); give a JSON object or a text file."
         ) from error
     if not isinstance(document, dict) or not all(isinstance(told, str) for told in document.values()):
-        raise Track2ViewError(f'--captions {file} must be a JSON object such as {{"scene12/cam01": "A man walks."}}.')
+        raise Track2ViewError(f'The captions {file} must be a JSON object such as {{"scene12/cam01": "A man walks."}}.')
     return document
 
 

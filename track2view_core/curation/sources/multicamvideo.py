@@ -10,14 +10,14 @@ from pathlib import Path
 
 from ...errors import Track2ViewError
 from ..clip_loading import RecordedClip, RecordedScene
-from .clip_names import caption_of, counted_order
+from .clip_names import caption_of, natural_order
 
 
 def multicamvideo_scenes(
     root: Path, captions: Mapping[str, str], fov_degrees: float | None = None
 ) -> tuple[RecordedScene, ...]:
     """The scenes under `root`, which may be the data set's folder or any folder in it."""
-    files = sorted(root.rglob("cameras/camera_extrinsics.json"), key=lambda file: counted_order(file.as_posix()))
+    files = sorted(root.rglob("cameras/camera_extrinsics.json"), key=lambda file: natural_order(file.as_posix()))
     if not files:
         raise Track2ViewError(
             f"{root} holds no cameras/camera_extrinsics.json; give MultiCamVideo's folder, with "
@@ -37,7 +37,7 @@ def multicamvideo_scenes(
                 fov_degrees=fov_degrees,
                 caption=caption_of(f"{name}/{video.stem}", captions),
             )
-            for video in sorted((folder / "videos").glob("*.mp4"), key=lambda video: counted_order(video.stem))
+            for video in sorted((folder / "videos").glob("*.mp4"), key=lambda video: natural_order(video.stem))
         )
         if len(clips) > 1:
             scenes.append(RecordedScene(name, clips))

@@ -12,7 +12,7 @@ from pathlib import Path
 from ...cameras.formats import FORMATS
 from ...errors import Track2ViewError
 from ..clip_loading import RecordedClip, RecordedScene
-from .clip_names import VIDEO_ENDINGS, caption_of, counted_order
+from .clip_names import VIDEO_ENDINGS, caption_of, natural_order
 
 SHARED = "cameras.json"
 
@@ -25,12 +25,12 @@ def synced_scenes(
         raise Track2ViewError(f"{root} is no folder; give the folder that holds a folder a scene.")
     if camera_format is not None and camera_format not in FORMATS:
         raise Track2ViewError(f"There is no camera format {camera_format!r}; it must be one of {', '.join(FORMATS)}.")
-    folders = sorted((entry for entry in root.iterdir() if entry.is_dir()), key=lambda f: counted_order(f.name))
+    folders = sorted((entry for entry in root.iterdir() if entry.is_dir()), key=lambda f: natural_order(f.name))
     scenes = []
     for folder in [root, *folders]:
         videos = sorted(
             (file for file in folder.iterdir() if file.suffix.lower() in VIDEO_ENDINGS),
-            key=lambda file: counted_order(file.stem),
+            key=lambda file: natural_order(file.stem),
         )
         if len(videos) < 2:
             continue
