@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from track2view_core.cameras import preset_path
-from track2view_core.preview.pair import track_colors
 from track2view_core.preview.pair_file import FARTHEST, MOST_TRACKS, pack_pairs
+from track2view_core.preview.pair_view import track_colors
 from track2view_core.tracks import PairedTracks, pair_tracks
 
 from .node_answers import ask

@@ -1,1 +1,1 @@
-"""The verbs of the command line, one a file: each has `run(arguments)`. Imported on use, by `cli`."""
+"""The verbs of the command line, one a file: the arguments of `run` are its options. Imported on use, by `cli`."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..cameras import project
 from ..dataset import BrokenSample, ClipPair, PairDataset
 from ..preview.drawing import GAP, GROUND, caption, draw_dot, draw_ring, pane, pane_size
-from ..preview.pair import track_colors
+from ..preview.pair_view import track_colors
 from ..tracks import PairedTracks
 from ..wan.vae import decode
 

@@ -1,13 +1,17 @@
-"""What all pictures share: palette, panes of readable size, captions. Colours are RGB.
+"""What all pictures share: palette, panes of readable size, captions, the way into a file. Colours are RGB.
 
 OpenCV is imported where it draws, so that the room itself loads with torch alone.
 """
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 from torch import Tensor
 
+from ..errors import Track2ViewError
 from ..video.resizing import resize_picture
 
 Color = tuple[int, int, int]
@@ -105,3 +109,16 @@ def caption(picture: np.ndarray, words: str, color: Color = TEXT) -> None:
     plate = picture[margin : 3 * margin + tall, margin : 3 * margin + width]
     plate[:] = (plate * 0.3 + np.array(GROUND) * 0.7).astype(np.uint8)
     write_text(picture, words, (2 * margin, 2 * margin + tall), height, color)
+
+
+def write_picture(picture: Tensor, file: str | os.PathLike[str]) -> Path:  # picture [H, W, 3] uint8 RGB
+    """Write a .png and return its path."""
+    import cv2
+
+    path = Path(file)
+    if path.suffix.lower() != ".png":
+        raise Track2ViewError(f"{path} has the ending {path.suffix!r}; a picture must end in .png.")
+    pixels = picture.cpu().contiguous().numpy()[..., ::-1]
+    encoded = cv2.imencode(".png", pixels)[1]
+    path.write_bytes(encoded.tobytes())  # OpenCV's own file functions fail on non-ASCII paths on Windows
+    return path

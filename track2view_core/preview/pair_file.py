@@ -18,7 +18,7 @@ import torch
 from ..cameras import CameraPath, ViewTracks
 from ..tracks import PairedTracks
 from .packed_file import packed_file
-from .pair import track_colors
+from .pair_view import track_colors
 
 KIND = b"T2VV"
 VERSION = 1

@@ -1,4 +1,4 @@
-/** Where both views lie in the preview's picture; `preview/pair.py` and `pane_size` of `preview/drawing.py` say so. */
+/** Where both views lie in the preview's picture; `preview/pair_view.py` and `pane_size` of `preview/drawing.py` say so. */
 
 const GAP = 8;
 const SHORTEST_LONG_SIDE = 512;
