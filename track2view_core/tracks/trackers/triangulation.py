@@ -118,7 +118,7 @@ def lift_turning(
 ) -> Lifted:
     """Points before a camera that stands or only turns; all depth comes from the maps or the ramp."""
     frames, count = flow.seen.shape
-    rays, bearing = _bearings(flow, cameras)
+    rays, bearing = _rays_and_bearings(flow, cameras)
     stretch = np.linalg.norm(rays, axis=2)
     local = np.einsum("tij,nj->tni", cameras.rotation, bearing)
     placed = cameras.focal[:, None, None] * local[..., :2] / np.maximum(local[..., 2:], 1e-6) + cameras.center
@@ -127,7 +127,6 @@ def lift_turning(
     standing = (error < STANDS * limit) & (views >= min(FEWEST_VIEWS, frames))
     guessed, map_error = np.zeros(count, bool), np.nan
     if measured is None:
-        elevation = local[..., 1] / np.maximum(np.hypot(local[..., 0], local[..., 2]), 1e-6)
         first = bearing[:, 1] / np.maximum(np.hypot(bearing[:, 0], bearing[:, 2]), 1e-6)
         row = cameras.center[1] + cameras.focal[0] * first
         inverse_distance = ramp_inverse_depth(row, height)
@@ -159,7 +158,7 @@ def lift_travelling(
 ) -> Lifted:
     """Before a travelling camera, parallax gives the depth of standing points, maps or ramp that of moving ones."""
     frames, count = flow.seen.shape
-    rays, _ = _bearings(flow, cameras)
+    rays, _ = _rays_and_bearings(flow, cameras)
     usable = flow.seen & registered[:, None]
     seen = Observations.of(flow.xy, usable)
     found = refine_points(cameras, triangulate(cameras, seen, count), seen, huber=0.5 * limit)
@@ -196,7 +195,7 @@ def lift_travelling(
     return Lifted(positions, moving, error, kept, guessed, standing_error, map_error)
 
 
-def _bearings(flow: PixelTracks, cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
+def _rays_and_bearings(flow: PixelTracks, cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
     """Viewing rays with z = 1 in camera axes [T, N, 3], and each point's mean unit bearing in world axes [N, 3]."""
     flat = (flow.xy - cameras.center) / cameras.focal[:, None, None]
     rays = np.concatenate([flat, np.ones((*flat.shape[:2], 1))], 2)
