@@ -178,8 +178,9 @@ def _kept_between_runs(track: Callable[[], Any], progress: Progress | None = Non
     key = cache.cache_key(code=_trackers_version(), libraries=cache.library_versions(), **inputs)
     found = store.get(key)
     if found is not None:
-        for done in (0, 1) if progress else ():
-            progress(done, 1, "tracks of an earlier run")
+        if progress is not None:
+            for done in (0, 1):
+                progress(done, 1, "tracks of an earlier run")
         return found
     tracks = track()
     store.put(key, tracks)
@@ -406,7 +407,7 @@ class LiftTracks(io.ComfyNode):
             moge=moge_geometry,
         )
         notes = []
-        if tracks is not None:
+        if tracks_json is None:
             flat = tracks_from_core(tracks)
         else:
             flat, told = tracks_from_json(tracks_json, frames=frames)

@@ -44,6 +44,13 @@ class Kind:
     text: str  # of the facts, by name; it names no setting
     advice: Mapping[str, str] = field(default_factory=dict)  # setting -> what to do with it; `{}` is its name
 
+    def told(self, facts: Mapping[str, Fact]) -> str | None:
+        """The text with its facts; None where they are not those of the text."""
+        try:
+            return _FORMAT.vformat(self.text, (), facts)
+        except (AttributeError, KeyError, ValueError, TypeError):
+            return None
+
 
 @dataclass(frozen=True)
 class Note:
@@ -99,9 +106,8 @@ class Note:
         """The sentence, with what to do about it at `door` (None: the library)."""
         words = (LIBRARY if door is None else door).words
         kind = KINDS.get(self.code)
-        try:
-            found = _FORMAT.vformat(kind.text, (), self.facts)
-        except (AttributeError, KeyError, ValueError, TypeError):  # of a file that another version wrote
+        found = None if kind is None else kind.told(self.facts)
+        if kind is None or found is None:  # of a file that another version wrote
             return self._placed(f"{self.code.replace('_', ' ')}: {self.facts}")
         cures = [setting for setting in self.remedy if setting in kind.advice and setting in words]
         if not cures:

@@ -140,6 +140,7 @@ def refilm(
     width, height = settings.size or (sampling.width, sampling.height)
     taken = take_clip(source, width=width, height=height, longest_side=TRACKED_SIDE, progress=progress)
     tell("clip", *taken.info.report())
+    assert taken.clip is not None  # its size was asked for
 
     tracks = tracks or _tracked(taken.clip, settings, tracker, models, progress)
     count = tracks.positions.shape[1]
@@ -246,6 +247,7 @@ def _target_path(
             relative_to=settings.relative_to,
         )  # fmt: skip
         return path, move_notes(move, settings.amount, scale)
+    assert drawn is not None  # a move of another kind is a path, or a file of one
     place = "on_top" if settings.relative_to == "source" else "instead"
     path = compose(tracks.camera, other=drawn, scene_scale=scale, place=place, other_scale=settings.path_scale or 0.0)
     name = Path(move).name if isinstance(move, os.PathLike) else "path"

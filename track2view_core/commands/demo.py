@@ -33,15 +33,17 @@ class TrackerOfKnownScene:
     demo: DemoClip
 
     def track(self, video: Tensor | np.ndarray, *, points: int, progress: Progress | None = None) -> PointTracks:
-        known = {"camera": self.demo.camera, "depth": self.demo.depth}
-        return KltTracker().track(video, points=points, progress=progress, **known)
+        return KltTracker().track(
+            video, points=points, progress=progress, camera=self.demo.camera, depth=self.demo.depth
+        )
 
 
 def run(*, out: Path, preset: str | None, amount: float | None, device: str, dtype: str, **chosen: Any) -> None:
     """`chosen` are fields of `Refilm`, None where nothing was given."""
     given = {name: value for name, value in chosen.items() if value is not None}
     amount = AMOUNT if amount is None else amount
-    settings = Refilm(amount=amount, **given, **chosen_hardware(device, dtype))
+    device, dtype = chosen_hardware(device, dtype)
+    settings = Refilm(amount=amount, device=device, dtype=dtype, **given)
     output = out / RESULT_NAME
     with Staging() as staging:
         staging.make_folder(out)

@@ -23,9 +23,9 @@ def chosen_device(name: str) -> torch.device:
     return device
 
 
-def chosen_hardware(device: str, dtype: str) -> dict[str, str]:
-    """Fields `device` and `dtype` of `Refilm`; a dtype of `auto` is bfloat16 on a card and float32 on the CPU."""
+def chosen_hardware(device: str, dtype: str) -> tuple[str, str]:
+    """What `Refilm` takes as device and dtype; a dtype of `auto` is bfloat16 on a card and float32 on the CPU."""
     place = chosen_device(device)
     if dtype == "auto":
         dtype = "float32" if place.type == "cpu" else "bfloat16"
-    return {"device": str(place), "dtype": dtype}
+    return str(place), dtype

@@ -42,7 +42,8 @@ def run(
     if tracks is None:
         own = chosen_tracker(tracker, profile, variant, motion=chosen["motion"], fov_degrees=chosen["fov_degrees"])
     given = {name: value for name, value in chosen.items() if value is not None}
-    settings = Refilm(**given, **chosen_hardware(device, dtype))
+    device, dtype = chosen_hardware(device, dtype)
+    settings = Refilm(device=device, dtype=dtype, **given)
     known = load_tracks(tracks) if tracks else None
     say("reading", str(input))
     say_weights(settings)

@@ -226,8 +226,8 @@ def warp_latents(
     frame = nearest_valid_frame(valid)
     values = values.gather(1, frame[..., None].expand(-1, -1, -1, values.shape[-1]))
     reach = batch.target_inside & valid.any(1, keepdim=True)
-    grid = tuple(latents.shape[-2:])
+    height, width = latents.shape[-2:]
     mean, coverage = scatter_to_grid(
-        values, batch.target_xy, batch.target_depth, reach, grid, batch.image_size, beta=beta, norm=norm
+        values, batch.target_xy, batch.target_depth, reach, (height, width), batch.image_size, beta=beta, norm=norm
     )
     return torch.cat([mean, coverage.to(mean.dtype)], 1)

@@ -119,9 +119,10 @@ class TrackConditioner(nn.Module):
         self.blocks = nn.ModuleList(TemporalBlock(width, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
         self.depth_embedding = nn.Linear(2 * config.depth_bands, width)
-        self.output = nn.ModuleDict({view: nn.Linear(width + 1, dim, bias=False) for view in ("source", "target")})
-        for linear in self.output.values():
+        outputs = {view: nn.Linear(width + 1, dim, bias=False) for view in ("source", "target")}
+        for linear in outputs.values():
             nn.init.zeros_(linear.weight)
+        self.output = nn.ModuleDict(outputs)
         self.latent_patch = None
         if config.scatter_level == "latent":
             self.latent_patch = nn.Conv3d(config.latent_channels + 1, dim, (1, 2, 2), (1, 2, 2), bias=False)
@@ -142,7 +143,8 @@ class TrackConditioner(nn.Module):
         valid = batch.visible & batch.source_inside  # [B, F, N]
         seen = valid.any(1, keepdim=True)  # [B, 1, N]
         values = self._values(source_tokens, batch, valid)
-        grid = tuple(source_tokens.shape[-2:])
+        rows, columns = source_tokens.shape[-2:]
+        grid = (rows, columns)
         # No tracker ran in the target view: there only `inside` and the z-buffer can say what is hidden.
         source = self._scatter("source", values, batch, valid, grid)
         target = self._scatter("target", values, batch, batch.target_inside & seen, grid)
@@ -185,6 +187,7 @@ class TrackConditioner(nn.Module):
             values, xy, depth, reach, grid, batch.image_size, beta=config.zbuffer_beta, norm=config.scatter_norm
         )
         linear = self.output[view]
+        assert isinstance(linear, nn.Linear)
         told = torch.cat([mean.to(linear.weight.dtype), coverage.to(linear.weight.dtype)], 1)
         return linear(told.permute(0, 2, 3, 4, 1)).permute(0, 4, 1, 2, 3)
 

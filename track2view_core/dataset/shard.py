@@ -89,7 +89,7 @@ def shard_file(folder: Path, number: int) -> Path:
 
 def checksum(row: Tensor) -> int:
     """CRC-32 of the bytes of one clip or one set of tracks."""
-    return zlib.crc32(row.contiguous().flatten().view(torch.uint8).numpy())
+    return zlib.crc32(row.contiguous().flatten().view(torch.uint8).numpy().data)
 
 
 def write_shard(shard: Shard, folder: Path, number: int, info: DatasetInfo) -> Path:

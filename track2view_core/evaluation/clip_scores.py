@@ -97,7 +97,8 @@ def load_clip(folder: Path | str, device: torch.device | str = "cpu") -> ClipMod
     if kind != "clip":
         raise Track2ViewError(f"{_WHAT}: {folder} holds a model of type {kind!r}; give one of type 'clip'.")
     try:
-        model, found = CLIPModel.from_pretrained(
+        # With output_loading_info it gives two things, which its annotation does not say.
+        model, found = CLIPModel.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
             folder, local_files_only=True, output_loading_info=True, torch_dtype=torch.float32
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -56,7 +56,8 @@ def bootstrap_interval(
         return _without_interval(known)
     told = bootstrap(
         (known,), np.mean, method="percentile", confidence_level=level, n_resamples=resamples,
-        batch=max(1, _AT_ONCE // len(known)), random_state=np.random.default_rng(seed),
+        batch=max(1, _AT_ONCE // len(known)),
+        random_state=np.random.default_rng(seed),  # pyright: ignore[reportCallIssue]: the name before SciPy 1.15
     )  # fmt: skip
     low, high = told.confidence_interval
     return Interval(float(known.mean()), float(low), float(high), len(known))

@@ -79,7 +79,7 @@ class Lpips(nn.Module):
         return total
 
     def _taps(self, frames: Tensor) -> list[Tensor]:
-        device = self.lins[0].weight.device
+        device = next(self.parameters()).device
         x = rearrange(frames.to(device), "b h w c -> b c h w").float() / (255 if frames.dtype == torch.uint8 else 1)
         shift, scale = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (_SHIFT, _SCALE))
         x = (2 * x - 1 - shift) / scale

@@ -68,7 +68,7 @@ class SiftMatcher:
         import cv2
 
         if self._tools is None:
-            self._tools = cv2.SIFT_create(), cv2.BFMatcher()
+            self._tools = cv2.SIFT.create(), cv2.BFMatcher()
         sift, matcher = self._tools
         described = []
         for frame in (source, generated):

@@ -114,7 +114,8 @@ def _drawn(source: Tensor, depth: Tensor, paired: PairedTracks, t: int) -> tuple
     world = _unprojected(paired.source_camera, t, torch.stack([columns, rows], -1) + 0.5, near)
     target, far = _projected(paired.target_camera, t, world)
     side = _lens_ratio(paired, t) * near / far.clamp(min=NEAREST)
-    picture, holes = _squares(target, far, side, source[rows, columns], source.shape[:2])
+    height, width = depth.shape
+    picture, holes = _squares(target, far, side, source[rows, columns], (height, width))
     moved = (paired.target_camera.world_from_camera[t] - paired.source_camera.world_from_camera[t]).abs().max() > SAME
     return _without_cracks(picture, holes) if moved else (picture, holes)
 

@@ -161,7 +161,7 @@ def random_paths(
     poses, kinds = [], []
     for camera in range(1 + targets):
         names = source_moves if camera == 0 else moves
-        choice = torch.randint(len(names), (scenes,), generator=generator).tolist()
+        choice: list[int] = torch.randint(len(names), (scenes,), generator=generator).tolist()
         amplitude = uniform(0.15, 0.6) if camera == 0 else uniform(0.4, 1.0)
         amplitude = amplitude * torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
         pace = torch.exp(uniform(-0.4, 0.4))

@@ -131,7 +131,8 @@ def _write_npz(tracks: PointTracks, stream: BinaryIO) -> None:
         image_size=np.array([camera.height, camera.width]),
         fps=np.float64(camera.fps),
         notes=np.array(json.dumps([note.data() for note in tracks.notes])),
-        **{name: entry.cpu().numpy() for name, entry in entries.items()},
+        # NumPy's stub takes each of these for its own allow_pickle.
+        **{name: entry.cpu().numpy() for name, entry in entries.items()},  # pyright: ignore[reportArgumentType]
     )
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import av
 import numpy as np
 import torch
+from av.error import FFmpegError
+from av.stream import Disposition
 
 from ..errors import Track2ViewError
 from ..notes import Note
@@ -142,7 +144,7 @@ def stream_pictures(stream: ClipStream, *, progress: Progress | None = None) -> 
                         break
                 if shown >= stream.wanted:
                     break
-        except av.error.FFmpegError as error:
+        except FFmpegError as error:
             raise _cut_short(stream, shown) from error
     if shown == stream.limit:
         return
@@ -178,7 +180,7 @@ def _checked_name(file: ClipFile) -> str:
 def _opened(file: ClipFile, name: str) -> Iterator[Any]:
     try:
         container = av.open(openable(file))
-    except av.error.FFmpegError as error:
+    except FFmpegError as error:
         raise Track2ViewError(
             f"{name} cannot be read as a video ({error.strerror}); give a whole .mp4, .mov, .mkv or .webm file."
         ) from error
@@ -192,7 +194,7 @@ def _video_stream(container: Any, name: str) -> Any:
     if any(mark in container.format.name for mark in _STILL_FORMATS):
         kind = container.format.long_name
         raise Track2ViewError(f"{name} is not a video ({kind}); give an .mp4, .mov, .mkv or .webm file.")
-    cover = av.stream.Disposition.attached_pic
+    cover = Disposition.attached_pic
     streams = [stream for stream in container.streams.video if not stream.disposition & cover]
     if not streams:
         raise Track2ViewError(f"{name} has no video stream; give a file with pictures in it.")
@@ -216,7 +218,7 @@ def _time_stamps(container: Any, video: Any, limit: int | None) -> tuple[list[in
             if len(stamps) == enough:
                 whole = False
                 break
-    except av.error.FFmpegError:
+    except FFmpegError:
         whole = False  # decoding finds the same spot and reports it
     stamps = sorted(set(stamps))
     # Packets come in decoding order: near the point where reading stopped some stamps are still missing.
@@ -226,11 +228,11 @@ def _time_stamps(container: Any, video: Any, limit: int | None) -> tuple[list[in
 def _first_picture(container: Any, video: Any, name: str) -> Any:
     try:
         container.seek(0)
-    except av.error.FFmpegError:
+    except FFmpegError:
         pass
     try:
         return next(iter(container.decode(video)))
-    except (av.error.FFmpegError, StopIteration) as error:
+    except (FFmpegError, StopIteration) as error:
         raise Track2ViewError(f"{name} holds no picture that can be decoded; give a whole, playable video.") from error
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import torch
+from av.error import FFmpegError
 
 from ..notes import Note
 from .clip import Audio
@@ -35,7 +36,7 @@ def read_audio(file: ClipFile, *, start: Fraction, seconds: Fraction) -> tuple[A
         notes: tuple[Note, ...] = ()
         try:
             _decode(container, stream, samples, keeper)
-        except av.error.FFmpegError as error:
+        except FFmpegError as error:
             notes = (Note.of("sound_damaged", reason=error.strerror),)
             keeper = None
         waveform = samples.joined()
@@ -113,7 +114,7 @@ class _PacketKeeper:
     def finished(self) -> bytes | None:
         try:
             self._container.close()
-        except av.error.FFmpegError:  # a codec that MP4 refuses: the samples are still there
+        except FFmpegError:  # a codec that MP4 refuses: the samples are still there
             return None
         return self._memory.getvalue() if self._count else None
 
@@ -141,7 +142,7 @@ def add_sound(output: Any, audio: Audio, seconds: Fraction) -> Callable[[Fractio
 
 
 def _carried_packets(output: Any, audio: Audio, seconds: Fraction) -> Iterator[tuple[Fraction, Any]]:
-    source = av.open(io.BytesIO(audio.encoded or b""))
+    source = av.open(io.BytesIO(audio.encoded or b""), "r")
     track = source.streams.audio[0]
     stream = output.add_stream_from_template(track)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.error import FFmpegError
 
 from ..errors import Track2ViewError
 from ..progress import Progress
@@ -51,7 +52,7 @@ def write_clip(
     try:
         _encode(clip, unfinished, quality, progress)
         unfinished.replace(path)
-    except (av.error.FFmpegError, OSError) as error:
+    except (FFmpegError, OSError) as error:
         reason = error.strerror
         raise Track2ViewError(f"{path} could not be written ({reason}); check the disk and the folder.") from error
     finally:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from ...cameras import CameraPath, ViewTracks, project
 from ...notes import Note
@@ -287,7 +287,7 @@ def standing_points_seen(
         open_ = open_[alike]
         if len(live) and len(open_):
             near = min(NEIGHBOURS, len(live))
-            distance, who = cKDTree(xy[t, live]).query(xy[t, open_], k=near)
+            distance, who = KDTree(xy[t, live]).query(xy[t, open_], k=near)
             distance, who = distance.reshape(-1, near), who.reshape(-1, near)
             farthest = np.where(distance < reach, depth[t, live][who], -np.inf).max(1)
             alone = distance[:, 0] >= reach

@@ -273,8 +273,8 @@ class Patches:
         mean, deviation = _moments(raw)
         template = (raw - mean) / deviation
         square = template.reshape(-1, _SIDE, _SIDE)
-        down, across = np.gradient(square, axis=(1, 2)) if len(square) else (square, square)
-        gradient = np.stack([across, down], -1).reshape(-1, len(_GRID), 2)
+        slopes = np.gradient(square, axis=(1, 2)) if len(square) else (square, square)  # down, across
+        gradient = np.stack([slopes[1], slopes[0]], -1).reshape(-1, len(_GRID), 2)
         spread = (gradient[:, :, :, None] * _GRID[None, :, None, :]).reshape(len(template), len(_GRID), 4)
         steepest = np.concatenate([gradient, spread], 2).astype(np.float32)
         weighted = steepest * _WEIGHT[None, :, None]
@@ -345,7 +345,9 @@ def _sampled(gray: np.ndarray, position: np.ndarray, warp: np.ndarray) -> np.nda
     at = position[:, None].astype(np.float32) + _GRID @ warp.transpose(0, 2, 1)
     rows = []
     for block in np.array_split(at, max(1, len(at) // 8192 + 1)):  # remap takes at most 32767 rows
-        rows.append(cv2.remap(gray, block, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+        # OpenCV's stub asks for a second map, though `block` holds both.
+        sampled = cv2.remap(gray, block, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        rows.append(sampled)
     return np.concatenate(rows).astype(np.float32)
 
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from .camera_solver import (
     CORRELATED,
     LEAST_NOISE,
     Cameras,
+    Focal,
     Observations,
     bundle_adjust,
     refine_poses,
@@ -350,7 +351,7 @@ class _Reconstruction:
 
     def settle(self, focal_known: bool, step: Callable[[], None]) -> None:
         """Everything together; the focal only converges in the last, tight rounds over points that fit well."""
-        focal = "fixed" if focal_known else "shared"
+        focal: Focal = "fixed" if focal_known else "shared"
         for reach in (4.0, 2.5, 2.0):
             self._triangulate(None, reach * self.limit)
             self._adjust(focal, 8, 1e-5)
@@ -398,6 +399,7 @@ class _Reconstruction:
         other.focal_seen = True
         other = other.settled(focal_known, step)
         scene = other.cameras.select(frames), other.points[other.good]
+        assert other.inverse is not None
         seen, maps = other._observed(frames, other.good, other.inverse)
         misfit = map_misfit(*scene, seen, maps)
         alike = other.residual < PIXELS_ALLOW * self.residual + 0.01 * self.limit
@@ -437,7 +439,7 @@ class _Reconstruction:
             stands &= ~denied(cameras, found.points, seen, self.inverse[np.ix_(frames, which)], stands)
         self.good[which] = stands
 
-    def _adjust(self, focal: str, iterations: int, tolerance: float, weighting: _Weighting | None = None) -> None:
+    def _adjust(self, focal: Focal, iterations: int, tolerance: float, weighting: _Weighting | None = None) -> None:
         frames, chosen = np.flatnonzero(self.known), np.flatnonzero(self.good)
         if len(chosen) < FEWEST_POINTS:
             return
@@ -488,7 +490,7 @@ def among_movers(xy: np.ndarray, seen: np.ndarray, stands: np.ndarray, moves: np
         standing = here[stands[here]]
         if len(here) <= NEIGHBOURS or not len(standing):
             continue
-        _, near = cKDTree(xy[t, here]).query(xy[t, standing], k=NEIGHBOURS + 1)
+        near = np.asarray(KDTree(xy[t, here]).query(xy[t, standing], k=NEIGHBOURS + 1)[1])
         alike[standing] += stands[here[near[:, 1:]]].sum(1)
         asked[standing] += NEIGHBOURS
     return stands & (alike < FEWEST_ALIKE * asked)

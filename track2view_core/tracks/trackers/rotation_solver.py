@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .camera_solver import Cameras, Observations, bundle_adjust
+from .camera_solver import Cameras, Focal, Observations, bundle_adjust
 from .flow import PixelTracks
 
 TRIALS = 60
@@ -144,7 +144,7 @@ def _scan(flow: PixelTracks, center: np.ndarray, guess: float, limit: float) -> 
     return float(candidates[best]) if gain > max(0.1 * misfit(guess), CLEARLY_BETTER * limit) else guess
 
 
-def _turned(flow: PixelTracks, center: np.ndarray, focal: np.ndarray, free_focal: str, limit: float) -> Turned:
+def _turned(flow: PixelTracks, center: np.ndarray, focal: np.ndarray, free_focal: Focal, limit: float) -> Turned:
     cameras, world = _chain(flow, center, focal, limit)
     frames = np.unique(np.linspace(0, len(flow.xy) - 1, 60).round().astype(int))
     long = flow.seen[frames].sum(0) >= 2

@@ -131,7 +131,7 @@ def _solve_camera(
                 inverse_depth=measured, proposed=setup.proposed,
             )  # fmt: skip
             turned = turned or (_turn(flow, setup) if travelled is None or setup.motion == "auto" else None)
-            if _travels(travelled, turned, setup):
+            if travelled is not None and _travels(travelled, turned, setup):
                 notes.append(Note.of("motion", motion="general", how=chosen))
                 _describe_travel(flow, travelled, setup, notes)
                 return "general", travelled.cameras, travelled.registered
@@ -149,9 +149,9 @@ def _solve_camera(
     return "static", identity, everywhere
 
 
-def _travels(travelled: Travelled | None, turned: Turned | None, setup: Setup) -> bool:
+def _travels(travelled: Travelled, turned: Turned | None, setup: Setup) -> bool:
     """Whether the travelling solution stands; found on its own, it must do better than a mere turn (and zoom) does."""
-    if travelled is None or travelled.registered.mean() < FEWEST_PLACED:
+    if travelled.registered.mean() < FEWEST_PLACED:
         return False
     if setup.motion == "general" or turned is None:
         return True

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from .camera_solver import CORRELATED, LEAST_NOISE, Cameras, Observations, huber_weight, jacobians, residuals, summed
 from .depth_maps import align_to_each_other, align_to_points, nan_median, ramp_inverse_depth, smoothed
@@ -241,7 +241,7 @@ def carried(path: np.ndarray, life: np.ndarray) -> np.ndarray:
             path[t + step, gone] = path[t, gone]
             if gone.any() and len(guides):
                 near = min(3, len(guides))
-                distance, guide = cKDTree(path[t, guides]).query(path[t, gone], k=near)
+                distance, guide = KDTree(path[t, guides]).query(path[t, gone], k=near)
                 distance, guide = distance.reshape(-1, near), guide.reshape(-1, near)
                 reach = 0.15 * np.linalg.norm(path[t, gone], axis=1, keepdims=True)
                 weight = (distance < reach).astype(float)
@@ -254,7 +254,7 @@ def carried(path: np.ndarray, life: np.ndarray) -> np.ndarray:
 def _past_life(life: np.ndarray, t: int, step: int) -> np.ndarray:
     """Which points have no living frame from `t` on in this direction."""
     rest = life[t:] if step > 0 else life[: t + 1]
-    return ~rest.any(0)
+    return np.asarray(~rest.any(0))
 
 
 def _contradicted(inverse: np.ndarray, expected: np.ndarray, certain: np.ndarray) -> np.ndarray:
