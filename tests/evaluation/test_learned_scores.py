@@ -81,6 +81,15 @@ def test_equal_sets_are_at_no_distance_and_a_shift_is_its_square():
         frechet_distance(statistics(one[:1]), statistics(one))
 
 
+def test_few_pictures_are_at_no_distance_from_themselves_where_torchmetrics_finds_one():
+    """Why the distance is our own: the root of a singular covariance's rounding errors is no rounding error."""
+    generator = torch.Generator().manual_seed(3)
+    few = torch.relu(torch.randn(8, 256, generator=generator) @ torch.randn(256, 256, generator=generator)).double()
+    mean, covariance = few.mean(0), torch.cov(few.T)
+    assert frechet_distance(statistics(few), statistics(few)) == pytest.approx(0, abs=1e-9)
+    assert abs(float(_compute_fid(mean, covariance, mean, covariance))) > 1e-5
+
+
 def test_inception_is_the_one_of_torch_fidelity(inception: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Fetched for this test alone and without what it would draw in; it shifts pictures by half a grey level."""
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(tmp_path), "torch-fidelity"]
