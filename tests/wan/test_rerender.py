@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from track2view_core.errors import Track2ViewError
+from track2view_core.wan import rerender as rerender_module
 from track2view_core.wan.condition import TrackCondition
 from track2view_core.wan.models import Models
 from track2view_core.wan.rerender import rerender, rerender_notes
@@ -62,6 +63,23 @@ def test_a_model_trained_with_text_asks_the_encoder_for_both_prompts(make, trans
     rerender(clip(), make.tracks(5), models=models, prompt="a car", negative_prompt="blur", guidance=3.0)
     rerender(clip(), make.tracks(5), models=models, prompt="a car")
     assert Encoder.asked == [["a car", "blur"], ["a car"]]
+
+
+def test_each_prompt_goes_where_it_belongs(make, transformer, vae, monkeypatch):
+    class Encoder:
+        def encode(self, prompts):
+            return [torch.full((1, 512, 64), float({"a car": 1, "blur": 2}[prompt])) for prompt in prompts]
+
+    seen = {}
+
+    def sampled(_transformer, condition, *, positive, negative, guidance, **_):
+        seen.update(positive=float(positive.mean()), negative=float(negative.mean()), guidance=guidance)
+        return condition.source_latent
+
+    monkeypatch.setattr(rerender_module, "sample", sampled)
+    models = Models(transformer, vae, make.bundle(transformer, uses_text=True), Encoder())
+    rerender(clip(), make.tracks(5), models=models, prompt="a car", negative_prompt="blur", guidance=3.0)
+    assert seen == {"positive": 1.0, "negative": 2.0, "guidance": 3.0}
 
 
 def test_notes_tell_what_is_unusual(models):

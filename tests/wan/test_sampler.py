@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -100,6 +101,54 @@ def test_unipc_runs_and_differs_from_euler(transformer, condition, text):
         sample(transformer, condition, positive=text, scheduler=name, **SETTINGS) for name in ("euler", "unipc")
     )
     assert unipc.isfinite().all() and 0 < relative(unipc, euler) < 0.5
+
+
+class KnownVelocities(torch.nn.Module):
+    """A transformer that answers each prompt with a velocity of its own, whatever latent and timestep come."""
+
+    def __init__(self, velocities: dict[float, Tensor]):  # by the prompt's first number: [16, F, h8, w8]
+        super().__init__()
+        sizes = {"num_attention_heads": 1, "attention_head_dim": 128, "num_layers": 2, "ffn_dim": 256}
+        self.config = SimpleNamespace(**sizes, in_channels=16, text_dim=64, patch_size=(1, 2, 2))
+        self.patch_embedding = torch.nn.Conv3d(16, 128, (1, 2, 2), (1, 2, 2))
+        self.rope = RotaryTables()
+        self.velocities, self.asked = velocities, []
+
+    def forward(self, sequence: Tensor, timestep: Tensor, text: Tensor, **_: object) -> tuple[Tensor]:
+        self.patch_embedding(sequence), self.rope(sequence)
+        prompts = text[:, 0, 0].tolist()
+        self.asked.append(prompts)
+        target = torch.stack([self.velocities[prompt] for prompt in prompts])
+        return (torch.cat([target, torch.full_like(target, torch.nan)], dim=2),)  # nobody reads the source's half
+
+
+class RotaryTables(torch.nn.Module):
+    def forward(self, sequence: Tensor) -> tuple[Tensor, Tensor]:
+        return (torch.zeros(1, 2, 1, 128),) * 2
+
+
+@pytest.mark.parametrize("batched", [False, True])
+@pytest.mark.parametrize("guidance", [0.0, 0.5, 1.0, 5.0])
+def test_guidance_is_negative_plus_g_times_positive_less_negative(make, guidance, batched):
+    """In closed form: Euler from noise at a constant velocity v ends at noise - v, in any number of steps."""
+    latent = make.latent()
+    positive, negative = torch.randn(2, *latent.shape[1:], generator=torch.Generator().manual_seed(21))
+    transformer = KnownVelocities({1.0: positive, 2.0: negative})
+    condition = TrackCondition(make.bundle(transformer, fresh=True), make.tracks(), latent)
+    found = sample(
+        transformer,
+        condition,
+        positive=torch.full((1, 5, 64), 1.0),
+        negative=torch.full((1, 5, 64), 2.0),
+        batched_guidance=batched,
+        **{**SETTINGS, "guidance": guidance},
+    )
+    velocity = negative + guidance * (positive - negative)
+    torch.testing.assert_close(found[0], initial_noise(latent, SETTINGS["seed"])[0] - velocity, atol=1e-5, rtol=1e-5)
+    if guidance == 1.0:
+        assert transformer.asked == [[1.0]] * 3  # the negative prompt is not even run
+    else:
+        assert transformer.asked == ([[1.0, 2.0]] * 3 if batched else [[1.0], [2.0]] * 3)
 
 
 def test_the_conditioner_runs_once_for_20_steps_with_guidance(transformer, condition, text):

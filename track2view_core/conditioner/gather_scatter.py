@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange, repeat
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -34,7 +35,7 @@ def sample_along_tracks(
             f"The tokens to sample have shape {list(tokens.shape)} and xy has {list(xy.shape)}; they must be "
             "[B, D, F, h, w] and [B, F, N, 2]."
         )
-    batch, dim, frames, rows, columns = tokens.shape
+    batch, _, frames, _, _ = tokens.shape
     if xy.shape[:2] != (batch, frames):
         raise Track2ViewError(
             f"The xy to sample at have shape {list(xy.shape)}; with tokens {list(tokens.shape)} they must be "
@@ -44,12 +45,11 @@ def sample_along_tracks(
     size = torch.tensor([image_size[1], image_size[0]], dtype=precision, device=xy.device)
     # -1 and 1 are the image's edges; anything beyond them reads the border, so the clamp changes no sample.
     place = (2 * xy.to(precision) / size - 1).nan_to_num(nan=0.0).clamp(-2, 2)
-    tracks = xy.shape[2]
-    grid = tokens.to(precision).transpose(1, 2).reshape(batch * frames, dim, rows, columns)
+    grid = rearrange(tokens.to(precision), "b d f h w -> (b f) d h w")
     # All tracks in one row of the "image": grid_sample is vectorised along its rows.
-    place = place.reshape(batch * frames, 1, tracks, 2)
+    place = rearrange(place, "b f n xy -> (b f) 1 n xy")
     sampled = F.grid_sample(grid, place, padding_mode="border", align_corners=False)
-    return sampled.view(batch, frames, dim, tracks).transpose(2, 3).to(tokens.dtype)
+    return rearrange(sampled, "(b f) d 1 n -> b f n d", b=batch).to(tokens.dtype)
 
 
 EPSILON = 1e-6  # least weight that a cell's mean is divided by
@@ -91,25 +91,25 @@ def scatter_to_grid(
         Track2ViewError: the shapes do not belong together, or `norm` is unknown.
     """
     _check(values, xy, depth, inside, norm)
-    batch, frames, _, dim = values.shape
+    batch, frames = values.shape[:2]
     rows, columns = grid_size
     precision = torch.promote_types(torch.promote_types(values.dtype, xy.dtype), torch.float32)
     with torch.no_grad():
         cell, weight = _four_cells(xy.to(precision), inside, grid_size, image_size)
-        first = torch.arange(batch * frames, device=cell.device).view(batch, frames, 1, 1) * (rows * columns)
-        cell = (cell + first).view(-1, 4)
-        weight = weight.view(-1, 4)
+        first = torch.arange(batch * frames, device=cell.device) * (rows * columns)
+        cell = cell + rearrange(first, "(b f) -> b f 1 1", b=batch)
+        cell, weight = (rearrange(x, "b f n corner -> (b f n) corner") for x in (cell, weight))
         count = batch * frames * rows * columns
         weight = weight * _unhidden(depth.to(precision), inside, cell, weight, count, beta)
         order = _by_cell(cell, count)
         total = F.embedding_bag(order.entry, weight.reshape(-1, 1), order.start, mode="sum").squeeze(1)
         # Divided before the sum: a number a point and corner, not one a cell and channel.
         weight = weight / total.clamp_min(EPSILON if norm == "mean_coverage" else 1.0)[cell]
-    mean = _SumPerCell.apply(values.reshape(-1, dim).to(precision), weight, cell, order)
-    shape = (batch, frames, rows, columns)
+    mean = _SumPerCell.apply(rearrange(values, "b f n d -> (b f n) d").to(precision), weight, cell, order)
+    axes = {"b": batch, "f": frames, "h": rows}
     return Scattered(
-        mean.view(*shape, dim).permute(0, 4, 1, 2, 3).to(values.dtype),
-        total.clamp_max(1.0).view(*shape, 1).permute(0, 4, 1, 2, 3),
+        rearrange(mean, "(b f h w) d -> b d f h w", **axes).to(values.dtype),
+        rearrange(total.clamp_max(1.0), "(b f h w) -> b 1 f h w", **axes),
     )
 
 
@@ -224,7 +224,7 @@ def warp_latents(
     """
     values = sample_along_tracks(latents, batch.source_xy, batch.image_size)
     frame = nearest_valid_frame(valid)
-    values = values.gather(1, frame[..., None].expand(-1, -1, -1, values.shape[-1]))
+    values = values.gather(1, repeat(frame, "b f n -> b f n d", d=values.shape[-1]))
     reach = batch.target_inside & valid.any(1, keepdim=True)
     height, width = latents.shape[-2:]
     mean, coverage = scatter_to_grid(

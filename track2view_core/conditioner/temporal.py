@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 ROTARY_BASE = 10_000.0
@@ -26,8 +27,8 @@ def rotate(
 ) -> Tensor:
     """Rotate the pairs (2i, 2i + 1) by their angle; in float32 at least, handed back in the dtype of `x`."""
     precise = x.to(torch.promote_types(x.dtype, torch.float32))
-    pairs = torch.view_as_complex(precise.unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * table).flatten(-2).to(x.dtype)
+    pairs = torch.view_as_complex(rearrange(precise, "... (pair two) -> ... pair two", two=2))
+    return rearrange(torch.view_as_real(pairs * table), "... pair two -> ... (pair two)").to(x.dtype)
 
 
 def pack_tracks(
@@ -38,20 +39,20 @@ def pack_tracks(
 
     The last sequence may end in tracks of zeros; `unpack_tracks` takes them off again.
     """
-    tracks, frames, width = x.shape
+    tracks, frames, _ = x.shape
     group = max(1, PACKED_LENGTH // frames)
     if group == 1:
         return x, keys[:, None, None]
     missing = -tracks % group
     x, keys = F.pad(x, (0, 0, 0, 0, 0, missing)), F.pad(keys, (0, 0, 0, missing), value=True)
     track = torch.arange(group * frames, device=x.device) // frames
-    mask = (track[:, None] == track) & keys.reshape(-1, 1, group * frames)
-    return x.reshape(-1, group * frames, width), mask[:, None]
+    mask = (track[:, None] == track) & rearrange(keys, "(s g) f -> s 1 1 (g f)", g=group)
+    return rearrange(x, "(s g) f width -> s (g f) width", g=group), mask
 
 
 def unpack_tracks(x: Tensor, tracks: int, frames: int) -> Tensor:  # [tracks, F, width]
     """The inverse of `pack_tracks` on its sequences."""
-    return x.reshape(-1, frames, x.shape[-1])[:tracks]
+    return rearrange(x, "s (g f) width -> (s g) f width", f=frames)[:tracks]
 
 
 class TemporalBlock(nn.Module):
@@ -72,8 +73,8 @@ class TemporalBlock(nn.Module):
         mask: Tensor,  # bool, who attends to whom, as of `pack_tracks`
         table: Tensor,  # [length, 1, head_dim / 2], the rotary table of each position's frame
     ) -> Tensor:  # [sequences, length, width]
-        q, k, v = self.qkv(self.norm1(x)).unflatten(-1, (3 * self.heads, -1)).split(self.heads, 2)
-        q, k, v = (part.transpose(1, 2) for part in (rotate(q, table), rotate(k, table), v))
+        q, k, v = rearrange(self.qkv(self.norm1(x)), "s l (qkv head c) -> qkv s l head c", qkv=3, head=self.heads)
+        q, k, v = (rearrange(part, "s l head c -> s head l c") for part in (rotate(q, table), rotate(k, table), v))
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        x = x + self.proj(mixed.transpose(1, 2).flatten(2))
+        x = x + self.proj(rearrange(mixed, "s head l c -> s l (head c)"))
         return x + self.ffn(self.norm2(x))

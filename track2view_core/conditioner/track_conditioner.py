@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from ..errors import Track2ViewError
@@ -158,9 +159,8 @@ class TrackConditioner(nn.Module):
     def _values(self, tokens: Tensor, batch: TrackBatch, valid: Tensor) -> Tensor:  # [B, F, N, width]
         """Each track's value at each frame, filled in where it cannot be seen; 0 for a track that is never seen."""
         sampled = sample_along_tracks(tokens, batch.source_xy, batch.image_size).to(self.input.weight.dtype)
-        count, frames, tracks, dim = sampled.shape
-        rows = sampled.transpose(1, 2).reshape(count * tracks, frames, dim)
-        keys = valid.transpose(1, 2).reshape(count * tracks, frames)
+        count, frames, tracks, _ = sampled.shape
+        rows, keys = rearrange(sampled, "b f n d -> (b n) f d"), rearrange(valid, "b f n -> (b n) f")
         seen = keys.any(1)
         # Tracks without a valid key are dropped; on the meta device nobody can tell, and all are counted.
         kept = None if tokens.is_meta else seen.nonzero().squeeze(1)
@@ -176,7 +176,7 @@ class TrackConditioner(nn.Module):
         x = unpack_tracks(self.norm(x), len(rows), frames)
         if kept is not None and len(kept) < len(seen):
             x = x.new_zeros(len(seen), *x.shape[1:]).index_copy(0, kept, x)
-        return x.view(count, tracks, frames, self.config.width).transpose(1, 2)
+        return rearrange(x, "(b n) f width -> b f n width", b=count)
 
     def _scatter(self, view: str, values: Tensor, batch: TrackBatch, reach: Tensor, grid: tuple[int, int]) -> Tensor:
         xy, depth, disparity = (getattr(batch, f"{view}_{name}") for name in ("xy", "depth", "disparity"))
@@ -189,7 +189,7 @@ class TrackConditioner(nn.Module):
         linear = self.output[view]
         assert isinstance(linear, nn.Linear)
         told = torch.cat([mean.to(linear.weight.dtype), coverage.to(linear.weight.dtype)], 1)
-        return linear(told.permute(0, 2, 3, 4, 1)).permute(0, 4, 1, 2, 3)
+        return rearrange(linear(rearrange(told, "b c f h w -> b f h w c")), "b f h w d -> b d f h w")
 
     def _check(self, tokens: Tensor, batch: TrackBatch, latents: Tensor | None) -> None:
         if tokens.ndim != 5 or tokens.shape[1] != self.config.dim:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 
 import torch
+from einops import rearrange, repeat
 from torch import Tensor
 
 from ..errors import Track2ViewError
@@ -28,10 +29,8 @@ def frame_timesteps(
     """The timestep of each latent frame of the sequence, or the target's own where the source shares it."""
     if source_timestep == "same":
         return timestep
-    target = timestep.reshape(-1, 1)
-    source = torch.zeros_like(target)
-    parts = target.expand(-1, frames), source.expand(-1, frames), target.expand(-1, following)
-    return torch.cat(parts, dim=1)
+    target, after = (repeat(timestep, "b -> b f", f=count) for count in (frames, following))
+    return torch.cat([target, torch.zeros_like(target), after], dim=1)
 
 
 def sequence_rotary(
@@ -61,10 +60,10 @@ def token_deltas(
     dtype = next(conditioner.parameters()).dtype
     latent = condition.source_latent[:, :, list(index)].to(tokens.device, dtype)
     rows, columns = latent.shape[3] // 2, latent.shape[4] // 2
-    grid = tokens.to(dtype).transpose(1, 2).unflatten(2, (len(index), rows, columns))
+    grid = rearrange(tokens.to(dtype), "b (f h w) d -> b d f h w", f=len(index), h=rows, w=columns)
     batch = condition.track_batch().window(index).to(tokens.device)
     source, target = conditioner(grid, batch, latent)
-    sequence = torch.cat([target, source], dim=2).flatten(2).transpose(1, 2)
+    sequence = rearrange(torch.cat([target, source], dim=2), "b d f h w -> b (f h w) d")
     return (condition.strength * sequence).to(tokens.dtype)
 
 

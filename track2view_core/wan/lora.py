@@ -97,20 +97,22 @@ def load_lora(transformer: WanTransformer3DModel, state: Mapping[str, Tensor], s
     """
     if not state:
         return
-    linears = {name: module for name, module in transformer.named_modules() if isinstance(module, nn.Linear)}
-    groups = {_checked_layer(original, parts, linears): parts for original, parts in _grouped(state).items()}
-    ranks = {name: parts["lora_A.weight"].shape[0] for name, parts in groups.items()}
-    alphas = {name: float(parts["alpha"]) if "alpha" in parts else float(ranks[name]) for name, parts in groups.items()}
-    first = next(iter(groups))
-    config = LoraConfig(
-        r=ranks[first],
-        lora_alpha=alphas[first],
-        target_modules=list(groups),
-        rank_pattern=ranks,
-        alpha_pattern=alphas,
-        bias="none",
-    )
     with _whole_or_not_at_all(transformer):
+        linears = {name: module for name, module in transformer.named_modules() if isinstance(module, nn.Linear)}
+        groups = {_checked_layer(original, parts, linears): parts for original, parts in _grouped(state).items()}
+        ranks = {name: parts["lora_A.weight"].shape[0] for name, parts in groups.items()}
+        alphas = {
+            name: float(parts["alpha"]) if "alpha" in parts else float(ranks[name]) for name, parts in groups.items()
+        }
+        first = next(iter(groups))
+        config = LoraConfig(
+            r=ranks[first],
+            lora_alpha=alphas[first],
+            target_modules=list(groups),
+            rank_pattern=ranks,
+            alpha_pattern=alphas,
+            bias="none",
+        )
         inject_adapter_in_model(config, transformer, adapter_name=ADAPTER)
         for name, layer in _layers(transformer).items():
             weight = linears[name].weight

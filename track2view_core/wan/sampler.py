@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler, WanTransformer3DModel
+from einops import rearrange
 from torch import Tensor
 
 from ..errors import Track2ViewError
@@ -188,7 +189,7 @@ def sample(
                 _tell(progress, step * len(windows) + number, total)
                 added = deltas[number] if active else None
                 part = _window_velocity(seams, prompts, latent, source, timestep, window, added)
-                ramp = window.weights().view(1, 1, -1, 1, 1)
+                ramp = rearrange(window.weights(), "f -> 1 1 f 1 1")
                 velocity[:, :, window.frames] += ramp * part
                 weight[:, :, window.frames] += ramp
             latent = schedule.step(velocity / weight, schedule.timesteps[step], latent, return_dict=False)[0]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
+from einops import repeat
 from torch import Tensor, nn
 
 from ..conditioner import TrackConditioner
@@ -145,7 +146,7 @@ class Seams:
         if self.source_timestep == "same":
             return timestep
         tokens = math.prod(target.shape[2:]) // math.prod(self.transformer.config.patch_size)
-        one_view = timestep[:, None].expand(-1, tokens)
+        one_view = repeat(timestep, "b -> b tokens", tokens=tokens)
         return torch.cat([one_view, torch.zeros_like(one_view)], dim=1)
 
     def _conditioned(self, tokens: Tensor, latents: Tensor, batch: TrackBatch) -> Deltas:

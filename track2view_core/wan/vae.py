@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanResample
+from einops import rearrange
 from torch import Tensor, nn
 
 from ..errors import Track2ViewError
@@ -84,7 +85,7 @@ def _from_file(file: Path, dtype: torch.dtype) -> AutoencoderKLWan:
 def latent_statistics(vae: AutoencoderKLWan) -> tuple[Tensor, Tensor]:
     """WAN's fixed mean and standard deviation of the raw latent, each [1, 16, 1, 1, 1] float32 on the CPU."""
     values = (vae.config.latents_mean, vae.config.latents_std)
-    mean, std = (torch.tensor(value, dtype=torch.float32).view(1, -1, 1, 1, 1) for value in values)
+    mean, std = (rearrange(torch.tensor(value, dtype=torch.float32), "c -> 1 c 1 1 1") for value in values)
     return mean, std
 
 
@@ -125,7 +126,7 @@ def encode(vae: AutoencoderKLWan, frames: Tensor, *, progress: Progress | None =
             f"The clip is {count} frames of {width} x {height}; WAN takes 4n + 1 frames and sides that are multiples "
             "of 16: prepare the clip first."
         )
-    pixels = frames.to(vae.device).permute(3, 0, 1, 2)[None].to(vae.dtype) / 127.5 - 1.0
+    pixels = rearrange(frames.to(vae.device), "t h w c -> 1 c t h w").to(vae.dtype) / 127.5 - 1.0
     with _counted(vae, vae.encoder, 1 + count // 4, "encode", progress):
         raw = vae.encode(pixels, return_dict=False)[0].mode().float()
     mean, std = latent_statistics(vae)
@@ -140,14 +141,15 @@ def decode(vae: AutoencoderKLWan, latent: Tensor, *, progress: Progress | None =
     with _counted(vae, vae.decoder, latent.shape[2], "decode", progress):
         pixels = vae.decode(raw.to(vae.dtype), return_dict=False)[0]
     frames = pixels[0].float().add_(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
-    return frames.permute(1, 2, 3, 0).contiguous().cpu()
+    return rearrange(frames, "c t h w -> t h w c").contiguous().cpu()
 
 
 def encode_whole_clip(vae: AutoencoderKLWan, clip: Tensor) -> Tensor:
     """[B, T, 3, H, W] in -1..1 -> posterior mean [B, F, z, H/8, W/8] (not yet normalised)."""
     batch, frames = clip.shape[:2]
     encoder = vae.encoder
-    x = _causal(clip.flatten(0, 1).contiguous(memory_format=torch.channels_last), encoder.conv_in, frames)
+    x = rearrange(clip, "b t c h w -> (b t) c h w").contiguous(memory_format=torch.channels_last)
+    x = _causal(x, encoder.conv_in, frames)
     for block in encoder.down_blocks:
         if isinstance(block, WanResample):
             x, frames = _resample(x, block, frames)
@@ -156,14 +158,14 @@ def encode_whole_clip(vae: AutoencoderKLWan, clip: Tensor) -> Tensor:
     x = _middle(x, encoder.mid_block, frames)
     x = _causal(F.silu(_norm(x, encoder.norm_out)), encoder.conv_out, frames)
     x = _pointwise(x, vae.quant_conv)
-    return x.unflatten(0, (batch, frames))[:, :, : vae.config.z_dim]
+    return rearrange(x, "(b f) z h w -> b f z h w", b=batch)[:, :, : vae.config.z_dim]
 
 
 def decode_whole_clip(vae: AutoencoderKLWan, latent: Tensor) -> Tensor:
     """[B, F, z, h, w] -> [B, T, 3, 8h, 8w] around -1..1, not clamped."""
     batch, frames = latent.shape[:2]
     decoder = vae.decoder
-    x = latent.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    x = rearrange(latent, "b f z h w -> (b f) z h w").contiguous(memory_format=torch.channels_last)
     x = _causal(_pointwise(x, vae.post_quant_conv), decoder.conv_in, frames)
     x = _middle(x, decoder.mid_block, frames)
     for block in decoder.up_blocks:
@@ -172,12 +174,12 @@ def decode_whole_clip(vae: AutoencoderKLWan, latent: Tensor) -> Tensor:
         if block.upsamplers is not None:
             x, frames = _resample(x, block.upsamplers[0], frames)
     x = _causal(F.silu(_norm(x, decoder.norm_out)), decoder.conv_out, frames)
-    return x.unflatten(0, (batch, frames))
+    return rearrange(x, "(b t) c h w -> b t c h w", b=batch)
 
 
 def _norm(x: Tensor, norm: nn.Module) -> Tensor:
-    channels_last = x.permute(0, 2, 3, 1)
-    return F.rms_norm(channels_last, channels_last.shape[-1:], norm.gamma.flatten(), eps=1e-12).permute(0, 3, 1, 2)
+    normed = F.rms_norm(rearrange(x, "n c h w -> n h w c"), (x.shape[1],), norm.gamma.flatten(), eps=1e-12)
+    return rearrange(normed, "n h w c -> n c h w")
 
 
 def _pointwise(x: Tensor, conv: nn.Conv3d) -> Tensor:
@@ -190,9 +192,12 @@ def _causal(x: Tensor, conv: nn.Conv3d, frames: int) -> Tensor:
         return _pointwise(x, conv)
     if frames == 1:  # the two earlier taps see zeros
         return F.conv2d(x, weight[:, :, 2], conv.bias, padding=1)
-    taps = F.conv2d(x, torch.cat(weight.unbind(2), 0), padding=1).unflatten(0, (-1, frames)).chunk(3, 2)
-    two_back, one_back = (F.pad(taps[i][:, : i - 2], (0, 0, 0, 0, 0, 0, 2 - i, 0)) for i in (0, 1))
-    return (taps[2] + one_back + two_back + conv.bias[:, None, None]).flatten(0, 1)
+    taps = F.conv2d(x, torch.cat(weight.unbind(2), 0), padding=1)
+    *earlier, now = rearrange(taps, "(b t) (tap c) h w -> tap b t c h w", t=frames, tap=3)
+    two_back, one_back = (
+        F.pad(tap[:, :-lag], (0, 0, 0, 0, 0, 0, lag, 0)) for lag, tap in zip((2, 1), earlier, strict=True)
+    )
+    return rearrange(now + one_back + two_back + conv.bias[:, None, None], "b t c h w -> (b t) c h w")
 
 
 def _residual(x: Tensor, block: nn.Module, frames: int) -> Tensor:
@@ -203,8 +208,8 @@ def _residual(x: Tensor, block: nn.Module, frames: int) -> Tensor:
 
 def _attention(x: Tensor, block: nn.Module) -> Tensor:
     qkv = F.conv2d(_norm(x, block.norm), block.to_qkv.weight, block.to_qkv.bias)
-    q, k, v = qkv.flatten(2).transpose(1, 2).unsqueeze(1).chunk(3, -1)
-    out = F.scaled_dot_product_attention(q, k, v).squeeze(1).transpose(1, 2).reshape(x.shape)
+    q, k, v = rearrange(qkv, "n (qkv c) h w -> qkv n 1 (h w) c", qkv=3)  # one head
+    out = rearrange(F.scaled_dot_product_attention(q, k, v), "n 1 (h w) c -> n c h w", h=x.shape[2])
     return F.conv2d(out, block.proj.weight, block.proj.bias) + x
 
 
@@ -216,25 +221,25 @@ def _middle(x: Tensor, block: nn.Module, frames: int) -> Tensor:
 def _time_taps(taps: list[Tensor], conv: nn.Conv3d) -> Tensor:
     """A (3, 1, 1) convolution whose three taps [B, T, C, H, W] were gathered by the caller -> [B*T, C', H, W]."""
     kernel = torch.cat(conv.weight[..., 0, 0].unbind(2), 1)[..., None, None]
-    return F.conv2d(torch.cat(taps, 2).flatten(0, 1), kernel, conv.bias)
+    return F.conv2d(rearrange(torch.cat(taps, 2), "b t c h w -> (b t) c h w"), kernel, conv.bias)
 
 
 def _resample(x: Tensor, block: WanResample, frames: int) -> tuple[Tensor, int]:
     if block.mode == "upsample3d" and frames > 1:  # every frame but the first becomes two
-        clip = x.unflatten(0, (-1, frames))
+        clip = rearrange(x, "(b t) c h w -> b t c h w", t=frames)
         later = clip[:, 1:]
         padded = F.pad(later, (0, 0, 0, 0, 0, 0, 2, 0))
         taps = _time_taps([padded[:, :-2], padded[:, 1:-1], later], block.time_conv)
-        doubled = taps.view(len(clip), 2 * (frames - 1), *x.shape[1:])
-        x, frames = torch.cat([clip[:, :1], doubled], 1).flatten(0, 1), 2 * frames - 1
+        doubled = rearrange(taps, "(b t) (two c) h w -> b (t two) c h w", b=len(clip), two=2)
+        x, frames = rearrange(torch.cat([clip[:, :1], doubled], 1), "b t c h w -> (b t) c h w"), 2 * frames - 1
     conv = block.resample[1]
     if block.mode.startswith("up"):
         x = F.conv2d(F.interpolate(x, scale_factor=2.0, mode="nearest-exact"), conv.weight, conv.bias, padding=1)
     else:
         x = F.conv2d(F.pad(x, (0, 1, 0, 1)), conv.weight, conv.bias, stride=2)
     if block.mode == "downsample3d" and frames > 1:  # frame 0 alone, then pairs
-        clip = x.unflatten(0, (-1, frames))
+        clip = rearrange(x, "(b t) c h w -> b t c h w", t=frames)
         pairs = _time_taps([clip[:, 0:-1:2], clip[:, 1::2], clip[:, 2::2]], block.time_conv)
-        pairs = pairs.unflatten(0, (len(clip), -1))
-        x, frames = torch.cat([clip[:, :1], pairs], 1).flatten(0, 1), (frames + 1) // 2
+        pairs = rearrange(pairs, "(b t) c h w -> b t c h w", b=len(clip))
+        x, frames = rearrange(torch.cat([clip[:, :1], pairs], 1), "b t c h w -> (b t) c h w"), (frames + 1) // 2
     return x, frames
