@@ -134,7 +134,12 @@ facts = st.dictionaries(
     | st.lists(st.integers(0, 500) | st.text()).map(tuple),
 )
 notes = st.builds(
-    Note, st.text(), st.sampled_from(Severity), facts, st.lists(st.text()).map(tuple), st.none() | st.integers(0, 500)
+    Note,
+    st.text() | st.sampled_from(sorted(KINDS)),
+    st.sampled_from(Severity),
+    facts,
+    st.lists(st.text()).map(tuple),
+    st.none() | st.integers(0, 500),
 )
 
 
@@ -172,6 +177,13 @@ def test_a_note_holds_plain_numbers_and_says_what_is_not_known():
     )
     with pytest.raises(TypeError, match="camera_solved"):
         Note.of("camera_solved", points=40)
+
+
+def test_what_is_given_already_is_not_advised():
+    note = Note.of("short_travel", share=0.01)
+    assert note.without(depth=object()).text().endswith("uncertain; give fov_degrees")
+    assert note.without(depth=0, fov_degrees=50.0).text().endswith("uncertain")
+    assert note.without(depth=None, motion="auto") == note
 
 
 def test_the_worst_of_a_report_is_its_largest_severity():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from string import Formatter
 from typing import Any
@@ -101,6 +101,10 @@ class Note:
         facts = {name: list(value) if isinstance(value, tuple) else value for name, value in self.facts.items()}
         data = {"code": self.code, "severity": self.severity.name.lower(), "facts": facts, "remedy": list(self.remedy)}
         return data if self.shot is None else {**data, "shot": self.shot}
+
+    def without(self, **given: object) -> Note:
+        """The same, not advising those of the settings that are given already, that is not None."""
+        return replace(self, remedy=tuple(name for name in self.remedy if given.get(name) is None))
 
     def text(self, door: Door | None = None) -> str:
         """The sentence, with what to do about it at `door` (None: the library)."""
@@ -449,7 +453,7 @@ _WAN = {
         _CAUTION,
         "The model works at {width} x {height}, far from the {trained_width} x {trained_height} it was trained at; "
         "expect less detail or drift, or prepare the clip nearer to that size.",
-        {"size": "set {}"},
+        {"size": "{} sets it"},
     ),
     "windows": Kind(
         _INFO, "{frames} frames run in {windows} overlapping, blended windows of {trained_frames} frames each."

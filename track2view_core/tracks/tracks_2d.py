@@ -219,7 +219,8 @@ def _check_finite(xy: Tensor, name: str) -> None:
 def standing_camera(frames: int, width: int, height: int, fov_degrees: float | None = None) -> tuple[CameraPath, Note]:
     """The camera to lift with where no path is known, and the note that says so."""
     degrees = fov_degrees or USUAL_FOV
-    return CameraPath.standing(frames, width, height, fov_degrees=degrees), Note.of("camera_stands", degrees=degrees)
+    note = Note.of("camera_stands", degrees=degrees).without(fov_degrees=fov_degrees)
+    return CameraPath.standing(frames, width, height, fov_degrees=degrees), note
 
 
 def lift_tracks(

@@ -103,7 +103,8 @@ def solve_shot(flow: PixelTracks, setup: Setup, step: Callable[[], None], pixels
         if setup.given is None:
             cameras, lifted, reach = _in_units(cameras, lifted, flow, measured)
             if reach < SHORT_TRAVEL:
-                notes.append(Note.of("short_travel", share=reach))
+                lens = True if setup.focal_known else None
+                notes.append(Note.of("short_travel", share=reach).without(depth=setup.depth, fov_degrees=lens))
     else:
         lifted = lift_turning(flow, cameras, measured, **known)
     return Shot(motion, cameras, lifted, (*notes, *_expected_error(lifted, motion)))
