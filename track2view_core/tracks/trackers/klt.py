@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+import torch
 from torch import Tensor
 
 from ...cameras import CameraPath
@@ -101,7 +102,7 @@ class KltTracker:
 
 def checked_video(video: Tensor | np.ndarray) -> np.ndarray:
     """`video` as [T, H, W, 3] uint8; Track2ViewError says what does not fit."""
-    array = video.detach().cpu().numpy() if isinstance(video, Tensor) else np.asarray(video)
+    array = video if isinstance(video, np.ndarray) else torch.as_tensor(video).detach().cpu().numpy()
     if array.ndim != 4 or array.shape[3] != 3 or array.dtype != np.uint8 or 0 in array.shape:
         raise Track2ViewError(
             f"The video to track has shape {list(array.shape)} and type {array.dtype}; it must be [T, H, W, 3] uint8 "
@@ -117,12 +118,12 @@ def checked_video(video: Tensor | np.ndarray) -> np.ndarray:
 def _checked_depth(depth: Tensor | np.ndarray | None, frames: int) -> np.ndarray | None:
     if depth is None:
         return None
-    array = depth.detach().cpu().float().numpy() if isinstance(depth, Tensor) else np.asarray(depth, np.float32)
+    array = depth if isinstance(depth, np.ndarray) else torch.as_tensor(depth).detach().cpu().float().numpy()
     if array.ndim != 3 or len(array) != frames or 0 in array.shape:
         raise Track2ViewError(
             f"depth has shape {list(array.shape)} beside a video of {frames} frames; it must be [T, h, w]."
         )
-    return array
+    return np.asarray(array, np.float32)
 
 
 def check_options(points: int, motion: str, fov_degrees: float | None) -> None:
