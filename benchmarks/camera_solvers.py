@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.meters import cpu_and_wall
 from track2view_core.evaluation import rotation_error
 from track2view_core.evaluation.camera_errors import path_scores
 from track2view_core.evaluation.tracker_scores import point_scores
@@ -92,13 +92,17 @@ def _hit(clip: RenderedClip, t: int, xy: np.ndarray) -> tuple[Tensor, Tensor]:
 
 def built_in(flow: PixelTracks, clip: RenderedClip, focal: float, limit: float) -> Solved | None:
     width, height = clip.camera.width, clip.camera.height
-    wall, cpu = time.perf_counter(), time.process_time()
-    center = np.array([width / 2, height / 2])
-    found = reconstruct(flow, center, focal=focal, focal_known=False, limit=limit)
-    if found is None:
+
+    def solved_and_lifted():
+        found = reconstruct(flow, np.array([width / 2, height / 2]), focal=focal, focal_known=False, limit=limit)
+        if found is None:
+            return None
+        return found, lift_travelling(flow, found.cameras, found.registered, None, limit=limit, height=height)
+
+    answer, cpu, wall = cpu_and_wall(solved_and_lifted)
+    if answer is None:
         return None
-    lifted = lift_travelling(flow, found.cameras, found.registered, None, limit=limit, height=height)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    found, lifted = answer
     placed = np.flatnonzero(found.registered)
     solved = lifted.kept & ~lifted.moving
     return Solved(
@@ -115,9 +119,8 @@ def _poses(cameras: Cameras) -> np.ndarray:
 def of_colmap(flow: PixelTracks, clip: RenderedClip, focal: float, limit: float, threads: int) -> Solved | None:
     import pycolmap  # noqa: F401  # loading it is not solving
 
-    wall, cpu = time.perf_counter(), time.process_time()
-    model = colmap_model(flow, clip.camera.width, clip.camera.height, focal, limit=limit, threads=threads)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    width, height = clip.camera.width, clip.camera.height
+    model, cpu, wall = cpu_and_wall(lambda: colmap_model(flow, width, height, focal, limit=limit, threads=threads))
     if model is None:
         return None
     return Solved(model.frames, model.poses, model.focal, model.points, model.solved, cpu, wall)

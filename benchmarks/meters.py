@@ -6,12 +6,14 @@ import statistics
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+Result = TypeVar("Result")
 
 
 def synchronise(device: torch.device) -> None:
@@ -25,6 +27,29 @@ def seconds(call: Callable[[], Any], device: torch.device) -> float:
     call()
     synchronise(device)
     return time.perf_counter() - begin
+
+
+def cpu_and_wall(call: Callable[[], Result]) -> tuple[Result, float, float]:
+    """What the call gives, this process' seconds of work, and those of the clock."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = call()
+    return result, time.process_time() - cpu, time.perf_counter() - wall
+
+
+def device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+
+
+def start_peak(device: torch.device) -> None:
+    """From here on `peak_bytes` counts."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_bytes(device: torch.device) -> int | None:
+    """The most that a card's memory held; None on a CPU, where `LivePeak` tells."""
+    return torch.cuda.max_memory_allocated() if device.type == "cuda" else None
 
 
 def median_seconds(call: Callable[[], Any], device: torch.device, repeats: int) -> float:

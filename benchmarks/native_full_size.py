@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from .comfyui_host import BASES, add_arguments, guider_of, open_host, open_model, prompt, random_condition, random_wan
-from .meters import median_seconds, synchronise
+from .meters import device_name, median_seconds, peak_bytes, start_peak, synchronise
 
 REPEATS = 3
 WAYS = ("whole", "offload", "fp8")
@@ -92,7 +92,7 @@ def measure(arguments: argparse.Namespace, way: str, frames: int) -> dict[str, A
             host, model, frames=frames, height=height, width=width, tracks=arguments.tracks, dtype=dtype
         )
         patched = host.native.with_seams(model, condition, host.bridge.managed(condition.bundle.conditioner))
-        _start_peak(host.device)
+        start_peak(host.device)
         steps = _sample(guider_of(host, patched, prompt(condition, host)), condition, arguments.steps, host.device)
     return {
         "way": way,
@@ -101,10 +101,10 @@ def measure(arguments: argparse.Namespace, way: str, frames: int) -> dict[str, A
         "base": arguments.base,
         "first": steps[0],
         "seconds": float(torch.tensor(steps[1:]).median()),
-        "peak": _peak(host.device),
+        "peak": peak_bytes(host.device) or 0,
         "diffusers": plain,
         "floor": floor,
-        "device": _name(host.device),
+        "device": device_name(host.device),
     }
 
 
@@ -165,20 +165,6 @@ def _attention_step(base: str, shape: tuple[int, ...], device: torch.device, dty
     query = torch.randn(1, settings["num_attention_heads"], tokens, 128, device=device, dtype=dtype)
     attention = torch.nn.functional.scaled_dot_product_attention
     return settings["num_layers"] * median_seconds(lambda: attention(query, query, query), device, REPEATS)
-
-
-def _start_peak(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-
-
-def _peak(device: torch.device) -> int:
-    return torch.cuda.max_memory_allocated() if device.type == "cuda" else 0
-
-
-def _name(device: torch.device) -> str:
-    return torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
 
 
 if __name__ == "__main__":

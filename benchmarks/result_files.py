@@ -19,6 +19,12 @@ def read_json(file: Path) -> Any:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
+def every_nth(part: str) -> slice:
+    """Of the work that n processes share, what the i-th of them does: `part` is "i/n"."""
+    number, parts = (int(word) for word in part.split("/"))
+    return slice(number - 1, None, parts)
+
+
 def weights_fingerprint(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:

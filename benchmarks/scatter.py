@@ -10,7 +10,7 @@ import argparse
 
 import torch
 
-from benchmarks.meters import median_seconds
+from benchmarks.meters import device_name, median_seconds
 from track2view_core.conditioner import sample_along_tracks, scatter_to_grid
 
 SHAPES = {  # name: B, D, F, N, (h, w)
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
-    kind = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    kind = device_name(device) + ("" if device.type == "cuda" else f", {torch.get_num_threads()} threads")
     print(f"{kind}; medians of {arguments.repeats}")
     for name in SHAPES:
         measure(name, device, torch.float32, arguments.repeats)

@@ -29,7 +29,7 @@ from benchmarks.held_out_clips import (
     picture_figures,
     strip,
 )
-from benchmarks.result_files import read_json, weights_fingerprint, write_json
+from benchmarks.result_files import every_nth, read_json, weights_fingerprint, write_json
 from track2view_core.cameras import CameraPath
 from track2view_core.errors import Track2ViewError
 from track2view_core.evaluation import CameraFitter, splat_points
@@ -200,13 +200,13 @@ def table(scenes: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def run(models: Models | None, settings: Settings, scenes: int, folder: Path, part: tuple[int, int] = (0, 1)) -> None:
-    """Measure the scenes that `folder` lacks, of `part` (i, n) every n-th from i on: figures and a contact sheet."""
+def run(models: Models | None, settings: Settings, scenes: int, folder: Path, part: str = "1/1") -> None:
+    """Measure the scenes that `folder` lacks, of which `part` names a share: figures and a contact sheet."""
     folder.mkdir(parents=True, exist_ok=True)
     clips = held_out_clips(scenes, seed=EVALUATION_SEED, size=settings.size, frames=settings.frames)
-    for index, clip in enumerate(clips):
+    for index, clip in list(enumerate(clips))[every_nth(part)]:
         file = folder / f"scene_{index:03d}.json"
-        if index % part[1] == part[0] and not file.exists():
+        if not file.exists():
             start = time.monotonic()
             made = Renderings(clip, models, settings)
             videos = made.videos(all_rows=index < settings.all_rows)
@@ -284,8 +284,7 @@ def main() -> None:
         weights=weights,
     )
     folder = options.out / settings.fingerprint()
-    number, parts = (int(x) for x in options.part.split("/"))
-    run(models, settings, options.scenes, folder, (number - 1, parts))
+    run(models, settings, options.scenes, folder, options.part)
     files = [folder / f"scene_{index:03d}.json" for index in range(options.scenes)]
     missing = sum(not file.exists() for file in files)
     if missing:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -32,6 +31,7 @@ from track2view_core.tracks.cache import cache_key, code_version, library_versio
 from track2view_core.tracks.trackers import KltTracker
 
 from . import camera_solvers
+from .meters import cpu_and_wall
 
 Row = dict[str, Any]
 CLASSES = {"static": "static", "pan": "rotation", "arc": "general", "handheld": "general", "dolly": "general"}
@@ -187,9 +187,9 @@ def measured(case: Case, *, depth: bool, points: int, fov_degrees: float | None)
     """One run of the tracker against the truth."""
     clip = case.clip
     maps = noisy_depth(clip, case.seed) if depth else None
-    wall, cpu = time.perf_counter(), time.process_time()
-    tracks = KltTracker().track(clip.frames, points=points, depth=maps, fov_degrees=fov_degrees)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    tracks, cpu, wall = cpu_and_wall(
+        lambda: KltTracker().track(clip.frames, points=points, depth=maps, fov_degrees=fov_degrees)
+    )
     s, p, where = score_tracks(tracks, clip), score_points(tracks, clip), path_scores(tracks.camera, clip.camera)
     stands = torch.equal(tracks.camera.world_from_camera, torch.eye(4, dtype=torch.float64).expand(len(tracks), 4, 4))
     return {

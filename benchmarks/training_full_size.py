@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     arguments = parser.parse_args()
     device = torch.device("cuda" if card else "cpu")
-    print(f"{arguments.base}, {torch.cuda.get_device_name() if card else 'CPU'}, torch {torch.__version__}", flush=True)
+    print(f"{arguments.base}, {meters.device_name(device)}, torch {torch.__version__}", flush=True)
     objective = random_objective(arguments, device)
     print(parameter_table(objective), flush=True)
     optimiser = torch.optim.AdamW([p for p in objective.module.parameters() if p.requires_grad], lr=1e-4)
@@ -162,9 +162,7 @@ def measured(
 ) -> dict[str, Any]:
     device = next(objective.module.parameters()).device
     batch = random_batch(arguments, frames, device)
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
+    meters.start_peak(device)
     loss = one_step(objective, batch, optimiser)
     with_gradient = [name for name, p in objective.module.named_parameters() if p.grad is not None]
     frozen = [name for name, p in objective.module.named_parameters() if not p.requires_grad]
@@ -193,7 +191,7 @@ def measured(
         "tokens": tokens,
         "operations": needed,
         "floor": needed / rate,
-        "peak": torch.cuda.max_memory_allocated() if device.type == "cuda" else None,
+        "peak": meters.peak_bytes(device),
     }
 
 

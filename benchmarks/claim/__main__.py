@@ -15,7 +15,7 @@ from benchmarks.claim import arms
 from benchmarks.claim.protocol import Protocol, ScoredClip, scored_clips, training_pairs
 from benchmarks.claim.report import write_report
 from benchmarks.claim.train_and_score import WITHOUT_MODEL, results_of, score_arm, score_without_model, trained
-from benchmarks.result_files import weights_fingerprint, write_json
+from benchmarks.result_files import every_nth, weights_fingerprint, write_json
 from track2view_core.training import Stopped
 from track2view_core.wan.models import TINY_TRANSFORMER, TINY_VAE
 from track2view_core.wan.vae import load_vae
@@ -66,12 +66,12 @@ def tell(what: str):
 def measure(options: argparse.Namespace, protocol: Protocol, folder: Path, report) -> None:
     vae = load_vae(options.vae, torch.float32)
     clips: list[ScoredClip] = scored_clips(protocol, options.vae)
-    number, parts = (int(part) for part in options.part.split("/"))
-    if number == 1:
+    own_part = every_nth(options.part)
+    if own_part.start == 0:
         for name in ("truth", *WITHOUT_MODEL):
             score_without_model(name, clips, vae, folder / name, tell(name))
     pairs = training_pairs(protocol, options.vae, options.out / protocol.data_name(), tell("data"))
-    for name, seed in runs(options)[number - 1 :: parts]:
+    for name, seed in runs(options)[own_part]:
         own = folder / name / f"seed_{seed}"
         if results_of(own, protocol.clips) is None:
             what = f"{name}, seed {seed}"
