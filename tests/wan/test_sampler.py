@@ -278,6 +278,18 @@ def test_a_lora_that_the_caller_put_on_survives_a_bundle_without_one(make, text)
     assert [name for name, _ in transformer.named_modules()] == names
 
 
+def test_a_compiled_transformer_samples_the_same_and_carries_nothing_on(make, text):
+    torch.compiler.reset()
+    plain_one, transformer = make.transformer(num_layers=1), make.transformer(num_layers=1)
+    condition = TrackCondition(make.bundle(plain_one), make.tracks(), make.latent())
+    compiled = torch.compile(transformer, backend="eager")  # all but the code generator
+    expected, found = (
+        sample(model, condition, positive=text, **{**SETTINGS, "steps": 2}) for model in (plain_one, compiled)
+    )
+    assert relative(found, expected) < 1e-5
+    assert not any("lora" in name for name, _ in transformer.named_modules())
+
+
 def test_it_runs_under_inference_mode(transformer, condition, text):
     with torch.inference_mode():
         found = sample(transformer, condition, positive=text, **SETTINGS)

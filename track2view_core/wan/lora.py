@@ -1,4 +1,9 @@
-"""LoRA on WAN's transformer through peft, in ComfyUI's keys: `diffusion_model.blocks.N.self_attn.q.lora_A.weight`."""
+"""LoRA on WAN's transformer: put on and taken off through peft, and read from every layout that programs write.
+
+Inside there is one layout, ComfyUI's keys on WAN's modules: `diffusion_model.blocks.N.self_attn.q.lora_A.weight`,
+`.lora_B.weight` and `.alpha`; `to_comfyui_lora` brings every other one there. diffusers has converters too, which are
+only the tests' oracle: private, one way, exact for ComfyUI's and kohya's blocks alone; the rest they drop or fail at.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +29,9 @@ ADAPTER = "track2view"
 PREFIX = "diffusion_model."
 _TARGETS = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0", "ffn.net.0.proj", "ffn.net.2")
 _KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.(?P<part>lora_A\.weight|lora_B\.weight|alpha)")
+
+
+# On the transformer.
 
 
 def _layers(transformer: nn.Module) -> dict[str, BaseTunerLayer]:
@@ -140,9 +148,10 @@ def fill_lora(transformer: WanTransformer3DModel, state: Mapping[str, Tensor]) -
                 f"The LoRA to start from has rank {found} and alpha {found_alpha:g}; set lora.rank to {found} and "
                 f"lora.alpha to {found_alpha:g} (they are {rank} and {alpha:g})."
             )
-        for part, holder in (("lora_A.weight", layer.lora_A), ("lora_B.weight", layer.lora_B)):
-            with torch.no_grad():
-                holder[ADAPTER].weight.copy_(groups[name][part])
+    with torch.no_grad():
+        for name, layer in layers.items():
+            layer.lora_A[ADAPTER].weight.copy_(groups[name]["lora_A.weight"])
+            layer.lora_B[ADAPTER].weight.copy_(groups[name]["lora_B.weight"])
 
 
 def remove_lora(transformer: WanTransformer3DModel) -> None:
@@ -164,6 +173,8 @@ def lora_state(transformer: WanTransformer3DModel) -> dict[str, Tensor]:
         state[f"{key}.alpha"] = torch.tensor(float(layer.lora_alpha[ADAPTER]))
     return state
 
+
+# In files: other programs' layouts -> ours.
 
 DIFFUSERS_METADATA = "lora_adapter_metadata"
 _ALLOWED = "pairs of lora_A and lora_B, or lora_down and lora_up, with an optional alpha"

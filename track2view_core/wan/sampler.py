@@ -123,7 +123,8 @@ def _prepared(transformer: WanTransformer3DModel, condition: TrackCondition) -> 
     if next(conditioner.parameters()).device != device:
         conditioner = copy.deepcopy(conditioner).to(device)  # the bundle may be shared: it stays where it is
     sampling = bundle.config.sampling
-    load_lora(transformer, bundle.lora)
+    inner = getattr(transformer, "_orig_mod", transformer)  # torch.compile wraps it, and LoRA goes by the names inside
+    load_lora(inner, bundle.lora)
     try:
         with attach_seams(
             transformer, conditioner, rotary=sampling.rotary, source_timestep=sampling.source_timestep
@@ -131,7 +132,7 @@ def _prepared(transformer: WanTransformer3DModel, condition: TrackCondition) -> 
             yield seams
     finally:
         if bundle.lora:  # without one of its own, a LoRA that the caller trains stays where it is
-            remove_lora(transformer)
+            remove_lora(inner)
 
 
 def _window_deltas(seams: Seams, condition: TrackCondition, windows: tuple[Window, ...]) -> list[Deltas | None]:

@@ -159,6 +159,7 @@ class Seams:
         return Deltas(source.to(tokens.dtype), target.to(tokens.dtype))
 
     def _after_patch_embedding(self, _module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+        """The first seam: the tokens [B, D, 2 F, h, w] of [target, source] get their deltas."""
         call = self._call
         if call is None:
             return None
@@ -172,6 +173,7 @@ class Seams:
         return output + torch.cat([deltas.target, deltas.source], dim=2).to(output)
 
     def _after_rope(self, _module: nn.Module, _inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]):
+        """The second seam: both views get the rotary positions of the target."""
         call = self._call
         if call is None:
             return None
