@@ -10,6 +10,7 @@ import math
 import os
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -70,7 +71,7 @@ class Source:
 
 def together(collected):
     def collected_together(self):
-        torch.distributed.monitored_barrier(timeout=timedelta(seconds=20))
+        torch.distributed.monitored_barrier(timeout=timedelta(seconds=60))
         return collected(self)
 
     return collected_together
@@ -115,6 +116,8 @@ def told_to_end(done, total, stage):
 
 
 def main(folder):
+    meeting = f"file://{folder / 'meeting'}"  # rather than a port, which another program could take
+    torch.distributed.init_process_group("gloo", init_method=meeting, rank=RANK, world_size=2)
     PartialState(cpu=True)
     RunState.collected = together(RunState.collected)
     lost = 2 if RANK == 1 else None  # a loss of the first step, in the second process alone
@@ -128,6 +131,9 @@ def main(folder):
             "resumed": part(parts, 5, sharded=sharded),
         }
     (folder / f"rank_{RANK}.json").write_text(json.dumps(report), encoding="utf-8")
+    until = time.monotonic() + 60
+    while not (folder / f"rank_{1 - RANK}.json").exists() and time.monotonic() < until:
+        time.sleep(0.05)  # to end before the other has what was sent to it would cut it off
 
 
 if __name__ == "__main__":
