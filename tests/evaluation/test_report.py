@@ -26,6 +26,7 @@ from track2view_core.evaluation.report import (
 from track2view_core.evaluation.report_pictures import clip_sheet, error_curves
 from track2view_core.evaluation.run_manifest import Run, RunClip
 from track2view_core.evaluation.scoring import ClipScores, Measures, RunScores
+from track2view_core.notes import Note
 
 MEASURES = Measures(FileEstimator(), lacking={name: "no weights" for name in ("clip", "fid", "lpips", "mat_pix")})
 
@@ -91,11 +92,16 @@ def test_json_comes_back_and_holds_no_nan(tmp_path: Path):
     told = report()
     told.runs[0].clips[2].values["psnr"] = math.inf
     told.runs[0].clips[2].curves["psnr"] = [math.inf, math.nan]
+    told.runs[0].clips[2].notes = [Note.of("prompt_cut")]
     text = json.dumps(report_document(told), allow_nan=False)
     (tmp_path / "scores.json").write_text(text)
     back = read_report(tmp_path / "scores.json")
     assert markdown(back) == markdown(told)
     assert json.dumps(report_document(back)) == text
+    document = json.loads(text)
+    document["methods"][0]["clips"][2]["notes"] = [str(Note.of("prompt_cut"))]  # as 0.1.0 wrote it
+    (tmp_path / "scores.json").write_text(json.dumps(document))
+    assert markdown(read_report(tmp_path / "scores.json")) == markdown(told)
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(Track2ViewError, match=r"scores\.json"):
         read_report(tmp_path / "other.json")
