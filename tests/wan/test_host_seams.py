@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from threading import Barrier
 from time import sleep
 
@@ -72,6 +73,11 @@ def test_the_cache_computes_once_and_drops_what_a_whole_step_did_not_ask_for(con
     assert computed == [0, 1]
     ask(0, 0.8), ask(0, 0.7), ask(1, 0.7)
     assert computed == [0, 1, 1]
+
+
+def test_copied_options_keep_the_cache_of_their_run():
+    options = {"run": DeltaCache()}
+    assert deepcopy(options)["run"] is options["run"]
 
 
 def test_threads_of_one_run_compute_once_and_each_takes_its_own(condition):

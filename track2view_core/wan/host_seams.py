@@ -80,6 +80,9 @@ class DeltaCache:
         self._entries: dict[WindowKey, Tensor] = {}
         self._last_step: dict[WindowKey, Tensor] = {}
 
+    def __deepcopy__(self, _memo: dict) -> DeltaCache:
+        return self  # nodes copy the options of a run, and its cache stays one
+
     def get(self, key: WindowKey, step: float, compute: Callable[[], Tensor]) -> Tensor:
         """The entry of `key`; `step` is any number that stays the same within a step, such as sigma."""
         with self._lock:
