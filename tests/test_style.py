@@ -1,4 +1,4 @@
-"""The linter's word counts as a test, so that the one test command is all there is to run."""
+"""The linter's and the type checker's word counts as a test, so that the one test command is all there is to run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TOOLS = ("ruff",)  # what they find changes with their version
+TOOLS = ("ruff", "basedpyright")  # what they find changes with their version
 
 
 def run_tool(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -24,6 +24,11 @@ def test_ruff_finds_nothing():
 
 def test_ruff_would_format_nothing():
     result = run_tool("ruff", "format", "--no-cache", "--check", ".")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_type_checker_finds_nothing():
+    result = run_tool("basedpyright", "--pythonpath", sys.executable)
     assert result.returncode == 0, result.stdout + result.stderr
 
 

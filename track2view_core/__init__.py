@@ -60,7 +60,46 @@ _ROOM_OF = {
     "attach_seams": "wan.seams",
 }
 
-__all__ = ["Note", "Refilm", "Refilmed", "Severity", "Track2ViewError", "__version__", "refilm", *_ROOM_OF]
+# Written out, for checkers that read this file without running it.
+__all__ = [
+    "PRESETS",
+    "Bundle",
+    "CameraPath",
+    "ClipInfo",
+    "ConditionerConfig",
+    "KltTracker",
+    "Models",
+    "Note",
+    "PairedTracks",
+    "PointTracker",
+    "PointTracks",
+    "Refilm",
+    "Refilmed",
+    "Severity",
+    "Track2ViewError",
+    "TrackBatch",
+    "TrackConditioner",
+    "VideoClip",
+    "__version__",
+    "attach_seams",
+    "collate_tracks",
+    "load_bundle",
+    "load_models",
+    "load_tracks",
+    "pair_tracks",
+    "prepare_clip",
+    "preset_path",
+    "project",
+    "read_clip",
+    "read_path",
+    "refilm",
+    "rerender",
+    "restore_clip",
+    "save_bundle",
+    "save_tracks",
+    "write_clip",
+    "write_path",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -230,7 +230,8 @@ def _with_first_block(options: dict[str, Any], condition: TrackCondition, index:
 
     def first_block(args: dict[str, Any], extra: dict[str, Any]) -> Any:
         tokens = args["img"]
-        deltas = _deltas(tokens, condition, index, options)
+        # torch annotates its decorator as one that is called first.
+        deltas = _deltas(tokens, condition, index, options)  # pyright: ignore[reportCallIssue]
         missing = tokens.shape[1] - deltas.shape[1]
         args = {**args, "img": tokens + torch.nn.functional.pad(deltas, (0, 0, 0, missing))}
         return blocks[place](args, extra) if place in blocks else extra["original_block"](args)

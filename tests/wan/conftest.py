@@ -66,7 +66,7 @@ def conditioner_for(dim: int, *, fresh: bool, seed: int = 2, **changes) -> Track
 
 
 def make_bundle(transformer: WanTransformer3DModel, *, fresh: bool = False, frames: int = 9, **sampling) -> Bundle:
-    conditioner = conditioner_for(transformer.config.num_attention_heads * 128, fresh=fresh)
+    conditioner = conditioner_for(transformer.config["num_attention_heads"] * 128, fresh=fresh)
     settings = {"steps": 2, "guidance": 1.0, "shift": 3.0, "width": 64, "height": 32, "frames": frames}
     config = BundleConfig(
         conditioner.config,

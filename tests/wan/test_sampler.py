@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -109,7 +108,7 @@ class KnownVelocities(torch.nn.Module):
     def __init__(self, velocities: dict[float, Tensor]):  # by the prompt's first number: [16, F, h8, w8]
         super().__init__()
         sizes = {"num_attention_heads": 1, "attention_head_dim": 128, "num_layers": 2, "ffn_dim": 256}
-        self.config = SimpleNamespace(**sizes, in_channels=16, text_dim=64, patch_size=(1, 2, 2))
+        self.config = {**sizes, "in_channels": 16, "text_dim": 64, "patch_size": (1, 2, 2)}
         self.patch_embedding = torch.nn.Conv3d(16, 128, (1, 2, 2), (1, 2, 2))
         self.rope = RotaryTables()
         self.velocities, self.asked = velocities, []

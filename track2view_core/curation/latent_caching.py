@@ -87,7 +87,7 @@ class ClipEncoder:
 
     def _latent(self, frames: Tensor) -> Tensor:
         vae = self.model()
-        if frames.shape[0] * frames.shape[1] * frames.shape[2] * vae.config.base_dim > WHOLE_CLIP_ELEMENTS:
+        if frames.shape[0] * frames.shape[1] * frames.shape[2] * vae.config["base_dim"] > WHOLE_CLIP_ELEMENTS:
             return encode(vae, frames)[0]
         pixels = rearrange(frames.to(vae.device), "t h w c -> 1 t c h w").float() / 127.5 - 1
         raw = rearrange(encode_whole_clip(vae, pixels), "b t c h w -> b c t h w")

@@ -272,7 +272,7 @@ class _Step(nn.Module):
 
     def __init__(self, objective: Objective, half: bool) -> None:
         super().__init__()
-        self.module, self.half = objective.module, half
+        self.module, self.in_half = objective.module, half
         self._objective = (objective,)  # in a tuple: not a submodule, should it be one
 
     def forward(self, batch: Any, generator: torch.Generator) -> Tensor:
@@ -281,7 +281,7 @@ class _Step(nn.Module):
 
     def autocast(self) -> torch.autocast:
         device = next(self.module.parameters()).device.type
-        return torch.autocast(device, torch.bfloat16, enabled=self.half)
+        return torch.autocast(device, torch.bfloat16, enabled=self.in_half)
 
 
 def make_accelerator(settings: TrainSettings) -> Any:

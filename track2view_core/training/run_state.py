@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save_file
@@ -21,6 +21,9 @@ from torch import Tensor, nn
 from ..errors import Track2ViewError
 from ..wan.tensor_files import check_shapes, read_tensors
 from .settings import FREE_TO_CHANGE, TrainSettings
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
 
 
 class RunState:
@@ -55,7 +58,8 @@ class RunState:
     @staticmethod
     def whole(tensor: Tensor) -> Tensor:
         """A tensor that FSDP may have cut into shards, in one piece; every process has to ask for it."""
-        return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+        shards = _in_shards(tensor)
+        return tensor if shards is None else shards.full_tensor()
 
     def collected(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything as tensors by name, and what is no tensor."""
@@ -179,11 +183,22 @@ def restore_optimiser(
 
 def laid_out(value: Tensor, like: Tensor) -> Tensor:
     """A whole tensor cut into shards as `like` is, where FSDP has cut that."""
-    if not hasattr(like, "full_tensor"):
+    shards = _in_shards(like)
+    if shards is None:
         return value
     from torch.distributed.tensor import distribute_tensor
 
-    return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
+    return distribute_tensor(value.to(like.device), shards.device_mesh, shards.placements)
+
+
+def _in_shards(tensor: Tensor) -> DTensor | None:
+    """The tensor as what FSDP made of it, or None where nobody has cut it; loads torch's part of it only then."""
+    if not hasattr(tensor, "full_tensor"):
+        return None
+    from torch.distributed.tensor import DTensor
+
+    assert isinstance(tensor, DTensor)
+    return tensor
 
 
 _NAME = re.compile(r"step_(\d{8,})\.safetensors")

@@ -81,7 +81,7 @@ class PairValidation:
         assert self.bundle is not None and self.vae is not None
         transformer, sampling = self.objective.transformer, self.bundle.config.sampling
         device = transformer.patch_embedding.weight.device
-        vae = self.vae.to(device)
+        vae = self.vae.to(device)  # pyright: ignore[reportArgumentType]: diffusers wraps torch's `to` and loses its types
         kept = pair.tracks.select(torch.arange(min(self.settings.tracks, pair.tracks.positions.shape[1])))
         tracks = pair_tracks(kept, pair.target.camera)
         with self.objective.without_seams():

@@ -90,8 +90,8 @@ class BaseConfig(_JsonFields):
     @classmethod
     def of(cls, transformer: WanTransformer3DModel) -> BaseConfig:
         config = transformer.config
-        dim = config.num_attention_heads * config.attention_head_dim
-        return cls(dim, config.num_layers, config.ffn_dim, config.in_channels)
+        dim = config["num_attention_heads"] * config["attention_head_dim"]
+        return cls(dim, config["num_layers"], config["ffn_dim"], config["in_channels"])
 
     def __str__(self) -> str:
         return f"{self.dim} wide with {self.layers} layers, ffn {self.ffn_dim}, {self.in_channels} latent channels"

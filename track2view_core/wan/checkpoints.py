@@ -147,7 +147,7 @@ def _assembled(
         state[key] = state[key].to(torch.float32 if _keeps_float32(key) else dtype)
     model.load_state_dict(state, assign=True)
     rope = model.config  # its tables are buffers that no file holds: built anew, where the rest was only shapes
-    model.rope = type(model.rope)(rope.attention_head_dim, rope.patch_size, rope.rope_max_seq_len)
+    model.rope = type(model.rope)(rope["attention_head_dim"], rope["patch_size"], rope["rope_max_seq_len"])
     return model
 
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, NoReturn
 import torch
 from diffusers import WanTransformer3DModel
 from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
@@ -34,14 +35,14 @@ _KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.(?P<part>lora_A\.weight|
 # On the transformer.
 
 
-def _layers(transformer: nn.Module) -> dict[str, BaseTunerLayer]:
-    return {name: module for name, module in transformer.named_modules() if isinstance(module, BaseTunerLayer)}
+def _layers(transformer: nn.Module) -> dict[str, LoraLayer]:
+    return {name: module for name, module in transformer.named_modules() if isinstance(module, LoraLayer)}
 
 
 @contextmanager
-def _whole_or_not_at_all(transformer: nn.Module) -> Iterator[None]:
+def _whole_or_not_at_all(transformer: WanTransformer3DModel) -> Iterator[None]:
     """Around what puts a LoRA on: where one is already, nothing is done, and what fails half-way is taken off again."""
-    if _layers(transformer):
+    if any(isinstance(module, BaseTunerLayer) for module in transformer.modules()):
         raise Track2ViewError("This transformer already carries a LoRA; remove it before another one is added.")
     try:
         yield
@@ -55,7 +56,8 @@ def add_lora(transformer: WanTransformer3DModel, rank: int, alpha: float) -> Non
 
     Everything else of the transformer is frozen. The new parameters are float32, whatever the base is stored in.
     """
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(_TARGETS), bias="none")
+    # peft annotates alpha as a whole number and takes any.
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(_TARGETS), bias="none")  # pyright: ignore[reportArgumentType]
     with _whole_or_not_at_all(transformer):
         inject_adapter_in_model(config, transformer, adapter_name=ADAPTER)
         for layer in _layers(transformer).values():
@@ -115,7 +117,7 @@ def load_lora(transformer: WanTransformer3DModel, state: Mapping[str, Tensor], s
         first = next(iter(groups))
         config = LoraConfig(
             r=ranks[first],
-            lora_alpha=alphas[first],
+            lora_alpha=alphas[first],  # pyright: ignore[reportArgumentType]: as above
             target_modules=list(groups),
             rank_pattern=ranks,
             alpha_pattern=alphas,
@@ -150,8 +152,8 @@ def fill_lora(transformer: WanTransformer3DModel, state: Mapping[str, Tensor]) -
             )
     with torch.no_grad():
         for name, layer in layers.items():
-            layer.lora_A[ADAPTER].weight.copy_(groups[name]["lora_A.weight"])
-            layer.lora_B[ADAPTER].weight.copy_(groups[name]["lora_B.weight"])
+            _weight(layer.lora_A).copy_(groups[name]["lora_A.weight"])
+            _weight(layer.lora_B).copy_(groups[name]["lora_B.weight"])
 
 
 def remove_lora(transformer: WanTransformer3DModel) -> None:
@@ -163,13 +165,20 @@ def remove_lora(transformer: WanTransformer3DModel) -> None:
         del transformer.peft_config
 
 
+def _weight(half: nn.ModuleDict) -> Tensor:
+    """The matrix of one half of a layer's LoRA."""
+    weight = half[ADAPTER].weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
 def lora_state(transformer: WanTransformer3DModel) -> dict[str, Tensor]:
     """The LoRA on this transformer in ComfyUI's keys, detached copies on the CPU."""
     state = {}
     for name, layer in _layers(transformer).items():
         key = f"{PREFIX}{dit_name_to_original(name)}"
-        state[f"{key}.lora_A.weight"] = layer.lora_A[ADAPTER].weight.detach().cpu().clone()
-        state[f"{key}.lora_B.weight"] = layer.lora_B[ADAPTER].weight.detach().cpu().clone()
+        state[f"{key}.lora_A.weight"] = _weight(layer.lora_A).detach().cpu().clone()
+        state[f"{key}.lora_B.weight"] = _weight(layer.lora_B).detach().cpu().clone()
         state[f"{key}.alpha"] = torch.tensor(float(layer.lora_alpha[ADAPTER]))
     return state
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import Track2ViewError
 from .bundle import Bundle, load_bundle
@@ -21,7 +21,7 @@ TEXT_TOKENS = 512
 
 def empty_text(transformer: WanTransformer3DModel) -> Tensor:
     """The all-zero prompt [1, 512, text_dim], for models that were trained without text."""
-    return torch.zeros(1, TEXT_TOKENS, transformer.config.text_dim)
+    return torch.zeros(1, TEXT_TOKENS, transformer.config["text_dim"])
 
 
 class TextEncoder:
@@ -53,7 +53,8 @@ class TextEncoder:
             raise Track2ViewError(
                 f"The text encoder in {self.folder} cannot be loaded ({reason}); copy the folder again."
             ) from error
-        encoder = encoder.to(self.device).eval()
+        # transformers and diffusers wrap torch's `to` in a way that loses its types.
+        encoder = encoder.to(self.device).eval()  # pyright: ignore[reportArgumentType]
         return [_embedding(tokenizer, encoder, prompt) for prompt in prompts]
 
 
@@ -91,7 +92,8 @@ class Models:
     @contextmanager
     def set_aside(self) -> Iterator[None]:
         """Transformer and VAE wait in host memory during the block, and the card they are on is free for others."""
-        places = [(module, module.device) for module in (self.transformer, self.vae) if module.device.type != "cpu"]
+        models = [(self.transformer, self.transformer.device), (self.vae, self.vae.device)]
+        places: list[tuple[nn.Module, torch.device]] = [(m, device) for m, device in models if device.type != "cpu"]
         try:
             for module, _ in places:
                 module.to("cpu")
@@ -145,4 +147,5 @@ def load_models(
     transformer = load_transformer(base, dtype)
     loaded.check_fits(transformer)
     text_encoder = TextEncoder(base, dtype, device) if TextEncoder.is_in(base) else None
-    return Models(transformer.to(device), load_vae(vae, device=device), loaded, text_encoder)
+    transformer = transformer.to(device)  # pyright: ignore[reportArgumentType]: as above
+    return Models(transformer, load_vae(vae, device=device), loaded, text_encoder)

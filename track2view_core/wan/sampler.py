@@ -49,7 +49,7 @@ def make_scheduler(
             use_flow_sigmas=True,
             flow_shift=shift,
         )
-    scheduler.set_timesteps(sigmas=sigmas)
+    scheduler.set_timesteps(sigmas=sigmas)  # pyright: ignore[reportArgumentType]: UniPC reckons with it as an array
     scheduler.set_begin_index(0)
     return scheduler
 
@@ -97,15 +97,18 @@ class _Prompts:
 def _prompts(
     transformer: WanTransformer3DModel, positive: Tensor, negative: Tensor | None, guidance: float, batched: bool
 ) -> _Prompts:
-    if guidance != 1.0 and negative is None:
-        raise Track2ViewError(
-            f"guidance is {guidance} and there is no negative prompt; give one, or set guidance to 1."
-        )
-    texts = [positive] if guidance == 1.0 else [positive, negative]
-    for text in texts:
-        if text.ndim != 3 or text.shape[0] != 1 or text.shape[2] != transformer.config.text_dim:
+    texts = [positive]
+    if guidance != 1.0:
+        if negative is None:
             raise Track2ViewError(
-                f"The prompt has shape {list(text.shape)}; this WAN needs [1, L, {transformer.config.text_dim}]: "
+                f"guidance is {guidance} and there is no negative prompt; give one, or set guidance to 1."
+            )
+        texts.append(negative)
+    width = transformer.config["text_dim"]
+    for text in texts:
+        if text.ndim != 3 or text.shape[0] != 1 or text.shape[2] != width:
+            raise Track2ViewError(
+                f"The prompt has shape {list(text.shape)}; this WAN needs [1, L, {width}]: "
                 "use the text encoder of WAN (UMT5-XXL)."
             )
     weight = transformer.patch_embedding.weight
@@ -178,11 +181,13 @@ def sample(
     latent = initial_noise(source, seed)
     windows = plan_windows(source.shape[2], 1 + condition.bundle.config.sampling.frames // 4, overlap)
     total = steps * len(windows)
+    sigmas, timesteps = schedule.sigmas, schedule.timesteps
+    assert isinstance(sigmas, Tensor) and isinstance(timesteps, Tensor)
     with _prepared(transformer, condition) as seams:
         _tell(progress, 0, total)
         deltas = _window_deltas(seams, condition, windows)
         for step in range(steps):
-            sigma = schedule.sigmas[step]
+            sigma = sigmas[step]
             timestep = sigma * TRAIN_TIMESTEPS  # UniPC's own timesteps are cut to whole numbers
             active = condition.active(float(sigma), lambda share: shifted_sigma(share, shift))
             velocity, weight = torch.zeros_like(latent), torch.zeros(1, 1, latent.shape[2], 1, 1)
@@ -193,7 +198,9 @@ def sample(
                 ramp = rearrange(window.weights(), "f -> 1 1 f 1 1")
                 velocity[:, :, window.frames] += ramp * part
                 weight[:, :, window.frames] += ramp
-            latent = schedule.step(velocity / weight, schedule.timesteps[step], latent, return_dict=False)[0]
+            # diffusers annotates tensors as FloatTensor, which none is, and a timestep as a number.
+            stepped = schedule.step(velocity / weight, timesteps[step], latent, return_dict=False)  # pyright: ignore[reportArgumentType]
+            latent = stepped[0]
         _tell(progress, total, total)
     return latent
 

@@ -145,7 +145,7 @@ class Seams:
         """[B] when both views share it, else [B, tokens of target then source] with zeros for the clean source."""
         if self.source_timestep == "same":
             return timestep
-        tokens = math.prod(target.shape[2:]) // math.prod(self.transformer.config.patch_size)
+        tokens = math.prod(target.shape[2:]) // math.prod(self.transformer.config["patch_size"])
         one_view = repeat(timestep, "b -> b tokens", tokens=tokens)
         return torch.cat([one_view, torch.zeros_like(one_view)], dim=1)
 

@@ -150,7 +150,8 @@ def find_part(folder: Path, name: str, remedy: str) -> Path:
 def load_part(model_class: type[Model], inner: Path, dtype: torch.dtype) -> Model:
     """The model in `inner`; weights that are missing or left over are refused, where diffusers would only warn."""
     try:
-        model, found = model_class.from_pretrained(
+        # With output_loading_info it gives two things, which its annotation does not say.
+        model, found = model_class.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
             inner, torch_dtype=dtype, local_files_only=True, output_loading_info=True
         )
     except Exception as error:  # whatever diffusers finds wrong with the user's folder is one sentence to them

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +27,7 @@ from .tensor_files import cast_floats, check_shapes, find_part, load_part, read_
 
 LATENT_CHANNELS = 16
 SPATIAL_STRIDE = 8
+Part = Any  # a block of diffusers' VAE: torch tells the checker of its parts no more than "tensor or module"
 WANTED = "give the VAE of WAN 2.1"
 _PREFIXES = ("first_stage_model.", "vae.")
 
@@ -39,7 +41,8 @@ def load_vae(
     """
     path = Path(path)
     vae = _from_folder(path, dtype) if path.is_dir() else _from_file(path, dtype)
-    return vae.to(device).eval().requires_grad_(False)
+    vae = vae.to(device)  # pyright: ignore[reportArgumentType]: diffusers wraps torch's `to` and loses its types
+    return vae.eval().requires_grad_(False)
 
 
 def save_vae(vae: AutoencoderKLWan, file: Path | str, dtype: torch.dtype | None = None) -> None:
@@ -84,7 +87,7 @@ def _from_file(file: Path, dtype: torch.dtype) -> AutoencoderKLWan:
 
 def latent_statistics(vae: AutoencoderKLWan) -> tuple[Tensor, Tensor]:
     """WAN's fixed mean and standard deviation of the raw latent, each [1, 16, 1, 1, 1] float32 on the CPU."""
-    values = (vae.config.latents_mean, vae.config.latents_std)
+    values = (vae.config["latents_mean"], vae.config["latents_std"])
     mean, std = (rearrange(torch.tensor(value, dtype=torch.float32), "c -> 1 c 1 1 1") for value in values)
     return mean, std
 
@@ -147,7 +150,7 @@ def decode(vae: AutoencoderKLWan, latent: Tensor, *, progress: Progress | None =
 def encode_whole_clip(vae: AutoencoderKLWan, clip: Tensor) -> Tensor:
     """[B, T, 3, H, W] in -1..1 -> posterior mean [B, F, z, H/8, W/8] (not yet normalised)."""
     batch, frames = clip.shape[:2]
-    encoder = vae.encoder
+    encoder: Part = vae.encoder
     x = rearrange(clip, "b t c h w -> (b t) c h w").contiguous(memory_format=torch.channels_last)
     x = _causal(x, encoder.conv_in, frames)
     for block in encoder.down_blocks:
@@ -158,13 +161,13 @@ def encode_whole_clip(vae: AutoencoderKLWan, clip: Tensor) -> Tensor:
     x = _middle(x, encoder.mid_block, frames)
     x = _causal(F.silu(_norm(x, encoder.norm_out)), encoder.conv_out, frames)
     x = _pointwise(x, vae.quant_conv)
-    return rearrange(x, "(b f) z h w -> b f z h w", b=batch)[:, :, : vae.config.z_dim]
+    return rearrange(x, "(b f) z h w -> b f z h w", b=batch)[:, :, : vae.config["z_dim"]]
 
 
 def decode_whole_clip(vae: AutoencoderKLWan, latent: Tensor) -> Tensor:
     """[B, F, z, h, w] -> [B, T, 3, 8h, 8w] around -1..1, not clamped."""
     batch, frames = latent.shape[:2]
-    decoder = vae.decoder
+    decoder: Part = vae.decoder
     x = rearrange(latent, "b f z h w -> (b f) z h w").contiguous(memory_format=torch.channels_last)
     x = _causal(_pointwise(x, vae.post_quant_conv), decoder.conv_in, frames)
     x = _middle(x, decoder.mid_block, frames)
@@ -177,7 +180,7 @@ def decode_whole_clip(vae: AutoencoderKLWan, latent: Tensor) -> Tensor:
     return rearrange(x, "(b t) c h w -> b t c h w", b=batch)
 
 
-def _norm(x: Tensor, norm: nn.Module) -> Tensor:
+def _norm(x: Tensor, norm: Part) -> Tensor:
     normed = F.rms_norm(rearrange(x, "n c h w -> n h w c"), (x.shape[1],), norm.gamma.flatten(), eps=1e-12)
     return rearrange(normed, "n h w c -> n c h w")
 
@@ -197,23 +200,24 @@ def _causal(x: Tensor, conv: nn.Conv3d, frames: int) -> Tensor:
     two_back, one_back = (
         F.pad(tap[:, :-lag], (0, 0, 0, 0, 0, 0, lag, 0)) for lag, tap in zip((2, 1), earlier, strict=True)
     )
+    assert conv.bias is not None
     return rearrange(now + one_back + two_back + conv.bias[:, None, None], "b t c h w -> (b t) c h w")
 
 
-def _residual(x: Tensor, block: nn.Module, frames: int) -> Tensor:
+def _residual(x: Tensor, block: Part, frames: int) -> Tensor:
     shortcut = x if isinstance(block.conv_shortcut, nn.Identity) else _pointwise(x, block.conv_shortcut)
     y = _causal(F.silu(_norm(x, block.norm1)), block.conv1, frames)
     return _causal(F.silu(_norm(y, block.norm2)), block.conv2, frames) + shortcut
 
 
-def _attention(x: Tensor, block: nn.Module) -> Tensor:
+def _attention(x: Tensor, block: Part) -> Tensor:
     qkv = F.conv2d(_norm(x, block.norm), block.to_qkv.weight, block.to_qkv.bias)
     q, k, v = rearrange(qkv, "n (qkv c) h w -> qkv n 1 (h w) c", qkv=3)  # one head
     out = rearrange(F.scaled_dot_product_attention(q, k, v), "n 1 (h w) c -> n c h w", h=x.shape[2])
     return F.conv2d(out, block.proj.weight, block.proj.bias) + x
 
 
-def _middle(x: Tensor, block: nn.Module, frames: int) -> Tensor:
+def _middle(x: Tensor, block: Part, frames: int) -> Tensor:
     x = _attention(_residual(x, block.resnets[0], frames), block.attentions[0])
     return _residual(x, block.resnets[1], frames)
 
@@ -232,7 +236,8 @@ def _resample(x: Tensor, block: WanResample, frames: int) -> tuple[Tensor, int]:
         taps = _time_taps([padded[:, :-2], padded[:, 1:-1], later], block.time_conv)
         doubled = rearrange(taps, "(b t) (two c) h w -> b (t two) c h w", b=len(clip), two=2)
         x, frames = rearrange(torch.cat([clip[:, :1], doubled], 1), "b t c h w -> (b t) c h w"), 2 * frames - 1
-    conv = block.resample[1]
+    resample: Part = block.resample
+    conv = resample[1]
     if block.mode.startswith("up"):
         x = F.conv2d(F.interpolate(x, scale_factor=2.0, mode="nearest-exact"), conv.weight, conv.bias, padding=1)
     else:

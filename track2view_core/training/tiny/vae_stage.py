@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from ...dataset import PairDataset
 from ...errors import Track2ViewError
-from ...wan.vae import decode_whole_clip, encode_whole_clip, latent_statistics, save_vae
+from ...wan.vae import Part, decode_whole_clip, encode_whole_clip, latent_statistics, save_vae
 from ..batches import draw_samples
 from ..run_log import Samples
 from ..settings import TrainConfig, VaeSettings, ValidationSettings
@@ -213,6 +213,7 @@ def fold_statistics(vae: AutoencoderKLWan, mean: Tensor, std: Tensor) -> None:
     gain = wan_std / std
     channels = len(mean)
     to_latent, from_latent = vae.quant_conv, vae.post_quant_conv
+    assert to_latent.bias is not None and from_latent.bias is not None
     to_latent.weight[:channels] *= rearrange(gain, "out -> out 1 1 1 1")
     to_latent.bias[:channels] = (to_latent.bias[:channels] - mean) * gain + wan_mean
     from_latent.bias += from_latent.weight[:, :, 0, 0, 0] @ (mean - wan_mean / gain)
@@ -249,15 +250,16 @@ def initialise_near_identity(vae: AutoencoderKLWan, seed: int = 0) -> None:
     for module in vae.modules():  # after the generic kernels: these overwrite some of them
         if isinstance(module, WanResidualBlock):
             _zero(module.conv2)
-            if not isinstance(module.conv_shortcut, nn.Identity):
-                weight = module.conv_shortcut.weight
-                weight[:, :, 0, 0, 0] = _partial_identity(weight.shape[0], weight.shape[1], generator)
-                module.conv_shortcut.bias.zero_()
+            shortcut: Part = module.conv_shortcut
+            if not isinstance(shortcut, nn.Identity):
+                rows, columns = shortcut.weight.shape[:2]
+                shortcut.weight[:, :, 0, 0, 0] = _partial_identity(rows, columns, generator)
+                shortcut.bias.zero_()
         elif isinstance(module, WanAttentionBlock):
             _zero(module.proj)
 
 
-def _zero(conv: nn.Module) -> None:
+def _zero(conv: Part) -> None:
     conv.weight.zero_()
     conv.bias.zero_()
 
@@ -270,7 +272,7 @@ def _partial_identity(rows: int, columns: int, generator: torch.Generator, sprea
     return matrix
 
 
-def _initialise_resample(block: WanResample, generator: torch.Generator) -> None:
+def _initialise_resample(block: Part, generator: torch.Generator) -> None:
     conv = block.resample[1]
     rows, columns = conv.weight.shape[:2]
     conv.weight.copy_(torch.randn(conv.weight.shape, generator=generator) * 0.3 / math.sqrt(9 * columns))
