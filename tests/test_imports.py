@@ -9,7 +9,8 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -45,6 +46,11 @@ DOORS = {"__init__", "cli", "commands"}
 HOST_MODULES = {"nodes", "folder_paths", "server", "execution", "node_helpers", "latent_preview"}
 HEAVY = ["diffusers", "peft", "transformers", "cv2", "scipy"]
 LONGEST_FILE = 800  # lines
+SAME_IN_EACH_ROOM = {
+    "__init__",
+    *("path", "plan", "presets", "rerender"),  # a verb of the command line, and the file that does its work
+    "realcamvid",  # a data set, and the camera files it comes with
+}
 
 
 def python_files(*folders: str) -> list[Path]:
@@ -196,6 +202,27 @@ def test_nodes_import_the_core_and_comfyuis_api_alone() -> None:
                     allowed |= top.startswith("comfy") or top in HOST_MODULES
             if not allowed:
                 wrong.append(f"{name} imports {module}")
+    assert not wrong, "\n".join(wrong)
+
+
+def shared_names(files: Iterable[Path]) -> dict[str, list[Path]]:
+    """The files of each basename that stands in more than one folder."""
+    of_name: dict[str, list[Path]] = defaultdict(list)
+    for file in files:
+        of_name[file.stem].append(file)
+    return {name: those for name, those in of_name.items() if len(those) > 1}
+
+
+def test_no_two_files_share_a_name_unless_it_means_the_same_in_both() -> None:
+    shared = shared_names(python_files("track2view_core", "nodes"))
+    wrong = [
+        f"{name} is {' and '.join(str(file.relative_to(ROOT)) for file in those)}: name each after what it holds"
+        for name, those in shared.items()
+        if name not in SAME_IN_EACH_ROOM
+    ]
+    wrong += [
+        f"{name} is shared by no two files any more: take it off the list" for name in SAME_IN_EACH_ROOM - {*shared}
+    ]
     assert not wrong, "\n".join(wrong)
 
 
