@@ -75,7 +75,7 @@ class RenderTargetView(io.ComfyNode):
         moge_geometry=None,
     ) -> io.NodeOutput:
         from ..track2view_core.preview.target_view import render_target_view
-        from ..track2view_core.tracks.depth_alignment import aligned_depth
+        from ..track2view_core.tracks.world_depth import aligned_depth
 
         video = frames_from_image(image, "image")
         geometry = linked_geometry(

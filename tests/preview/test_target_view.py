@@ -12,7 +12,7 @@ from track2view_core.errors import Track2ViewError
 from track2view_core.preview.target_view import GREY, over_latent_frames, render_target_view
 from track2view_core.scenes import rendered_clip
 from track2view_core.tracks import PointTracks, pair_tracks
-from track2view_core.tracks.depth_alignment import aligned_depth, steadied
+from track2view_core.tracks.world_depth import aligned_depth, steadied
 
 FRAMES, WIDTH, HEIGHT = 5, 96, 64
 

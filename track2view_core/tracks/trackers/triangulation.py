@@ -23,9 +23,11 @@ STANDS, MOVES = 1.5, 2.5
 FEWEST_VIEWS, SHORTEST_MOVER = 2, 4
 """Frames that must have seen a standing point, and a moving one; a single frame does not tell what stands."""
 DEPTH_KNOWN = 0.12
+"""Relative deviation up to which a depth by parallax is believed; beyond it maps have the word, if there are any."""
 FAR, FARTHEST = 3.0, 20.0
 """In median depths: from where on an uncertain depth does no harm, and the largest depth that is handed out."""
 MAP_DISAGREES = 0.4
+"""Log depth; maps off by this share of it at the standing points are too poor to say what moves."""
 SURELY_OTHER = (0.15, 0.4)
 """Maps that agree well with the standing points deny others from the first difference (log depth) on, poor ones from
 the second."""
