@@ -15,6 +15,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 PICTURES = {"Icon": "docs/images/icon.png", "Banner": "docs/images/banner.png"}
+ACCELERATORS = {
+    *(f"Environment :: GPU :: {name}" for name in ("NVIDIA CUDA", "AMD ROCm", "Intel Arc", "Apple Metal")),
+    "Environment :: NPU :: Huawei Ascend",
+}
 LARGEST_ICON = 400  # px, square
 BANNER_SHAPE = 21 / 9
 
@@ -68,6 +72,11 @@ def _about_the_name(project: dict, comfy: dict) -> list[str]:
         )
     if not any(line.startswith("Operating System :: ") for line in project.get("classifiers", [])):
         found.append("[project] classifiers name no operating system: add `Operating System :: OS Independent`.")
+    odd = {line for line in project.get("classifiers", []) if line.startswith("Environment :: ")} - ACCELERATORS
+    if odd:
+        found.append(
+            f"[project] classifiers hold {sorted(odd)}: the registry takes there {sorted(ACCELERATORS)} alone."
+        )
     for field, given in (("description", project), ("requires-python", project), ("DisplayName", comfy)):
         if not given.get(field):
             found.append(f"pyproject.toml gives no {field}.")

@@ -115,6 +115,7 @@ def test_a_filled_in_copy_is_ready_to_publish(filled_in: Path):
         ("pyproject.toml", 'requires-comfyui = ">=', 'requires-comfyui = "newer than ', "requires-comfyui"),
         ("pyproject.toml", 'name = "track2view"', 'name = "comfyui-track2view"', "name"),
         ("pyproject.toml", "Operating System :: OS Independent", "Natural Language :: English", "operating system"),
+        ("pyproject.toml", "Topic :: Multimedia :: Video", "Environment :: Console", "Environment :: Console"),
         ("pyproject.toml", f'"{track2view_core.__version__}"', '"1.0"', "three numbers"),
         ("track2view_core/__init__.py", f'"{track2view_core.__version__}"', '"9.9.9"', "another __version__"),
         ("CHANGELOG.md", f"## [{track2view_core.__version__}]", "## [Unreleased]", "no dated part"),
