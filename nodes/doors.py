@@ -13,7 +13,10 @@ DOORS = {
             "Track2View_TrackPoints",
             {"camera": "camera", "depth": "depth", "fov_degrees": "field_of_view", "motion": "motion"},
         ),
-        Door("Track2View_LiftTracks", {"camera": "camera", "depth": "depth", "fov_degrees": "field_of_view"}),
+        Door(
+            "Track2View_LiftTracks",
+            {"camera": "camera", "depth": "depth", "fov_degrees": "field_of_view", "motion": "motion"},
+        ),
         Door("Track2View_MemoryPlan", {"memory": "card_memory"}),
     )
 }

@@ -335,7 +335,8 @@ class LiftTracks(io.ComfyNode):
             node_id="Track2View_LiftTracks",
             display_name="Lift 2D Tracks",
             category=CATEGORY,
-            description="Bring 2D tracks of any tracker or hand-drawn splines into space, by a camera path and depth.",
+            description="Bring 2D tracks of any tracker or hand-drawn splines into space: the camera is solved from "
+            "them, or linked.",
             search_aliases=["CoTracker", "Wan-Move", "ATI", "spline", "2D to 3D tracks"],
             inputs=[
                 io.Image.Input("image", tooltip="The frames that were tracked; the tracks are in their pixels."),
@@ -345,8 +346,8 @@ class LiftTracks(io.ComfyNode):
                     min=0.0,
                     max=170.0,
                     step=0.1,
-                    tooltip="Horizontal field of view in degrees, where no camera is linked; 0 takes that of the "
-                    f"geometry, else {USUAL_FOV:g}.",
+                    tooltip="Horizontal field of view in degrees, where no camera is linked; 0 finds it from the "
+                    f"tracks, or takes that of the geometry, else {USUAL_FOV:g}.",
                 ),
                 depth_kind(),
                 TRACKS.Input("tracks", optional=True, tooltip="TRACKS of core's Wan-Move nodes and others."),
@@ -358,11 +359,21 @@ class LiftTracks(io.ComfyNode):
                     "121 points are read by ATI's rule.",
                 ),
                 CAMERA_PATH.Input(
-                    "camera", optional=True, tooltip="The source camera's path; without it the camera stands still."
+                    "camera",
+                    optional=True,
+                    tooltip="The source camera's path, if you know it; without it it is solved from the tracks.",
                 ),
                 io.Image.Input("depth", optional=True, tooltip="Depth images of the same frames."),
                 *depth_distances(),
                 *geometry_sockets(),
+                io.Combo.Input(
+                    "motion",
+                    options=["auto", "static", "rotation", "general"],
+                    default="auto",
+                    optional=True,
+                    tooltip="How the camera moves, where no path is linked: auto finds out; fewer than some 24 tracks "
+                    "a frame cannot tell, and the camera is then taken to stand.",
+                ),
             ],
             outputs=[
                 POINT_TRACKS.Output(
@@ -389,8 +400,9 @@ class LiftTracks(io.ComfyNode):
         depth_far=0.0,
         da3_geometry=None,
         moge_geometry=None,
+        motion="auto",
     ) -> io.NodeOutput:
-        from ..track2view_core.tracks.tracks_2d import lift_tracks, standing_camera, tracks_from_core, tracks_from_json
+        from ..track2view_core.tracks.tracks_2d import lift_tracks, tracks_from_core, tracks_from_json
 
         if (tracks is None) == (tracks_json is None):
             raise Track2ViewError("Link exactly one of tracks and tracks_json.")
@@ -412,14 +424,17 @@ class LiftTracks(io.ComfyNode):
         else:
             flat, told = tracks_from_json(tracks_json, frames=frames)
             notes.append(told)
-        path = camera and camera.resized(width, height)
-        if path is None and geometry is not None:
-            path = geometry.camera
-        if path is None:
-            fov = field_of_view or (geometry and geometry.fov_degrees)
-            path, told = standing_camera(frames, width, height, fov)
-            notes.append(told)
-        lifted = lift_tracks(flat, camera=path, depth=geometry and geometry.depth, video=video)
+        lifted = lift_tracks(
+            flat,
+            camera=camera and camera.resized(width, height),
+            motion=motion,
+            fov_degrees=field_of_view or None,
+            fov_guess=geometry and geometry.fov_degrees,
+            proposed=geometry and geometry.camera,
+            depth=geometry and geometry.depth,
+            video=video,
+            progress=progress_callback(),
+        )
         report = told_at("Track2View_LiftTracks", [*notes, *lifted.notes])
         show_text(report)
         return io.NodeOutput(lifted, lifted.camera, report)

@@ -15,6 +15,10 @@ from track2view_core.errors import Track2ViewError
 from track2view_core.notes import Note, Severity
 from track2view_core.scenes import rendered_clip
 from track2view_core.tracks import PointTracks, pair_tracks
+from track2view_core.tracks.trackers.assembly import path_of_shots
+from track2view_core.tracks.trackers.flow import follow_points
+from track2view_core.tracks.trackers.klt import gray_frames
+from track2view_core.tracks.trackers.shots import solve_shots, working_scale
 from track2view_core.tracks.tracks_2d import (
     Tracks2D,
     ati_samples,
@@ -267,3 +271,58 @@ def test_a_foreign_world_becomes_the_first_cameras() -> None:
     here = lift_tracks(flat, camera=path, depth=wall_depth(path))
     there = lift_tracks(flat, camera=replace(path, world_from_camera=moved), depth=wall_depth(path))
     torch.testing.assert_close(there.positions, here.positions, atol=1e-4, rtol=0)
+
+
+# The camera solved from the tracks
+
+
+@pytest.mark.parametrize(
+    ("move", "size", "within"),
+    [("arc", (320, 224), 1e-6), ("pan", (320, 224), 1e-6), ("static", (320, 224), 1e-6), ("arc", (240, 160), 3e-5)],
+)
+def test_the_trackers_own_flow_solves_to_its_own_camera_and_points(
+    move: str, size: tuple[int, int], within: float
+) -> None:
+    """Handed over as TRACKS, which hold float32; the last clip is so small that it is followed enlarged."""
+    clip = rendered_clip(move, frames=9, width=size[0], height=size[1], seed=1)
+    video, scale = clip.frames.numpy(), working_scale(*size)
+    flow = follow_points(gray_frames(video, scale), len(video), density=400)
+    flow = replace(flow, xy=flow.xy.astype(np.float32).astype(np.float64))
+    ((_, _, _, shot),) = solve_shots(flow, size, scale)
+    told = core_from_tracks(Tracks2D(torch.from_numpy(flow.xy / scale).float(), torch.from_numpy(flow.seen)))
+    lifted = lift_tracks(tracks_from_core(told), video=clip.frames)
+    path = path_of_shots([shot], *size, scale)
+    torch.testing.assert_close(lifted.camera.world_from_camera, path.world_from_camera, atol=within, rtol=0)
+    torch.testing.assert_close(lifted.camera.intrinsics, path.intrinsics, atol=0, rtol=within)
+    own = torch.from_numpy(shot.lifted.positions[:, shot.lifted.kept]).float()
+    torch.testing.assert_close(lifted.positions, own, atol=within, rtol=within)
+    assert {note.code for note in shot.notes} <= {note.code for note in lifted.notes}
+
+
+def test_two_shots_are_solved_each_on_its_own() -> None:
+    path = camera(travel=1.0)
+    true = scene(path)
+    view = project(path, true.positions)
+    twice = Tracks2D(
+        torch.cat([view.xy, view.xy]).repeat(1, 2, 1), torch.zeros(2 * FRAMES, 2 * view.xy.shape[1]).bool()
+    )
+    twice.visible[:FRAMES, : view.xy.shape[1]] = twice.visible[FRAMES:, view.xy.shape[1] :] = true.visible
+    video = np.zeros((2 * FRAMES, HEIGHT, WIDTH, 3), np.uint8)
+    lifted = lift_tracks(twice, video=video)
+    (cut,) = [note for note in lifted.notes if note.code == "cuts"]
+    assert cut.facts["frames"] == (FRAMES,) and {note.shot for note in lifted.notes} == {None, 0, FRAMES}
+    poses = lifted.camera.world_from_camera
+    torch.testing.assert_close(poses[:FRAMES], poses[FRAMES:], atol=1e-6, rtol=0)
+    assert poses[FRAMES - 1, 0, 3] > 0.1, "it travels"
+
+
+def test_a_handful_of_splines_stands_or_takes_the_path_that_is_proposed() -> None:
+    flat = Tracks2D(torch.rand(FRAMES, 5, 2) * 100 + 20, torch.ones(FRAMES, 5, dtype=torch.bool))
+    video = np.zeros((FRAMES, HEIGHT, WIDTH, 3), np.uint8)
+    standing = lift_tracks(flat, video=video, fov_guess=50.0, depth=np.ones((FRAMES, 4, 4)))
+    assert (standing.camera.world_from_camera == torch.eye(4)).all() and standing.notes[0].code == "camera_stands"
+    path = camera(travel=1.0)
+    proposed = lift_tracks(flat, video=video, proposed=path, depth=np.ones((FRAMES, 4, 4)))
+    torch.testing.assert_close(proposed.camera.world_from_camera, path.relative_to_first().world_from_camera)
+    with pytest.raises(Track2ViewError, match="without camera and without video"):
+        lift_tracks(flat)

@@ -23,12 +23,14 @@ from ..cameras import CameraPath, project
 from ..cameras.path import USUAL_FOV
 from ..errors import Track2ViewError
 from ..notes import Note
+from ..progress import Progress
 from .pairing import PairedTracks
 from .point_tracks import PointTracks
-from .trackers.assembly import sample_colours
+from .trackers.assembly import ShotTracks, path_of_shots, sample_colours
 from .trackers.camera_solver import Cameras, ideal_pixels, pixel_limit
 from .trackers.depth_maps import sample_inverse_depth
 from .trackers.flow import PixelTracks
+from .trackers.shots import FEWEST_TRACKS, cut_notes, solve_shots, typical_count, working_scale
 from .trackers.triangulation import Lifted, lift_travelling, lift_turning
 
 ATI_SAMPLES = 121
@@ -226,11 +228,19 @@ def standing_camera(frames: int, width: int, height: int, fov_degrees: float | N
 def lift_tracks(
     tracks: Tracks2D,
     *,
-    camera: CameraPath,
+    camera: CameraPath | None = None,
+    motion: str = "auto",
+    fov_degrees: float | None = None,
+    fov_guess: float | None = None,
+    proposed: CameraPath | None = None,
     depth: Tensor | np.ndarray | None = None,  # [T, h, w]
     video: Tensor | np.ndarray | None = None,  # [T, H, W, 3] uint8
+    progress: Progress | None = None,
 ) -> PointTracks:
     """3D tracks of 2D ones, in their order, without those that fit neither a standing nor a moving point.
+
+    Without `camera` it is solved from the tracks, as the built-in tracker solves it from its own; of tracks too few
+    for that, such as a handful of splines, it is taken to be `proposed`, or else to stand.
 
     Parallax places standing points before a travelling camera; depth, fitted to them frame by frame in inverse depth,
     places the others. Before a camera that stands or only turns all depth is the maps', or without maps a ground ramp,
@@ -238,24 +248,38 @@ def lift_tracks(
 
     Args:
         camera: the source camera at the size whose pixels the tracks are in.
+        motion, fov_degrees, fov_guess, proposed: of a camera that is to be solved; as `KltTracker.track` takes them.
         depth: one map a frame, any resolution and scale, NaN where unknown.
-        video: the frames, for the points' colours.
+        video: the frames, for the points' colours; where no camera is given, also for their size.
 
     Raises:
         Track2ViewError: tracks, camera, depth and video are of different lengths, or no track could be placed.
     """
-    frames = len(tracks)
-    for name, value in (("camera", camera), ("depth", depth), ("video", video)):
-        if value is not None and len(value) != frames:
+    given = {"camera": camera, "proposed": proposed, "depth": depth, "video": video}
+    for name, value in given.items():
+        if value is not None and len(value) != len(tracks):
             raise Track2ViewError(
-                f"The 2D tracks have {frames} frames and {name} has {len(value)}; give both of the same clip."
+                f"The 2D tracks have {len(tracks)} frames and {name} has {len(value)}; give both of the same clip."
             )
+    if camera is None and video is None:
+        raise Track2ViewError("The 2D tracks came without camera and without video; give one of the two.")
+    maps = None if depth is None else np.asarray(torch.as_tensor(depth).cpu(), np.float32)
+    notes: list[Note] = []
+    solved = None
+    if camera is None:
+        height, width = torch.as_tensor(video).shape[1:3]
+        flow = _flow(tracks, width, height)
+        if motion != "auto" or typical_count(flow) >= FEWEST_TRACKS:
+            known = {"motion": motion, "fov_degrees": fov_degrees, "fov_guess": fov_guess, "proposed": proposed}
+            camera, solved, notes = _solved(flow, width, height, depth=maps, progress=progress, **known)
+        elif proposed is not None:
+            camera = proposed.resized(width, height)
+        else:
+            camera, told = standing_camera(len(tracks), width, height, fov_degrees or fov_guess)
+            notes.append(told)
     camera = camera.relative_to_first().to("cpu")
-    xy = tracks.xy.to("cpu", torch.float64).numpy()
-    inside = (xy >= 0).all(-1) & (xy[..., 0] < camera.width) & (xy[..., 1] < camera.height)
-    center = np.array([camera.width / 2, camera.height / 2])
-    flow = PixelTracks(ideal_pixels(xy, camera, center), tracks.visible.cpu().numpy() & inside)
-    lifted = _lifted(flow, Cameras.of_path(camera, center), depth, tracks.xy, camera.width, camera.height)
+    flow = _flow(tracks, camera.width, camera.height)
+    lifted = solved or _lifted(flow, camera, maps)
     kept = np.flatnonzero(lifted.kept)
     if not len(kept):
         raise Track2ViewError(
@@ -263,6 +287,7 @@ def lift_tracks(
             "to one clip, and that tracks are visible in at least two frames."
         )
     lifted, index = lifted.select(kept), torch.from_numpy(kept)
+    notes += _notes(lifted, flow.seen.shape[1], depth is not None)
     positions = torch.from_numpy(lifted.positions).float()
     visible = torch.from_numpy(flow.seen[:, kept])
     quality = torch.from_numpy(np.exp(-0.5 * lifted.error) * np.where(lifted.guessed, 0.5, 1.0)).float()
@@ -272,24 +297,61 @@ def lift_tracks(
         (quality * torch.where(visible, 1.0, 0.5)).clamp(0, 1),
         camera,
         None if video is None else _colours(video, tracks.xy[:, index], flow.seen[:, kept], camera),
-        _notes(lifted, flow.seen.shape[1], depth is not None),
+        tuple(notes),
     )
 
 
-def _lifted(
-    flow: PixelTracks, cameras: Cameras, depth: Tensor | np.ndarray | None, xy: Tensor, width: int, height: int
-) -> Lifted:
+def _flow(tracks: Tracks2D, width: int, height: int) -> PixelTracks:
+    """The tracks where they are seen inside the picture; a shot begins where none goes on."""
+    xy = tracks.xy.to("cpu", torch.float64).numpy()
+    seen = tracks.visible.cpu().numpy() & (xy >= 0).all(-1) & (xy < (width, height)).all(-1)
+    going_on = (seen[1:] & seen[:-1]).any(1)
+    begins = np.flatnonzero(~going_on & seen[1:].any(1) & np.logical_or.accumulate(seen[:-1].any(1))) + 1
+    return PixelTracks(xy, seen, tuple(begins.tolist()))
+
+
+def _solved(
+    flow: PixelTracks, width: int, height: int, *, depth: np.ndarray | None, progress: Progress | None, **known: Any
+) -> tuple[CameraPath, Lifted, list[Note]]:
+    """Camera and points, by the built-in tracker's own solvers; `known` is what they may be told."""
+    scale = working_scale(width, height)
+    working = PixelTracks(np.where(flow.seen[..., None], flow.xy * scale, 0.0), flow.seen, flow.cuts)
+    shots, notes = [], cut_notes(working)
+    for span, part, _, shot in solve_shots(working, (width, height), scale, depth=depth, progress=progress, **known):
+        shots.append((span, part, shot))
+        notes += shot.notes
+    path = path_of_shots([shot for _, _, shot in shots], width, height, scale)
+    frames, count = flow.seen.shape
+    none = np.zeros(count, bool)
+    lifted = Lifted(np.zeros((frames, count, 3)), none, np.zeros(count), none.copy(), none.copy())
+    for span, part, shot in shots:
+        born = flow.seen[span].any(0)
+        lifted.positions[:, born] = ShotTracks(span, part, shot.lifted).placed(path, frames)
+        for values, found in (
+            (lifted.moving, shot.lifted.moving),
+            (lifted.error, shot.lifted.error),
+            (lifted.kept, shot.lifted.kept),
+            (lifted.guessed, shot.lifted.guessed),
+        ):
+            values[born] = found
+    return path, lifted, notes
+
+
+def _lifted(flow: PixelTracks, camera: CameraPath, maps: np.ndarray | None) -> Lifted:
+    """The points before a camera that is known."""
+    center = np.array([camera.width / 2, camera.height / 2])
+    cameras = Cameras.of_path(camera, center)
+    ideal = PixelTracks(ideal_pixels(flow.xy, camera, center), flow.seen)
     measured = None
-    if depth is not None:
-        maps = np.asarray(torch.as_tensor(depth).cpu(), np.float32)
-        measured = sample_inverse_depth(maps, xy.cpu().numpy(), flow.seen, width, height)
+    if maps is not None:
+        measured = sample_inverse_depth(maps, flow.xy, flow.seen, camera.width, camera.height)
         if flow.seen.any() and not np.isfinite(measured).any():
             raise Track2ViewError("The depth maps hold no positive finite depth at any 2D track; give other depth.")
-    limit = pixel_limit(width, height)
+    limit = pixel_limit(camera.width, camera.height)
     if not cameras.travels:
-        return lift_turning(flow, cameras, measured, limit=limit, height=height)
+        return lift_turning(ideal, cameras, measured, limit=limit, height=camera.height)
     everywhere = np.ones(len(flow.seen), bool)
-    return lift_travelling(flow, cameras, everywhere, measured, limit=limit, height=height)
+    return lift_travelling(ideal, cameras, everywhere, measured, limit=limit, height=camera.height)
 
 
 def _colours(video: Tensor | np.ndarray, xy: Tensor, seen: np.ndarray, camera: CameraPath) -> Tensor:

@@ -52,7 +52,7 @@ def assembled(
 ) -> PointTracks:
     """All shots as one set of at most `points` tracks; pixels of the shots are `scale` times those of the clip."""
     count, height, width = frames.shape[:3]
-    path = _path([shot for _, _, shot in shots], width, height, scale)
+    path = path_of_shots([shot for _, _, shot in shots], width, height, scale)
     if camera is not None:
         path = camera.relative_to_first().resized(width, height)
     columns = _chosen(shots, points, count, (width * scale, height * scale))
@@ -80,7 +80,8 @@ def assembled(
     )
 
 
-def _path(shots: list[Shot], width: int, height: int, scale: float) -> CameraPath:
+def path_of_shots(shots: list[Shot], width: int, height: int, scale: float) -> CameraPath:
+    """The shots' cameras one after another, at the clip's size; every shot begins at the origin."""
     poses, intrinsics = [], []
     for shot in shots:
         cameras = shot.cameras
@@ -164,7 +165,7 @@ def _grid_inverse_depth(xy: np.ndarray, setup: Setup) -> np.ndarray:
 
 def _chosen(
     shots: list[tuple[slice, PixelTracks, Shot]], points: int, frames: int, size: tuple[float, float]
-) -> list[_Column]:
+) -> list[ShotTracks]:
     """The best spread tracks of every shot: half of the points go to the shots alike, half by their length.
 
     In the frames of a short shot only its own tracks are seen, so it needs nearly as many as a long one.
@@ -180,13 +181,13 @@ def _chosen(
         quality = np.exp(-shot.lifted.error[kept])
         best = kept[spread_over_picture(part.xy[:, kept], part.seen[:, kept], quality, min(share, left), *size)]
         left -= len(best)
-        columns.append(_Column(span, part.select(best), shot.lifted.select(best)))
+        columns.append(ShotTracks(span, part.select(best), shot.lifted.select(best)))
     return columns
 
 
 @dataclass(frozen=True, eq=False)
-class _Column:
-    """The chosen tracks of one shot on their way into the clip's table."""
+class ShotTracks:
+    """Tracks of one shot on their way into the clip's table."""
 
     span: slice
     part: PixelTracks

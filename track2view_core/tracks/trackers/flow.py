@@ -31,6 +31,8 @@ CUT_SHARE = 0.6
 CUT_ALIKE = 0.8
 """Correlation of two thumbnails from which on they may still be one shot, moved fast."""
 CUT_MINIMUM = 20
+MOST_CUTS = 0.25
+"""More cuts than this share of the frames are no cuts: nothing in the clip can be followed."""
 CUT_PARTS, CUT_PARTS_SHARE = 4, 0.8
 """Most points die in so many of the 4 x 4 parts of the picture, when it is a cut."""
 WEAKEST_CORNER = 4e-6
@@ -61,6 +63,12 @@ class PixelTracks:
 
     def select(self, chosen: np.ndarray) -> PixelTracks:
         return PixelTracks(self.xy[:, chosen], self.seen[:, chosen], self.cuts)
+
+    def spans(self) -> list[slice]:
+        """The frames of each shot; one shot where there are so many cuts that nothing in the clip can be followed."""
+        frames = len(self.seen)
+        cuts = () if len(self.cuts) > max(1, MOST_CUTS * frames) else self.cuts
+        return [slice(start, stop) for start, stop in zip((0, *cuts), (*cuts, frames), strict=True)]
 
 
 def follow_points(

@@ -7,7 +7,7 @@ Follow (`flow.py`), solve a shot (`shots.py`: what the camera does, its path, th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -16,22 +16,14 @@ from torch import Tensor
 
 from ...cameras import CameraPath
 from ...errors import Track2ViewError
-from ...notes import Note
 from ...progress import Progress
 from ..point_tracks import PointTracks
 from .assembly import assembled, with_grid
-from .camera_solver import Cameras, ideal_pixels
-from .flow import PixelTracks, follow_points
+from .flow import follow_points
 from .motion_class import MOTIONS
-from .shots import Setup, solve_shot
+from .shots import cut_notes, solve_shots, working_scale
 
-SMALLEST_SIDE, ENLARGED_SIDE, LARGEST_SIDE = 192, 256, 640
-"""Frames whose short side is below the first are followed at the second, those above the third at the third."""
-USUAL_FOCAL = 0.87
-"""Focal length in units of the longer side where nothing is known: 60 degrees."""
 FEWEST_FOLLOWED = 600
-MOST_CUTS = 0.25
-"""More cuts than this share of the frames are no cuts: nothing in the clip can be followed."""
 
 
 @dataclass(frozen=True)
@@ -70,28 +62,18 @@ class KltTracker:
         check_options(points, motion, fov_degrees)
         _check_paths(len(frames), camera=camera, proposed=proposed)
         size = frames.shape[2], frames.shape[1]
-        scale = _working_scale(*size)
+        scale = working_scale(*size)
         flow = follow_points(
             gray_frames(frames, scale), len(frames), density=max(2 * points, FEWEST_FOLLOWED), progress=progress
         )
-        starts = _shot_starts(flow, len(frames))
-        notes = [] if len(starts) == 1 else [Note.of("cuts", frames=tuple(starts[1:]))]
-        shots = []
-        for start, stop in zip(starts, [*starts[1:], len(frames)], strict=True):
-            part = flow.frames(start, stop)
-            span = slice(start, stop)
-            setup = _setup(
-                size, scale, span, motion=motion, fov_degrees=fov_degrees, fov_guess=fov_guess, depth=depth,
-                camera=camera, proposed=proposed,
-            )  # fmt: skip
-            ideal = part
-            if camera is not None:
-                lens = camera.resized(*size).with_frames(span)
-                ideal = replace(part, xy=ideal_pixels(part.xy, lens, setup.center, scale))
-            shot = solve_shot(ideal, setup, _stage(progress, start, stop, len(frames)), part)
+        notes, shots = cut_notes(flow), []
+        for span, part, setup, shot in solve_shots(
+            flow, size, scale, motion=motion, fov_degrees=fov_degrees, fov_guess=fov_guess, depth=depth, camera=camera,
+            proposed=proposed, progress=progress,
+        ):  # fmt: skip
             shot, part = with_grid(shot, part, setup, points)
             shots.append((span, part, shot))
-            notes += shot.notes if len(starts) == 1 else [replace(note, shot=start) for note in shot.notes]
+            notes += shot.notes
         if progress:
             progress(len(frames), len(frames), "judging visibility")
         return assembled(frames, shots, camera=camera, scale=scale, points=points, depth=depth, notes=notes)
@@ -146,45 +128,6 @@ def _check_paths(frames: int, **paths: CameraPath | None) -> None:
             )
 
 
-# --- what the steps are given -----------------------------------------------------------------------------------------
-
-
-def _setup(
-    size: tuple[int, int],  # width and height of the clip
-    scale: float,  # of the working pictures to the clip's
-    span: slice,  # frames of the shot
-    *,
-    motion: str,
-    fov_degrees: float | None,
-    fov_guess: float | None,
-    depth: np.ndarray | None,
-    camera: CameraPath | None,
-    proposed: CameraPath | None,
-) -> Setup:
-    width, height = size[0] * scale, size[1] * scale
-    center = np.array([width / 2, height / 2])
-    focal, seen = USUAL_FOCAL * max(width, height), fov_guess if fov_degrees is None else fov_degrees
-    if seen is not None:
-        focal = float(0.5 * width / np.tan(np.radians(seen) / 2))
-    given = may_hold = None
-    if camera is not None:
-        given = Cameras.of_path(camera.relative_to_first().resized(*size).with_frames(span), center, scale)
-    elif proposed is not None:
-        path = proposed.with_frames(span).relative_to_first()
-        may_hold = Cameras.of_path(path.resized(max(1, round(width)), max(1, round(height))), center)
-    return Setup(
-        width,
-        height,
-        focal,
-        focal_known=fov_degrees is not None,
-        motion=motion,
-        depth=None if depth is None else depth[span],
-        given=given,
-        proposed=may_hold,
-        lens_of_model=fov_degrees is None and fov_guess is not None,
-    )
-
-
 def gray_frames(frames: np.ndarray, scale: float) -> Callable[[int], np.ndarray]:
     """Frame number -> grey picture [H, W] uint8 at `scale` times the size of `frames` [T, H, W, 3]."""
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
@@ -195,27 +138,3 @@ def gray_frames(frames: np.ndarray, scale: float) -> Callable[[int], np.ndarray]
         return picture if scale == 1 else cv2.resize(picture, None, fx=scale, fy=scale, interpolation=method)
 
     return gray
-
-
-def _working_scale(width: int, height: int) -> float:
-    short = min(width, height)
-    if short < SMALLEST_SIDE:
-        return ENLARGED_SIDE / short
-    return LARGEST_SIDE / short if short > LARGEST_SIDE else 1.0
-
-
-def _shot_starts(flow: PixelTracks, frames: int) -> list[int]:
-    return [0] if len(flow.cuts) > max(1, MOST_CUTS * frames) else [0, *flow.cuts]
-
-
-def _stage(progress: Progress | None, start: int, stop: int, frames: int) -> Callable[[], None]:
-    """Called at every step of a solve, whose number nobody knows beforehand: a frame of the shot each."""
-    done = start
-
-    def step() -> None:
-        nonlocal done
-        done = min(done + 1, stop)
-        if progress:
-            progress(done, frames, "solving the camera")
-
-    return step

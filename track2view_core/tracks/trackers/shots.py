@@ -1,4 +1,4 @@
-"""One shot of a clip solved: what its camera does, the camera's path, the points' places, and what to know of it all.
+"""The shots of a clip solved: what the camera does, its path, the points' places, and what to know of it all.
 
 The motion class (`motion_class.py`) says which solver has the word, `rotation_solver.py` or `reconstruction.py`; where
 the two do not agree with it, the better explanation wins. `triangulation.py` then places the points.
@@ -6,14 +6,16 @@ the two do not agree with it, the better explanation wins. `triangulation.py` th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...cameras import CameraPath
 from ...errors import Track2ViewError
 from ...notes import Note
-from .camera_solver import Cameras, Observations, pixel_limit
+from ...progress import Progress
+from .camera_solver import Cameras, Observations, ideal_pixels, pixel_limit
 from .depth_maps import sample_inverse_depth
 from .flow import PixelTracks
 from .motion_class import Motion, classify, still_limit
@@ -21,6 +23,10 @@ from .reconstruction import FEW_EXPLAINED, Travelled, reconstruct
 from .rotation_solver import ZOOM_DOUBTED, Turned, solve_rotation
 from .triangulation import Lifted, lift_travelling, lift_turning, refine_points, triangulate
 
+SMALLEST_SIDE, ENLARGED_SIDE, LARGEST_SIDE = 192, 256, 640
+"""Frames whose short side is below the first are followed at the second, those above the third at the third."""
+USUAL_FOCAL = 0.87
+"""Focal length in units of the longer side where nothing is known: 60 degrees."""
 FEWEST_TRACKS = 24
 """With fewer points a frame (median) the motion cannot be told."""
 SPARSE_TRACKS = 80
@@ -75,6 +81,109 @@ class Shot:
     notes: tuple[Note, ...]
 
 
+# --- all shots of a clip ----------------------------------------------------------------------------------------------
+
+
+def solve_shots(
+    flow: PixelTracks,  # of the whole clip, in working pixels
+    size: tuple[int, int],  # width and height of the clip
+    scale: float,  # `working_scale` of that size
+    *,
+    motion: str = "auto",
+    fov_degrees: float | None = None,
+    fov_guess: float | None = None,
+    depth: np.ndarray | None = None,  # [T, h, w]
+    camera: CameraPath | None = None,
+    proposed: CameraPath | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[slice, PixelTracks, Setup, Shot]]:
+    """Each shot of the clip, with its frames and the tracks that are born in it. What may be given is `KltTracker`'s.
+
+    Raises:
+        Track2ViewError: as `solve_shot`.
+    """
+    frames, spans = len(flow.seen), flow.spans()
+    for span in spans:
+        part = flow.frames(span.start, span.stop)
+        setup = _setup(
+            size, scale, span, motion=motion, fov_degrees=fov_degrees, fov_guess=fov_guess, depth=depth,
+            camera=camera, proposed=proposed,
+        )  # fmt: skip
+        ideal = part
+        if camera is not None:
+            lens = camera.resized(*size).with_frames(span)
+            ideal = replace(part, xy=ideal_pixels(part.xy, lens, setup.center, scale))
+        shot = solve_shot(ideal, setup, _stage(progress, span.start, span.stop, frames), part)
+        if len(spans) > 1:
+            shot = replace(shot, notes=tuple(replace(note, shot=span.start) for note in shot.notes))
+        yield span, part, setup, shot
+
+
+def cut_notes(flow: PixelTracks) -> list[Note]:
+    starts = tuple(span.start for span in flow.spans()[1:])
+    return [Note.of("cuts", frames=starts)] if starts else []
+
+
+def working_scale(width: int, height: int) -> float:
+    """Working pixels for a pixel of the clip: what all limits of the solvers are meant for."""
+    short = min(width, height)
+    if short < SMALLEST_SIDE:
+        return ENLARGED_SIDE / short
+    return LARGEST_SIDE / short if short > LARGEST_SIDE else 1.0
+
+
+def _setup(
+    size: tuple[int, int],  # width and height of the clip
+    scale: float,  # of the working pictures to the clip's
+    span: slice,  # frames of the shot
+    *,
+    motion: str,
+    fov_degrees: float | None,
+    fov_guess: float | None,
+    depth: np.ndarray | None,
+    camera: CameraPath | None,
+    proposed: CameraPath | None,
+) -> Setup:
+    width, height = size[0] * scale, size[1] * scale
+    center = np.array([width / 2, height / 2])
+    focal, seen = USUAL_FOCAL * max(width, height), fov_guess if fov_degrees is None else fov_degrees
+    if seen is not None:
+        focal = float(0.5 * width / np.tan(np.radians(seen) / 2))
+    given = may_hold = None
+    if camera is not None:
+        given = Cameras.of_path(camera.relative_to_first().resized(*size).with_frames(span), center, scale)
+    elif proposed is not None:
+        path = proposed.with_frames(span).relative_to_first()
+        may_hold = Cameras.of_path(path.resized(max(1, round(width)), max(1, round(height))), center)
+    return Setup(
+        width,
+        height,
+        focal,
+        focal_known=fov_degrees is not None,
+        motion=motion,
+        depth=None if depth is None else depth[span],
+        given=given,
+        proposed=may_hold,
+        lens_of_model=fov_degrees is None and fov_guess is not None,
+    )
+
+
+def _stage(progress: Progress | None, start: int, stop: int, frames: int) -> Callable[[], None]:
+    """Called at every step of a solve, whose number nobody knows beforehand: a frame of the shot each."""
+    done = start
+
+    def step() -> None:
+        nonlocal done
+        done = min(done + 1, stop)
+        if progress:
+            progress(done, frames, "solving the camera")
+
+    return step
+
+
+# --- one shot ---------------------------------------------------------------------------------------------------------
+
+
 def solve_shot(flow: PixelTracks, setup: Setup, step: Callable[[], None], pixels: PixelTracks | None = None) -> Shot:
     """Motion class, camera, points; Track2ViewError only where motion is "auto" and there is too little to see.
 
@@ -118,7 +227,7 @@ def _solve_camera(
 ) -> tuple[Motion, Cameras, np.ndarray]:
     frames = len(flow.xy)
     everywhere = np.ones(frames, bool)
-    typical = _typical_count(flow)
+    typical = typical_count(flow)
     if frames > 1 and typical < SPARSE_TRACKS:
         notes.append(Note.of("few_followed", count=typical))
     motion = _motion(flow, setup, typical)
@@ -166,7 +275,7 @@ def _travels(travelled: Travelled, turned: Turned | None, setup: Setup) -> bool:
     return travelled.residual < 0.5 * turned.residual and travelled.explained > 0.9 * turned.explained
 
 
-def _typical_count(flow: PixelTracks) -> float:
+def typical_count(flow: PixelTracks) -> float:
     """How many points are usually followed from one frame to the next; all that were found in a single frame."""
     if len(flow.seen) == 1:
         return float(flow.seen.sum())
