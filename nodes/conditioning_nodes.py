@@ -9,7 +9,6 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..track2view_core.errors import Track2ViewError
-from ..track2view_core.notes import Note
 from .bridge.folders import temp_content, temp_file
 from .bridge.host import model_latent, progress_callback, schema, show_text
 from .doors import told_at
@@ -56,22 +55,15 @@ class PairTracks(io.ComfyNode):
     def execute(cls, point_tracks, camera_path, clip_info=None) -> io.NodeOutput:
         from ..track2view_core.tracks import pair_tracks
         from ..track2view_core.tracks.pairing import pair_in_prepared_frame
+        from ..track2view_core.tracks.path_checks import coverage_notes
 
         if clip_info is None:
             paired = pair_tracks(point_tracks, camera_path)
         else:
             paired = pair_in_prepared_frame(point_tracks, camera_path, clip_info)
-        report = told_at("Track2View_PairTracks", _coverage_notes(paired))
+        report = told_at("Track2View_PairTracks", coverage_notes(paired))
         show_text(report)
         return io.NodeOutput(paired, report)
-
-
-def _coverage_notes(paired) -> tuple[Note, ...]:
-    """How many tracks there are, and how much of the new view they reach."""
-    from ..track2view_core.tracks.path_checks import coverage_notes
-
-    count = Note.of("tracks_count", points=paired.visible.shape[1], frames=len(paired))
-    return count, *coverage_notes(paired)
 
 
 class PreviewRecamera(io.ComfyNode):
@@ -101,7 +93,7 @@ class PreviewRecamera(io.ComfyNode):
     @classmethod
     def execute(cls, paired_tracks, image) -> io.NodeOutput:
         from ..track2view_core.preview import pair_view, path_plot, world_points, write_picture
-        from ..track2view_core.tracks.path_checks import check_paired, checks_report
+        from ..track2view_core.tracks.path_checks import check_paired, checks_report, coverage_notes
         from ..track2view_core.video import VideoClip, frame_rate, write_clip
 
         views = pair_view(frames_from_image(image, "image"), paired_tracks, progress=progress_callback())
@@ -112,7 +104,7 @@ class PreviewRecamera(io.ComfyNode):
         write_clip(VideoClip(frames, frame_rate(cameras[0].fps)), video)
         write_picture(plot, picture)
         shares = " ".join(f"{100 * float(share):.0f}" for share in paired_tracks.coverage())
-        notes = (*_coverage_notes(paired_tracks), *checks_report(check_paired(paired_tracks)))
+        notes = (*coverage_notes(paired_tracks), *checks_report(check_paired(paired_tracks)))
         report = f"{told_at('Track2View_PreviewRecamera', notes)}\nCoverage per frame: {shares} %"
         show_text(report)
         shown, drawn = (ui.SavedResult(file.name, "", io.FolderType.temp) for file in (video, picture))
