@@ -123,11 +123,18 @@ def test_both_sizes_of_a_clip_are_those_of_two_readings(clip: Path, side: int):
         ("orbit_left", {"motion": "wild"}, "motion"),
         ("orbit_left", {"fov_degrees": 200}, "fov_degrees"),
         ("orbit_left", {"path_scale": 0.0}, "path_scale"),
+        ("orbit_left", {"relative_to": "frist_frame"}, "first_frame"),
+        ("orbit_left", {"dtype": "half"}, "float16"),
     ],
 )
 def test_settings_are_refused_before_the_clip_is_looked_for(move, changes, named: str):
     with pytest.raises(Track2ViewError, match=named):
         refilm(Path("no_clip.mp4"), move, Refilm(**changes))
+
+
+def test_settings_of_the_built_in_tracker_are_not_dropped_beside_another():
+    with pytest.raises(Track2ViewError, match="motion and fov_degrees"):
+        refilm(Path("no_clip.mp4"), settings=Refilm(fov_degrees=60), tracker=KltTracker())
 
 
 # The command line is a door to the same settings

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     Move = str | os.PathLike[str] | CameraPath
 
 TRACKED_SIDE = 832  # px, the long side beyond which tracking gains nothing
+RELATIVE_TO = ("source", "first_frame")
+DTYPES = ("float32", "bfloat16", "float16")
 
 Stage = Literal["clip", "tracks", "move", "coverage", "sampling"]
 Report = Callable[[Stage, tuple[Note, ...]], None]
@@ -110,7 +112,8 @@ def refilm(
         move: the name of a preset (one of `PRESETS`), a camera file of any format as a `Path`, or a path; of the
             latter two the movement from their own first frame is made.
         tracks: 3D tracks of this very clip, instead of tracking it.
-        tracker: instead of the built-in one, which alone takes `motion` and `fov_degrees`.
+        tracker: instead of the built-in one, which alone takes `motion` and `fov_degrees`: with another one they are
+            refused.
         models: loaded already, instead of those that the settings name.
         report: called with a stage and its notes as soon as they are known, before the long work that they are about.
         progress: called with (done, total, stage); what it raises ends the job, and leaves the models as they were.
@@ -131,7 +134,7 @@ def refilm(
         if report is not None:
             report(stage, notes)
 
-    _check(move, settings, built_in_tracker=tracks is None and tracker is None)
+    _check(move, settings, tracks, tracker)
     drawn = _drawn_path(move)
     source = _opened(clip, settings)
     models = models or _loaded(settings)
@@ -163,12 +166,15 @@ def refilm(
     return Refilmed(restore_clip(pictures, taken.info), taken.clip, tracks, path, paired, told)
 
 
-def _check(move: Move, settings: Refilm, *, built_in_tracker: bool) -> None:
+def _check(move: Move, settings: Refilm, tracks: PointTracks | None, tracker: PointTracker | None) -> None:
     """What can be refused before a file is opened."""
     from .cameras.easing import check_ease
     from .cameras.presets import scaled_move
     from .tracks.trackers.klt import check_options
 
+    for name, allowed in (("relative_to", RELATIVE_TO), ("dtype", DTYPES)):
+        if (value := getattr(settings, name)) not in allowed:
+            raise Track2ViewError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
     if isinstance(move, str):
         scaled_move(move, settings.amount)
         check_ease(settings.ease)
@@ -177,8 +183,10 @@ def _check(move: Move, settings: Refilm, *, built_in_tracker: bool) -> None:
             f"path_scale is {settings.path_scale:g}; it must be the subject's distance in the path's own units, above "
             "0 and finite."
         )
-    if built_in_tracker:
+    if tracks is None and tracker is None:
         check_options(settings.points, settings.motion, settings.fov_degrees)
+    elif tracks is None and (settings.motion != Refilm.motion or settings.fov_degrees is not None):
+        raise Track2ViewError("motion and fov_degrees are the built-in tracker's; leave them out beside another one.")
 
 
 def _opened(clip: ClipFile | ClipStream | VideoClip, settings: Refilm) -> ClipStream | VideoClip:

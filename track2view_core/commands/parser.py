@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
-from ..refilm import Refilm
+from ..refilm import DTYPES, RELATIVE_TO, Refilm
 
 EXIT_MISTAKE = 2
 
@@ -83,7 +83,7 @@ def _add_move(group: argparse._ArgumentGroup, *, amount: float) -> None:
     group.add_argument("--amount", type=float, metavar="X", help=f"1.0 is the nominal move (default: {amount:g})")
     group.add_argument("--ease", metavar="NAME", help=f"linear, smooth, ease_in or ease_out (default: {Refilm.ease})")
     group.add_argument(
-        "--relative-to", default=Refilm.relative_to, choices=("source", "first_frame"),
+        "--relative-to", default=Refilm.relative_to, choices=RELATIVE_TO,
         help="ride on the clip's own moving camera, or start from its held first pose (default: %(default)s)",
     )  # fmt: skip
 
@@ -137,9 +137,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)"
     )
-    group.add_argument(
-        "--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"), help="default: %(default)s"
-    )
+    group.add_argument("--dtype", default="auto", choices=("auto", *DTYPES), help="default: %(default)s")
 
 
 # plan, path, convert

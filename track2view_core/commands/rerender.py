@@ -41,6 +41,8 @@ def run(
     own = None
     if tracks is None:
         own = chosen_tracker(tracker, profile, variant, motion=chosen["motion"], fov_degrees=chosen["fov_degrees"])
+    if own is not None:
+        chosen["motion"] = None  # it has been told
     given = {name: value for name, value in chosen.items() if value is not None}
     device, dtype = chosen_hardware(device, dtype)
     settings = Refilm(device=device, dtype=dtype, **given)
