@@ -400,9 +400,9 @@ class LiftTracks(io.ComfyNode):
         depth_far=0.0,
         da3_geometry=None,
         moge_geometry=None,
-        motion="auto",
+        motion=None,
     ) -> io.NodeOutput:
-        from ..track2view_core.tracks.tracks_2d import lift_tracks, tracks_from_core, tracks_from_json
+        from ..track2view_core.tracks.tracks_2d import lift_tracks, standing_camera, tracks_from_core, tracks_from_json
 
         if (tracks is None) == (tracks_json is None):
             raise Track2ViewError("Link exactly one of tracks and tracks_json.")
@@ -424,13 +424,20 @@ class LiftTracks(io.ComfyNode):
         else:
             flat, told = tracks_from_json(tracks_json, frames=frames)
             notes.append(told)
+        path = camera and camera.resized(width, height)
+        proposed, fov = geometry and geometry.camera, geometry and geometry.fov_degrees
+        if path is None and motion is None:  # a graph saved before there was a motion to choose: nothing is solved
+            path = proposed
+            if path is None:
+                path, told = standing_camera(frames, width, height, field_of_view or fov)
+                notes.append(told)
         lifted = lift_tracks(
             flat,
-            camera=camera and camera.resized(width, height),
-            motion=motion,
+            camera=path,
+            motion=motion or "auto",
             fov_degrees=field_of_view or None,
-            fov_guess=geometry and geometry.fov_degrees,
-            proposed=geometry and geometry.camera,
+            fov_guess=fov,
+            proposed=proposed,
             depth=geometry and geometry.depth,
             video=video,
             progress=progress_callback(),

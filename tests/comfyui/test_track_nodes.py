@@ -133,6 +133,27 @@ def test_tracks_go_out_as_2d_and_come_back_in_space(server, loaded, tracked):
     assert float(apart.median()) < 1.5
 
 
+def test_the_camera_of_2d_tracks_is_solved_but_stands_in_graphs_that_know_no_motion(server, loaded, tracked):
+    """The latter were saved by 0.1.0, and their frames stay as they were."""
+    graph, _, image = tracked
+    lift = {"image": image, "field_of_view": 0.0, "depth_is": "near is bright", "tracks": ["t5", 0]}
+    run = server.run(
+        {
+            **{name: graph[name] for name in graph if name != tracked[1][0]},
+            **{f"t{name}": relinked(part) for name, part in loaded.items()},
+            "t5": relinked(node("Track2View_TracksTo2D", paired_tracks=["4", 0], view="source", samples="one a frame")),
+            "t6": node("Track2View_LiftTracks", **lift, motion="auto"),
+            "t7": node("Track2View_LiftTracks", **lift),
+            "t8": node("PreviewAny", source=["t6", 2]),
+            "t9": node("PreviewAny", source=["t7", 2]),
+        }
+    )
+    assert run.error is None, run.error
+    solved, standing = (run.outputs[name]["text"][0] for name in ("t8", "t9"))
+    assert "motion" in solved and "(found)" in solved and "taken to stand still" not in solved
+    assert "the camera was taken to stand still" in standing
+
+
 def relinked(part):
     return {**part, "inputs": relinked_inputs(part["inputs"])}
 
