@@ -138,3 +138,4 @@ def main(folder):
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    os._exit(0)  # gloo's threads may abort an interpreter that takes itself down
