@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,10 +28,14 @@ def rendered_run(folder: Path, method: str, shown: str, *, clips: int = 2, frame
             render(scene, poses[None], paths.intrinsics, paths.time, SIZE, SIZE) for poses in paths.world_from_camera[0]
         ]
         roles = {"source": views[0].frames(), "target": views[1].frames()}
-        roles["generated"] = roles.get(shown, torch.full_like(roles["source"], 128))
-        names = {role: f"clips/{seed}_{role}.mp4" for role in roles}
+        names = {role: f"clips/{seed}_{role}.mp4" for role in (*roles, "generated")}
         for role, pictures in roles.items():
             write_clip(VideoClip(pictures, Fraction(8)), folder / names[role])
+        if shown in roles:  # a copy: x264 does not code a clip the same way twice
+            shutil.copy(folder / names[shown], folder / names["generated"])
+        else:
+            grey = torch.full_like(roles["source"], 128)
+            write_clip(VideoClip(grey, Fraction(8)), folder / names["generated"])
         for role, poses in zip(("source", "target"), paths.world_from_camera[0], strict=True):
             camera = CameraPath(poses, paths.intrinsics[0].expand(frames, 3, 3), SIZE, SIZE, 8.0)
             write_path(camera, folder / f"clips/{seed}_{role}.json", format="track2view_camera")

@@ -15,7 +15,6 @@ import pytest
 import torch
 
 from track2view_core.errors import Track2ViewError
-from track2view_core.scenes import demo_clip
 from track2view_core.video import Audio, VideoClip, prepare_file, read_clip, restore_clip, write_clip
 
 from .conftest import grey_levels, lag, make_clip, make_pictures, make_sound
@@ -56,11 +55,6 @@ def test_every_container_holds_picture_and_sound(tmp_path, ending):
     read = read_clip(write_clip(clip, tmp_path / f"clip{ending}"))
     assert (read.fps, len(read)) == (clip.fps, 24)
     assert abs(lag(clip.audio.waveform[0], read.audio.waveform[0])) < 50
-
-
-def test_the_same_clip_is_the_same_file(tmp_path):
-    clip = VideoClip(demo_clip(frames=9, width=192, height=128).frames, Fraction(8))
-    assert len({write_clip(clip, tmp_path / "clip.mp4").read_bytes() for _ in range(30)}) == 1
 
 
 def test_colors_are_true(tmp_path):

@@ -21,8 +21,6 @@ _ENDINGS = (".mp4", ".mov", ".m4v", ".mkv")
 _REC_709 = 1  # the number of Rec. 709 in H.264's tables of primaries, transfer and matrix
 _LIMITED_RANGE = 1
 _TRUE_COLORS = 4 | 0x40000  # FFmpeg's SWS_BICUBIC | ACCURATE_RND
-# x264's macroblock tree decides otherwise from run to run, even on one thread.
-_X264 = {"preset": "veryfast", "x264-params": "mbtree=0"}
 
 
 def write_clip(
@@ -34,7 +32,7 @@ def write_clip(
 ) -> Path:
     """Write `clip` and return its path; an existing file is replaced only when the new one is complete.
 
-    quality: x264's constant rate factor, 0 (largest file) to 51 (smallest). The same clip is the same file.
+    quality: x264's constant rate factor, 0 (largest file) to 51 (smallest).
 
     Even sizes are stored as 4:2:0, which everything plays. Odd sizes keep every pixel as 4:4:4, which VLC, mpv, ffmpeg,
     Chrome and ComfyUI play and QuickTime does not; nothing is cropped or scaled to suit a player.
@@ -84,7 +82,7 @@ def _encode(clip: VideoClip, path: Path, quality: int, progress: Progress | None
 
 def _video_stream(output: Any, clip: VideoClip, rate: Fraction, quality: int) -> Any:
     even = clip.width % 2 == 0 and clip.height % 2 == 0
-    stream = output.add_stream("libx264", rate=rate, options={"crf": str(quality), **_X264})
+    stream = output.add_stream("libx264", rate=rate, options={"crf": str(quality), "preset": "veryfast"})
     stream.width, stream.height = clip.width, clip.height
     stream.pix_fmt = "yuv420p" if even else "yuv444p"
     stream.time_base = 1 / rate
