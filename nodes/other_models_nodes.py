@@ -74,7 +74,7 @@ class RenderTargetView(io.ComfyNode):
         da3_geometry=None,
         moge_geometry=None,
     ) -> io.NodeOutput:
-        from ..track2view_core.preview.target_view import render_target_view
+        from ..track2view_core.render.splat import render_target_view
         from ..track2view_core.tracks.world_depth import aligned_depth
 
         video = frames_from_image(image, "image")

@@ -19,7 +19,7 @@ CORE = ROOT / "track2view_core"
 
 OPEN_TO_ALL = {"errors", "progress", "notes"}
 TO_WAN = {"video", "cameras", "tracks", "conditioner", "wan"}
-TO_DATASET = TO_WAN | {"scenes", "preview", "dataset"}
+TO_DATASET = TO_WAN | {"scenes", "render", "preview", "dataset"}
 # room -> the rooms it may import besides those open to all
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
@@ -28,10 +28,11 @@ ARROWS: dict[str, set[str]] = {
     "video": set(),
     "cameras": set(),
     "tracks": {"video", "cameras"},
+    "render": {"video", "cameras", "tracks"},
     "conditioner": {"video", "cameras", "tracks"},
     "wan": {"video", "cameras", "tracks", "conditioner"},
-    "refilm": TO_WAN,
-    "preview": {"video", "cameras", "tracks"},
+    "refilm": TO_WAN | {"render"},
+    "preview": {"video", "cameras", "tracks", "render"},
     "scenes": {"video", "cameras", "tracks"},
     "dataset": TO_WAN,
     "training": TO_DATASET,

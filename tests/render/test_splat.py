@@ -9,7 +9,7 @@ import torch
 
 from track2view_core.cameras import CameraPath, preset_path
 from track2view_core.errors import Track2ViewError
-from track2view_core.preview.target_view import GREY, over_latent_frames, render_target_view
+from track2view_core.render.splat import GREY, over_latent_frames, render_target_view
 from track2view_core.scenes import rendered_clip
 from track2view_core.tracks import PointTracks, pair_tracks
 from track2view_core.tracks.world_depth import aligned_depth, steadied
@@ -88,7 +88,7 @@ def test_of_two_crossing_planes_the_nearer_is_seen() -> None:
 
 
 def test_squares_that_meet_are_drawn_nearest_first_whatever_their_order() -> None:
-    from track2view_core.preview.target_view import _squares
+    from track2view_core.render.splat import _squares
 
     generator = torch.Generator().manual_seed(0)
     xy, depth = torch.rand(120, 2, generator=generator) * 20, torch.rand(120, generator=generator) + 1
@@ -116,7 +116,7 @@ def test_a_move_forward_leaves_no_cracks(clip) -> None:
 
 
 def test_tears_one_pixel_wide_are_closed_and_wider_holes_are_not() -> None:
-    from track2view_core.preview.target_view import _without_cracks
+    from track2view_core.render.splat import _without_cracks
 
     picture = torch.full((8, 8, 3), 100, dtype=torch.uint8)
     holes = torch.zeros(8, 8, dtype=torch.bool)

@@ -1,0 +1,53 @@
+"""What the dense analysis reads of tracks: where they are in the source view, how far, and which of them move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..cameras import CameraPath, project
+from ..tracks import PairedTracks, PointTracks
+
+SAME = 1e-5
+"""A world point that stays within this share of its depth stands."""
+NEAREST = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class SourceTracks:
+    """N tracks in the source view of T frames, in pixels of the pictures that are analysed."""
+
+    xy: np.ndarray  # [T, N, 2] float32, pixels; the centre of pixel (i, j) is (j + 0.5, i + 0.5)
+    inverse: np.ndarray  # [T, N] float32, 1 / camera z in the tracks' units
+    seen: np.ndarray  # [T, N] bool, visible, inside and in front of the camera
+    moving: np.ndarray  # [N] bool, the world point changes its place
+    camera: CameraPath  # the source camera, at the size of the pictures
+
+    @classmethod
+    def of(cls, tracks: PointTracks | PairedTracks, width: int, height: int) -> SourceTracks:
+        if isinstance(tracks, PairedTracks):
+            camera, view, visible = tracks.source_camera, tracks.source, tracks.visible
+        else:
+            camera, view, visible = tracks.camera, project(tracks.camera, tracks.positions), tracks.visible
+        xy = view.xy.cpu() * torch.tensor([width / camera.width, height / camera.height])
+        depth = view.depth.cpu()
+        camera = camera.resized(width, height).to("cpu")
+        world = _world(camera, xy, depth)
+        off = (world - world[:1]).norm(dim=-1).amax(0)
+        return cls(
+            xy.numpy(),
+            (1 / depth.clamp(min=NEAREST)).numpy(),
+            (visible.cpu() & view.inside.cpu() & (depth > NEAREST)).numpy(),
+            (off > SAME * depth.abs().amax(0)).numpy(),
+            camera,
+        )
+
+
+def _world(camera: CameraPath, xy: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
+    """World points [T, N, 3] float64 at pixels [T, N, 2] and depth [T, N]."""
+    homogeneous = torch.cat([xy.double(), torch.ones_like(xy[..., :1], dtype=torch.float64)], -1)
+    local = homogeneous @ torch.linalg.inv(camera.intrinsics).transpose(-1, -2) * depth[..., None].double()
+    pose = camera.world_from_camera
+    return local @ pose[:, :3, :3].transpose(-1, -2) + pose[:, None, :3, 3]
