@@ -20,6 +20,7 @@ from track2view_core.tracks.pairing import (
     PIXELS_PER_TOKEN,
     camera_of_prepared_frame,
     pair_in_prepared_frame,
+    pair_without_padding,
 )
 from track2view_core.video import FRAME_STRIDE, SIZE_STRIDE, VideoClip, prepare_clip
 
@@ -296,6 +297,24 @@ def test_the_last_frame_is_held_as_long_as_the_clip():
     assert len(placed) == info.prepared_frames == 9
     for frame in range(FRAMES, 9):
         assert torch.equal(placed.source.xy[frame], placed.source.xy[FRAMES - 1])
+
+
+@pytest.mark.parametrize(("width", "height"), [(161, 90), (90, 161), (96, 64)])
+@pytest.mark.parametrize("scale", [1, 2])
+def test_pairs_come_out_of_the_prepared_frame_as_those_of_the_clip(width: int, height: int, scale: int):
+    info, tracks = prepared(width, height), tracks_at(width, height)
+    target = preset_path("truck_right", tracks.camera, amount=0.2, scene_scale=tracks.scene_scale)
+    placed = pair_in_prepared_frame(tracks, target, info)
+    cut = pair_without_padding(placed.resized(scale * info.prepared_width, scale * info.prepared_height), info)
+    clips_own = pair_tracks(tracks, target).resized(*info.content[2:])
+    for view in ("source", "target"):
+        found, expected = getattr(cut, view), getattr(clips_own, view)
+        torch.testing.assert_close(found.xy, expected.xy, rtol=1e-5, atol=1e-3)
+        torch.testing.assert_close(found.depth, expected.depth)
+        assert (found.inside == expected.inside).float().mean() > 0.99  # a point on the rim may fall on either side
+    torch.testing.assert_close(cut.target_camera.intrinsics, clips_own.target_camera.intrinsics, rtol=0, atol=1e-4)
+    with pytest.raises(Track2ViewError, match="pair the tracks with this clip info"):
+        pair_without_padding(cut, info)
 
 
 def test_tracks_of_another_length_are_refused():

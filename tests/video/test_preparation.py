@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from track2view_core.errors import Track2ViewError
 from track2view_core.notes import report_lines
 from track2view_core.video import prepare_clip, prepare_file, read_clip, restore_clip, write_clip
+from track2view_core.video.preparation import pad_as_prepared
 
 from .conftest import make_clip, make_pictures
 
@@ -67,6 +68,17 @@ def test_padding_repeats_edges_and_the_last_frame():
     assert (prepared[:, :, :left] == prepared[:, :, left : left + 1]).all()
     assert (prepared[:, :, left + width :] == prepared[:, :, left + width - 1 : left + width]).all()
     assert (prepared[2:] == prepared[1]).all()
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_what_was_cut_off_is_padded_again_at_any_scale(scale):
+    prepared, info = prepare_clip(noise_clip(6, 30, 20), width=30, height=20)
+    larger = prepared.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
+    clip = restore_clip(larger, info, size="keep").frames
+    height, width = larger.shape[1:3]
+    assert torch.equal(pad_as_prepared(clip, info, width=width, height=height), larger)
+    with pytest.raises(Track2ViewError, match=r"6 of 30 x 20"):
+        pad_as_prepared(clip[:5], info, width=32, height=32)
 
 
 def test_scaling_down_and_up_again_stays_near_a_smooth_clip():

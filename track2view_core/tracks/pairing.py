@@ -234,6 +234,42 @@ def camera_of_prepared_frame(camera: CameraPath, info: ClipInfo) -> CameraPath:
     )
 
 
+def pair_without_padding(paired: PairedTracks, info: ClipInfo) -> PairedTracks:
+    """Pairs of the prepared frame, at any size, as pairs of the clip in it: what `pair_in_prepared_frame` added is off.
+
+    Raises:
+        Track2ViewError: they are of another length or shape than the prepared frames.
+    """
+    camera, width, height = paired.source_camera, info.prepared_width, info.prepared_height
+    uneven = abs(camera.width * height / (camera.height * width) - 1)
+    if len(paired) != info.prepared_frames or uneven > ASPECT_TOLERANCE:
+        raise Track2ViewError(
+            f"The pairs are of {len(paired)} frames of {camera.width} x {camera.height} and the clip info is of "
+            f"{info.prepared_frames} of {width} x {height}; pair the tracks with this clip info."
+        )
+    paired = paired.resized(width, height).with_frames(torch.arange(info.frames))
+    left, top, width, height = info.content
+    offset = torch.tensor([left, top])
+
+    def placed(view: ViewTracks) -> ViewTracks:
+        xy = view.xy - offset.to(view.xy)
+        within = (xy >= 0).all(-1) & (xy[..., 0] < width) & (xy[..., 1] < height)
+        return ViewTracks(xy, view.depth, view.inside & within)
+
+    def cut(camera: CameraPath) -> CameraPath:
+        lens = camera.intrinsics.clone()
+        lens[:, :2, 2] -= offset.to(lens)
+        return replace(camera, intrinsics=lens, width=width, height=height)
+
+    return replace(
+        paired,
+        source=placed(paired.source),
+        target=placed(paired.target),
+        source_camera=cut(paired.source_camera),
+        target_camera=cut(paired.target_camera),
+    )
+
+
 # --- at latent frames -------------------------------------------------------------------------------------------------
 
 

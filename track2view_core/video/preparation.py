@@ -214,6 +214,26 @@ def restore_clip(
     return VideoClip(restored, info.fps * factor, info.audio, notes=info.notes, pixel_aspect=aspect)
 
 
+def pad_as_prepared(frames: Tensor, info: ClipInfo, *, width: int, height: int) -> Tensor:
+    """What `prepare_clip` added to the clip, again: its edges out to `width` x `height`, its last frame held.
+
+    frames: [T, H, W, C] of the clip alone, which lies in pictures of `width` x `height` as in the prepared ones.
+
+    Raises:
+        Track2ViewError: that is another shape than the prepared frames', or the frames are no such part of it.
+    """
+    left, top, across, down = _content_at(frames.new_empty(1, height, width, 0), info)
+    if frames.shape[:3] != (info.frames, down, across):
+        raise Track2ViewError(
+            f"{frames.shape[0]} frames of {frames.shape[2]} x {frames.shape[1]} came; in pictures of {width} x "
+            f"{height} the clip is {info.frames} of {across} x {down}."
+        )
+    rows = (torch.arange(height) - top).clamp(0, down - 1)
+    columns = (torch.arange(width) - left).clamp(0, across - 1)
+    times = torch.arange(info.prepared_frames).clamp(max=info.frames - 1)
+    return frames[times][:, rows][:, :, columns]
+
+
 def _content_at(frames: Tensor, info: ClipInfo) -> tuple[int, int, int, int]:
     """The content's left, top, width, height in frames of any scale."""
     height, width = frames.shape[1:3]
