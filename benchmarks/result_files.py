@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+from track2view_core.tracks.cache import cache_key
+
+Row = dict[str, Any]
 
 
 def write_json(values: Any, file: Path) -> None:
@@ -30,3 +34,29 @@ def weights_fingerprint(files: Iterable[Path]) -> str:
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
+
+
+class Rows:
+    """Rows kept in a file by what they were made from; without a folder nothing is kept."""
+
+    def __init__(self, file: Path | None) -> None:
+        self.file, self.known = file, {}
+        if file is not None and file.exists():
+            text = file.read_text(encoding="utf-8")
+            whole = text[: text.rfind("\n") + 1]
+            if whole != text:  # a run was stopped while it wrote
+                file.write_text(whole, encoding="utf-8")
+            for line in whole.splitlines():
+                row = json.loads(line)
+                self.known[row["key"]] = row
+
+    def get(self, facts: Row, make: Callable[[], Row]) -> Row:
+        """The row of `facts`: read, or made and kept."""
+        key = cache_key(**facts)
+        if key not in self.known:
+            self.known[key] = {"key": key, **facts, **make()}
+            if self.file is not None:
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+                with self.file.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(self.known[key]) + "\n")
+        return self.known[key]

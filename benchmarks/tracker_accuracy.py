@@ -10,14 +10,12 @@ camera_solvers.py).
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,13 +25,13 @@ from track2view_core.evaluation.camera_errors import path_scores
 from track2view_core.evaluation.tracker_scores import score_points, score_tracks
 from track2view_core.scenes import RenderedClip, rendered_clip
 from track2view_core.tracks import PointTracks, trackers
-from track2view_core.tracks.cache import cache_key, code_version, library_versions
+from track2view_core.tracks.cache import code_version, library_versions
 from track2view_core.tracks.trackers import KltTracker
 
 from . import camera_solvers
 from .meters import cpu_and_wall
+from .result_files import Row, Rows
 
-Row = dict[str, Any]
 CLASSES = {"static": "static", "pan": "rotation", "arc": "general", "handheld": "general", "dolly": "general"}
 TRAVELLING = ("arc", "handheld", "dolly")
 DEPTH_NOISE = 0.05
@@ -120,32 +118,6 @@ def line(row: Row) -> str:
         + " ".join(figure.cell(row) for figure in FIGURES)
         + ("  pass" if not missed else "  MISS " + ", ".join(missed))
     )
-
-
-class Rows:
-    """Rows kept in a file by what they were made from; without a folder nothing is kept."""
-
-    def __init__(self, file: Path | None) -> None:
-        self.file, self.known = file, {}
-        if file is not None and file.exists():
-            text = file.read_text(encoding="utf-8")
-            whole = text[: text.rfind("\n") + 1]
-            if whole != text:  # a run was stopped while it wrote
-                file.write_text(whole, encoding="utf-8")
-            for line in whole.splitlines():
-                row = json.loads(line)
-                self.known[row["key"]] = row
-
-    def get(self, facts: Row, make: Callable[[], Row]) -> Row:
-        """The row of `facts`: read, or made and kept."""
-        key = cache_key(**facts)
-        if key not in self.known:
-            self.known[key] = {"key": key, **facts, **make()}
-            if self.file is not None:
-                self.file.parent.mkdir(parents=True, exist_ok=True)
-                with self.file.open("a", encoding="utf-8") as stream:
-                    stream.write(json.dumps(self.known[key]) + "\n")
-        return self.known[key]
 
 
 @dataclass(frozen=True)

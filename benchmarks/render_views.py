@@ -1,0 +1,37 @@
+"""The library's render as the benchmark asks for it: all that follows the tracks, in the order of the pipelines."""
+
+from __future__ import annotations
+
+import cv2
+import torch
+from torch import Tensor
+
+from benchmarks.render_measures import resized, telea
+from track2view_core.render import ClipGeometry
+from track2view_core.render.splat import TargetView, render_target_view
+from track2view_core.tracks import PairedTracks, PointTracks
+
+
+def placed(tracks: PointTracks, geometry: ClipGeometry) -> PointTracks:
+    """Tracks whose movers' depth was only assumed, at the depth of what they touch."""
+    return tracks
+
+
+def rendered(video: Tensor, paired: PairedTracks, geometry: ClipGeometry) -> TargetView:
+    """The filled film from the target camera, and what of it is invented."""
+    depth = 1 / source_inverse_depth(geometry, video)
+    view = render_target_view(video, paired, depth=depth, remember=False)
+    return TargetView(telea(view.frames, view.holes), view.holes)
+
+
+def full_size_standing(geometry: ClipGeometry, video: Tensor) -> Tensor:
+    """Inverse depth [T, H, W] of what stands, as the render sees it."""
+    return resized(geometry.standing, video.shape[1:3], cv2.INTER_NEAREST)
+
+
+def source_inverse_depth(geometry: ClipGeometry, video: Tensor) -> Tensor:
+    """Inverse depth [T, H, W] of what the source shows."""
+    size = video.shape[1:3]
+    mover = resized(geometry.mover_inverse, size, cv2.INTER_NEAREST)
+    moves = resized(geometry.silhouettes.float(), size, cv2.INTER_NEAREST) > 0.5
+    return torch.where(moves & (mover > 0), mover, full_size_standing(geometry, video))
