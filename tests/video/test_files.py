@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import textwrap
@@ -193,6 +194,21 @@ def test_names_in_any_script_and_files_in_memory(tmp_path):
     in_memory = read_clip(io.BytesIO(file.read_bytes()))
     assert torch.equal(named.frames, in_memory.frames)
     assert torch.equal(named.audio.waveform, in_memory.audio.waveform)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize(
+    "name", ["10:30.mp4", "data:x.mp4", "file:a.mp4", "pipe:0.mp4", "concat:a|b.mp4", "subfile,,:a.mp4"]
+)
+def test_names_that_ffmpeg_takes_for_protocols(tmp_path, monkeypatch, name):
+    """Written and read by their relative names, sound and all, and streamed."""
+    monkeypatch.chdir(tmp_path)
+    written = write_clip(make_clip(5, sound=True), name)
+    assert written == Path(name)
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    clip = read_clip(name)
+    assert (len(clip), clip.audio is None) == (5, False)
+    assert prepare_file(Path(name), width=64, height=64)[1].frames == 5
 
 
 @pytest.mark.parametrize("name", ["bikes", "bigbuckbunny", "carphone_pristine"])

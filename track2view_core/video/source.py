@@ -11,6 +11,11 @@ ClipFile = str | os.PathLike[str] | BinaryIO
 def openable(file: ClipFile) -> str | BinaryIO:
     """What PyAV opens: the path as text, or the open file set back to its start."""
     if isinstance(file, str | os.PathLike):
-        return os.fspath(file)
+        return plain_path(file)
     file.seek(0)
     return file
+
+
+def plain_path(file: str | os.PathLike[str]) -> str:
+    """The path as FFmpeg takes it for a file whatever its name: a relative `10:30.mp4` would be a protocol to it."""
+    return os.path.abspath(os.fspath(file))  # noqa: PTH100 - Path.absolute keeps `..` and is no text

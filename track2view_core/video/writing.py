@@ -16,6 +16,7 @@ from ..progress import Progress
 from .arithmetic import storable_rate
 from .clip import VideoClip
 from .sound import add_sound
+from .source import plain_path
 
 _ENDINGS = (".mp4", ".mov", ".m4v", ".mkv")
 _REC_709 = 1  # the number of Rec. 709 in H.264's tables of primaries, transfer and matrix
@@ -63,7 +64,7 @@ def write_clip(
 def _encode(clip: VideoClip, path: Path, quality: int, progress: Progress | None) -> None:
     rate = storable_rate(clip.fps)
     options = {"movflags": "+faststart"} if path.suffix.lower() != ".mkv" else {}
-    with av.open(os.fspath(path), "w", options=options) as output:
+    with av.open(plain_path(path), "w", options=options) as output:
         stream = _video_stream(output, clip, rate, quality)
         write_sound = add_sound(output, clip.audio, clip.seconds) if clip.audio else None
         for index, picture in enumerate(clip.frames):
