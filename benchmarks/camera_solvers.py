@@ -98,7 +98,7 @@ def built_in(flow: PixelTracks, clip: RenderedClip, focal: float, limit: float) 
         found = reconstruct(flow, np.array([width / 2, height / 2]), focal=focal, focal_known=False, limit=limit)
         if found is None:
             return None
-        return found, lift_travelling(flow, found.cameras, found.registered, None, limit=limit, height=height)
+        return found, lift_travelling(flow, found.cameras, found.registered, None, limit=limit)
 
     answer, cpu, wall = cpu_and_wall(solved_and_lifted)
     if answer is None:

@@ -370,10 +370,20 @@ _TRACKS = {
     "depth_denied": Kind(
         _CAUTION, "no still scene fits both parallax and the depth maps, so the camera is parallax's alone"
     ),
-    "ground_ramp": Kind(
+    "depth_assumed": Kind(
         _CAUTION,
-        "the depth of {count:# track} is only a ground ramp (far at the top, near at the bottom) and is likely to err "
-        "by a quarter or more",
+        "depth assumed: this camera does not travel, so nothing shows how far things are, and {count:# track} were put "
+        "on a flat backdrop with what moves upright in front of it; small camera moves look right, large ones do not",
+        {
+            "depth": "give depth maps in {} for the true depth",
+            "tracker": "use {}, which finds it",
+            "tracks": "give {} that hold it",
+        },
+    ),
+    "mover_depth_assumed": Kind(
+        _CAUTION,
+        "depth of moving things assumed: {count:# moving track} were placed by what stands under and around them, "
+        "which errs where the picture cuts their feet",
         {
             "depth": "give depth maps in {} for their true depth",
             "tracker": "use {}, which finds it",

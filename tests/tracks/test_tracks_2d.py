@@ -19,6 +19,7 @@ from track2view_core.tracks.trackers.assembly import path_of_shots
 from track2view_core.tracks.trackers.flow import follow_points
 from track2view_core.tracks.trackers.klt import gray_frames
 from track2view_core.tracks.trackers.shots import solve_shots, working_scale
+from track2view_core.tracks.trackers.triangulation import BACKDROP
 from track2view_core.tracks.tracks_2d import (
     Tracks2D,
     ati_samples,
@@ -225,12 +226,17 @@ def test_exact_tracks_give_back_their_points(travel: float, lens) -> None:
     assert lifted.notes[0].code == "tracks_lifted"
 
 
-def test_without_depth_a_ramp_is_warned_of() -> None:
+def test_without_depth_a_flat_backdrop_is_assumed_and_said() -> None:
     path = camera(travel=0.0)
     true = scene(path)
     lifted = lift_tracks(Tracks2D(project(path, true.positions).xy, true.visible), camera=path)
-    (ramp,) = [note for note in lifted.notes if note.code == "ground_ramp"]
-    assert ramp.severity == Severity.CAUTION
+    (told,) = [note for note in lifted.notes if note.code == "depth_assumed"]
+    assert told.severity == Severity.CAUTION and told.facts["count"] == lifted.positions.shape[1]
+    depth = project(path, lifted.positions).depth
+    moves = (lifted.positions - lifted.positions[:1]).abs().amax((0, 2)) > 1e-6
+    assert 30 < moves.sum() < 60
+    torch.testing.assert_close(depth[:, moves], torch.ones_like(depth[:, moves]))
+    torch.testing.assert_close(depth[:, ~moves], torch.full_like(depth[:, ~moves], 1 / BACKDROP))
 
 
 def test_order_colours_and_unknown_depth() -> None:

@@ -31,7 +31,7 @@ from .trackers.camera_solver import Cameras, ideal_pixels, pixel_limit
 from .trackers.depth_maps import sample_inverse_depth
 from .trackers.flow import PixelTracks
 from .trackers.shots import FEWEST_TRACKS, cut_notes, solve_shots, typical_count, working_scale
-from .trackers.triangulation import Lifted, lift_travelling, lift_turning
+from .trackers.triangulation import MEASURED, Lifted, assumption_notes, lift_travelling, lift_turning
 
 ATI_SAMPLES = 121
 MOST_POINTS = 20_000_000
@@ -243,8 +243,9 @@ def lift_tracks(
     for that, such as a handful of splines, it is taken to be `proposed`, or else to stand.
 
     Parallax places standing points before a travelling camera; depth, fitted to them frame by frame in inverse depth,
-    places the others. Before a camera that stands or only turns all depth is the maps', or without maps a ground ramp,
-    which the notes say. Moving points keep their 2D places exactly, standing ones within the tracker's error.
+    places the others; without it, moving points rest on what stands around them. Before a camera that stands or only
+    turns all depth is the maps', or without maps a flat backdrop's with what moves in front. The notes say so. Moving
+    points keep their 2D places exactly, standing ones within the tracker's error.
 
     Args:
         camera: the source camera at the size whose pixels the tracks are in.
@@ -290,7 +291,7 @@ def lift_tracks(
     notes += _notes(lifted, flow.seen.shape[1], depth is not None)
     positions = torch.from_numpy(lifted.positions).float()
     visible = torch.from_numpy(flow.seen[:, kept])
-    quality = torch.from_numpy(np.exp(-0.5 * lifted.error) * np.where(lifted.guessed, 0.5, 1.0)).float()
+    quality = torch.from_numpy(np.exp(-0.5 * lifted.error) * np.where(lifted.assumed > MEASURED, 0.5, 1.0)).float()
     return PointTracks(
         positions,
         visible & project(camera, positions).inside,
@@ -323,7 +324,7 @@ def _solved(
     path = path_of_shots([shot for _, _, shot in shots], width, height, scale)
     frames, count = flow.seen.shape
     none = np.zeros(count, bool)
-    lifted = Lifted(np.zeros((frames, count, 3)), none, np.zeros(count), none.copy(), none.copy())
+    lifted = Lifted(np.zeros((frames, count, 3)), none, np.zeros(count), none.copy(), np.zeros(count, int))
     for span, part, shot in shots:
         born = flow.seen[span].any(0)
         lifted.positions[:, born] = ShotTracks(span, part, shot.lifted).placed(path, frames)
@@ -331,7 +332,7 @@ def _solved(
             (lifted.moving, shot.lifted.moving),
             (lifted.error, shot.lifted.error),
             (lifted.kept, shot.lifted.kept),
-            (lifted.guessed, shot.lifted.guessed),
+            (lifted.assumed, shot.lifted.assumed),
         ):
             values[born] = found
     return path, lifted, notes
@@ -349,9 +350,9 @@ def _lifted(flow: PixelTracks, camera: CameraPath, maps: np.ndarray | None) -> L
             raise Track2ViewError("The depth maps hold no positive finite depth at any 2D track; give other depth.")
     limit = pixel_limit(camera.width, camera.height)
     if not cameras.travels:
-        return lift_turning(ideal, cameras, measured, limit=limit, height=camera.height)
+        return lift_turning(ideal, cameras, measured, limit=limit)
     everywhere = np.ones(len(flow.seen), bool)
-    return lift_travelling(ideal, cameras, everywhere, measured, limit=limit, height=camera.height)
+    return lift_travelling(ideal, cameras, everywhere, measured, limit=limit)
 
 
 def _colours(video: Tensor | np.ndarray, xy: Tensor, seen: np.ndarray, camera: CameraPath) -> Tensor:
@@ -364,8 +365,7 @@ def _colours(video: Tensor | np.ndarray, xy: Tensor, seen: np.ndarray, camera: C
 
 def _notes(lifted: Lifted, given: int, by_maps: bool) -> tuple[Note, ...]:
     notes = [Note.of("tracks_lifted", count=len(lifted.kept), given=given, moving=lifted.moving.sum())]
-    if lifted.guessed.any():
-        notes.append(Note.of("ground_ramp", count=lifted.guessed.sum()))
-    elif by_maps:
+    notes += assumption_notes(lifted.assumed)
+    if by_maps and not (lifted.assumed > MEASURED).any():
         notes.append(Note.of("depth_aligned"))
     return tuple(notes)

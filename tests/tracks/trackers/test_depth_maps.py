@@ -22,7 +22,6 @@ from track2view_core.tracks.trackers.depth_maps import (
     fit_inverse_depth,
     map_misfit,
     map_spread,
-    ramp_inverse_depth,
     robust_mean,
     sample_inverse_depth,
     smoothed,
@@ -82,11 +81,6 @@ def test_a_fine_depth_map_is_read_by_the_median_around_a_point_and_a_coarse_one_
     assert sample_inverse_depth(fine, xy, seen, 9, 9)[0, 0] == 0.5
     coarse = np.array([[[1.0, 1.0, 1.0], [1.0, 4.0, 1.0], [1.0, 1.0, 1.0]]])
     assert sample_inverse_depth(coarse, xy, seen, 9, 9)[0, 0] == 0.25
-
-
-def test_the_ramp_is_nearer_towards_the_bottom():
-    ramp = ramp_inverse_depth(np.linspace(0, 100, 11), 100)
-    assert (np.diff(ramp) >= 0).all() and ramp[0] > 0 and ramp[-1] == 1
 
 
 def test_smoothing_fills_gaps_and_keeps_constants():

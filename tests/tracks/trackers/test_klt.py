@@ -157,9 +157,10 @@ def test_noise_is_no_traceback():
     check(KltTracker().track(noise, points=50, motion="general"), noise, 50)
 
 
-def test_without_depth_maps_the_ramp_is_announced(small):
+def test_without_depth_maps_an_assumption_is_announced(small):
     tracks = KltTracker().track(small[:1], points=50)
-    assert told(tracks)["ground_ramp"].severity == Severity.CAUTION and "depth" in told(tracks)["ground_ramp"].remedy
+    note = told(tracks)["depth_assumed"]
+    assert note.severity == Severity.CAUTION and "depth" in note.remedy
 
 
 def test_depth_maps_without_any_depth_are_announced(small):

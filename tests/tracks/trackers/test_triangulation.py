@@ -48,10 +48,10 @@ def test_a_point_of_a_single_frame_is_not_taken_to_stand():
     flow = PixelTracks(np.repeat(start[None], 3, 0), np.ones((3, 150), bool))
     flow.seen[:, 0], flow.seen[1:, 1], flow.seen[2:, 2] = False, False, False
     still = Cameras(np.tile(np.eye(3), (3, 1, 1)), np.zeros((3, 3)), np.full(3, 500.0), np.array([320.0, 180.0]))
-    lifted = lift_turning(flow, still, None, limit=1.0, height=360)
+    lifted = lift_turning(flow, still, None, limit=1.0)
     assert not lifted.kept[:2].any() and lifted.kept[2:].all() and not lifted.moving.any()
     picture = PixelTracks(flow.xy[:1], np.ones_like(flow.seen[:1]))
-    assert lift_turning(picture, still.select(np.array([0])), None, limit=1.0, height=360).kept.all()
+    assert lift_turning(picture, still.select(np.array([0])), None, limit=1.0).kept.all()
 
 
 def test_a_lost_mover_goes_on_with_its_neighbours():

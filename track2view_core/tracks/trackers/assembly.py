@@ -20,10 +20,10 @@ from scipy.spatial import KDTree
 from ...cameras import CameraPath, ViewTracks, project
 from ...notes import Note
 from ..point_tracks import PointTracks
-from .depth_maps import nan_median, ramp_inverse_depth, sample_inverse_depth
+from .depth_maps import nan_median, sample_inverse_depth
 from .flow import PixelTracks
 from .shots import Setup, Shot
-from .triangulation import Lifted
+from .triangulation import BACKDROP, MEASURED, ON_BACKDROP, Lifted, assumption_notes
 
 FEWEST_TRACKS = 16
 MOST_DOUBTFUL = 0.5
@@ -58,7 +58,7 @@ def assembled(
     columns = _chosen(shots, points, count, (width * scale, height * scale))
     joined = lambda values: np.concatenate([values(c) for c in columns], -1)  # noqa: E731
     moving, error = joined(lambda c: c.lifted.moving), joined(lambda c: c.lifted.error)
-    guessed, followed = joined(lambda c: c.lifted.guessed), joined(lambda c: c.over_clip(c.part.seen, count))
+    assumed, followed = joined(lambda c: c.lifted.assumed), joined(lambda c: c.over_clip(c.part.seen, count))
     positions = np.concatenate([c.placed(path, count) for c in columns], 1)
     xy = np.concatenate([c.over_clip(c.part.xy, count) for c in columns], 1) / scale
     view = project(path, torch.from_numpy(positions).float())
@@ -68,7 +68,7 @@ def assembled(
     visible = standing_points_seen(
         frames, view.xy.numpy(), view.depth.numpy(), view.inside.numpy(), followed, moving, colours, surface
     )
-    confidence = np.exp(-0.5 * error) * np.where(guessed & moving, 0.5, 1.0)
+    confidence = np.exp(-0.5 * error) * np.where((assumed > MEASURED) & moving, 0.5, 1.0)
     confidence = confidence * np.where(followed, 1.0, np.where(visible, 0.8, 0.4))
     return PointTracks(
         torch.from_numpy(positions).float(),
@@ -76,7 +76,7 @@ def assembled(
         torch.from_numpy(confidence).float().clamp(0, 1),
         path,
         torch.from_numpy(colours.round().clip(0, 255).astype(np.uint8)),
-        (*notes, *_closing_notes(shots, followed, moving, guessed, depth)),
+        (*notes, *_closing_notes(shots, followed, moving, assumed, depth)),
     )
 
 
@@ -102,7 +102,7 @@ def _closing_notes(
     shots: list[tuple[slice, PixelTracks, Shot]],
     followed: np.ndarray,
     moving: np.ndarray,
-    guessed: np.ndarray,
+    assumed: np.ndarray,
     depth: np.ndarray | None,
 ) -> list[Note]:
     count, movers = followed.shape[1], int(moving.sum())
@@ -115,9 +115,8 @@ def _closing_notes(
     ]
     if doubtful > MOST_DOUBTFUL * len(kept):
         notes.append(Note.of("most_doubtful"))
-    if guessed.any():
-        notes.append(Note.of("ground_ramp", count=int(guessed.sum())))
-    elif depth is not None:
+    notes += assumption_notes(assumed)
+    if depth is not None and not (assumed > MEASURED).any():
         notes.append(Note.of("depth_aligned"))
     return notes
 
@@ -142,7 +141,8 @@ def with_grid(shot: Shot, part: PixelTracks, setup: Setup, points: int) -> tuple
     seen[0] = True
     everywhere = np.broadcast_to(world, (frames, count, 3)).copy()
     none = np.zeros(count, bool)
-    lifted = Lifted(everywhere, none, np.ones(count), ~none, ~none if setup.depth is None else none)
+    assumed = np.full(count, ON_BACKDROP if setup.depth is None else MEASURED)
+    lifted = Lifted(everywhere, none, np.ones(count), ~none, assumed)
     notes = (*shot.notes, Note.of("grid", count=count))
     grid = np.broadcast_to(xy, (frames, count, 2)).copy()
     return Shot(shot.motion, shot.cameras, lifted, notes), PixelTracks(grid, seen)
@@ -150,7 +150,7 @@ def with_grid(shot: Shot, part: PixelTracks, setup: Setup, points: int) -> tuple
 
 def _grid_inverse_depth(xy: np.ndarray, setup: Setup) -> np.ndarray:
     if setup.depth is None:
-        return ramp_inverse_depth(xy[:, 1], setup.height)
+        return np.full(len(xy), BACKDROP)
     frames = len(setup.depth)
     everywhere = np.broadcast_to(xy, (frames, *xy.shape))
     sampled = sample_inverse_depth(

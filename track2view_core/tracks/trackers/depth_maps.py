@@ -4,7 +4,7 @@ The inverse depth of a map has a scale of its own, often a shift, frame by frame
 points that parallax has placed; `align_to_each_other` makes the maps of a camera that does not travel agree. In the
 solve (`depth_rows`) maps tell the scene's shape where parallax alone leaves it open: a few pixels of parallax leave
 focal length and depth free to grow together, and the solve would settle anywhere along that valley. Maps err alike over
-whole surfaces, so they count little beside good parallax. Without maps there is a ground ramp.
+whole surfaces, so they count little beside good parallax.
 """
 
 from __future__ import annotations
@@ -25,10 +25,6 @@ FLAT_SPREAD = 0.15
 NEAR_THE_WHOLE, HOLDS = 0.25, 0.6
 """One fit for the clip holds where this share of its anchors lies within the first of it."""
 NEAREST_OF_FARTHEST = 0.02
-
-# without maps
-HORIZON, FAR_INVERSE = 0.4, 0.25
-"""The ground ramp: inverse depth is FAR_INVERSE above this share of the height and grows to 1 at the bottom."""
 
 # in the camera solve
 LEAST_SPREAD = 0.02
@@ -117,14 +113,14 @@ def fit_inverse_depth(measured: np.ndarray, expected: np.ndarray, seed: int = 0)
     return float(1 / line[0]), float(-line[1] / line[0])
 
 
-def align_to_points(measured: np.ndarray, expected: np.ndarray, *, one_for_all: bool = False) -> DepthAlignment:
+def align_to_points(measured: np.ndarray, expected: np.ndarray) -> DepthAlignment:
     """Fits the map's inverse depth [T, N] to that of solved points [T, N]; NaN where either is unknown.
 
-    Frames with too few points take the fit of the frames around them; `one_for_all` fits the clip as a whole.
+    Frames with too few points take the fit of the frames around them, or that of the clip as a whole.
     """
     frames = len(measured)
     known = np.isfinite(measured) & np.isfinite(expected) & (expected > 0)
-    if one_for_all or not (known.sum(1) >= FEWEST_ANCHORS).any():
+    if not (known.sum(1) >= FEWEST_ANCHORS).any():
         fit = fit_inverse_depth(measured[known], expected[known]) if known.any() else (1.0, 0.0)
         return DepthAlignment(np.full(frames, fit[0]), np.full(frames, fit[1]))
     known = _of_one_scene(measured, expected, known)
@@ -271,13 +267,7 @@ def _centred(off: np.ndarray, known: np.ndarray, camera: np.ndarray) -> np.ndarr
     return out
 
 
-# --- without maps, and over time --------------------------------------------------------------------------------------
-
-
-def ramp_inverse_depth(row: np.ndarray, height: float) -> np.ndarray:
-    """A guess without any depth source: far above the horizon, nearer towards the bottom edge."""
-    share = np.clip((row / height - HORIZON) / (1 - HORIZON), 0, 1)
-    return FAR_INVERSE + (1 - FAR_INVERSE) * share
+# --- over time -----------------------------------------------------------------------------------------------------
 
 
 def smoothed(inverse: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ FEWEST_FOLLOWED = 600
 
 @dataclass(frozen=True)
 class KltTracker:
-    """Lucas-Kanade, motion class, own bundle adjustment; depth maps or a ground ramp for what parallax cannot give."""
+    """Lucas-Kanade, motion class, own bundle adjustment; depth maps or an assumption where parallax gives none."""
 
     def track(
         self,

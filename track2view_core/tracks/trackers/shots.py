@@ -206,16 +206,15 @@ def solve_shot(flow: PixelTracks, setup: Setup, step: Callable[[], None], pixels
         notes.append(Note.of("proposed_left"))
     if setup.focal_known and setup.given is None:
         notes.append(Note.of("fov_given", degrees=_degrees(cameras, setup)))
-    known = {"limit": setup.limit, "height": setup.height}
     if motion == "general":
-        lifted = lift_travelling(flow, cameras, registered, measured, **known)
+        lifted = lift_travelling(flow, cameras, registered, measured, limit=setup.limit)
         if setup.given is None:
             cameras, lifted, reach = _in_units(cameras, lifted, flow, measured)
             if reach < SHORT_TRAVEL:
                 lens = True if setup.focal_known else None
                 notes.append(Note.of("short_travel", share=reach).without(depth=setup.depth, fov_degrees=lens))
     else:
-        lifted = lift_turning(flow, cameras, measured, **known)
+        lifted = lift_turning(flow, cameras, measured, limit=setup.limit)
     return Shot(motion, cameras, lifted, (*notes, *_expected_error(lifted, motion)))
 
 
@@ -400,11 +399,11 @@ def _degrees(cameras: Cameras, setup: Setup) -> float:
 
 
 def _expected_error(lifted: Lifted, motion: Motion) -> list[Note]:
-    """What the points' depth may err by; of the ground ramp the closing notes tell."""
+    """What the points' depth may err by; of depth that was assumed the closing notes tell."""
     told = []
     if motion == "general" and np.isfinite(lifted.standing_error) and (lifted.kept & ~lifted.moving).any():
         told.append(Note.of("standing_depth_error", share=lifted.standing_error))
-    if not lifted.guessed.any() and np.isfinite(lifted.map_error):
+    if not lifted.assumed.any() and np.isfinite(lifted.map_error):
         which = "moving" if motion == "general" else "all"
         told.append(Note.of("map_depth_error", share=lifted.map_error, which=which))
     return told

@@ -2,7 +2,9 @@
 
 Parallax decides it for a point that stands still before a travelling camera. What moves, what parallax leaves
 uncertain, and everything before a camera that stands or only turns takes it from depth maps brought into line with what
-is known (`depth_maps.py`), or without maps from a ground ramp, which is then a guess and said to be one.
+is known (`depth_maps.py`). Without maps it is assumed, and said to be: what moves before a travelling camera rests on
+what stands around it (`moving_objects.py`); before a camera that stands or only turns there is a flat backdrop with
+what moves upright in front of it.
 """
 
 from __future__ import annotations
@@ -12,8 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import KDTree
 
+from ...notes import Note
+from ..moving_objects import resting_inverse_depth, standing_again
 from .camera_solver import CORRELATED, LEAST_NOISE, Cameras, Observations, huber_weight, jacobians, residuals, summed
-from .depth_maps import align_to_each_other, align_to_points, nan_median, ramp_inverse_depth, smoothed
+from .depth_maps import align_to_each_other, align_to_points, nan_median, smoothed
 from .flow import PixelTracks
 
 BEHIND = 1e3
@@ -31,6 +35,13 @@ MAP_DISAGREES = 0.4
 SURELY_OTHER = (0.15, 0.4)
 """Maps that agree well with the standing points deny others from the first difference (log depth) on, poor ones from
 the second."""
+BACKDROP = 0.62
+"""Inverse depth of an assumed backdrop, where that of what moves in front of it is 1: a parallax that looks right in
+small camera moves, whatever is there."""
+MEASURED, ON_BACKDROP, BY_CONTACT = 0, 1, 2
+"""How a point's depth came about; the last two are assumptions."""
+STANDS_STILL = 1e-9
+"""Change of a rotation matrix up to which a camera does not turn."""
 
 
 # --- parallax ---------------------------------------------------------------------------------------------------------
@@ -95,7 +106,7 @@ class Lifted:
     moving: np.ndarray  # [N] bool
     error: np.ndarray  # [N] pixels; of moving points, which nothing contradicts, what a good one may err
     kept: np.ndarray  # [N] bool
-    guessed: np.ndarray  # [N] bool: the depth is the ground ramp's
+    assumed: np.ndarray  # [N] int: MEASURED, ON_BACKDROP or BY_CONTACT
     standing_error: float = np.nan  # expected of a depth by parallax, share
     map_error: float = np.nan  # share by which a map's depth differs, from parallax or from the other frames
 
@@ -106,8 +117,14 @@ class Lifted:
             moving=self.moving[chosen],
             error=self.error[chosen],
             kept=self.kept[chosen],
-            guessed=self.guessed[chosen],
+            assumed=self.assumed[chosen],
         )
+
+
+def assumption_notes(assumed: np.ndarray) -> list[Note]:
+    """What to know of depth that was assumed [N]; nothing where all was measured."""
+    codes = {ON_BACKDROP: "depth_assumed", BY_CONTACT: "mover_depth_assumed"}
+    return [Note.of(code, count=int((assumed == how).sum())) for how, code in codes.items() if (assumed == how).any()]
 
 
 def lift_turning(
@@ -116,9 +133,11 @@ def lift_turning(
     measured: np.ndarray | None,  # [T, N] inverse depth of the maps
     *,
     limit: float,
-    height: float,
 ) -> Lifted:
-    """Points before a camera that stands or only turns; all depth comes from the maps or the ramp."""
+    """Points before a camera that stands or only turns; all depth comes from the maps or is a flat backdrop's.
+
+    The backdrop is a plane before a camera that stands and a sphere around one that turns, and what moves keeps to
+    a nearer one."""
     frames, count = flow.seen.shape
     rays, bearing = _rays_and_bearings(flow, cameras)
     stretch = np.linalg.norm(rays, axis=2)
@@ -127,15 +146,13 @@ def lift_turning(
     error = _root_mean_square(np.linalg.norm(placed - flow.xy, axis=2), flow.seen)
     views = flow.seen.sum(0)
     standing = (error < STANDS * limit) & (views >= min(FEWEST_VIEWS, frames))
-    guessed, map_error = np.zeros(count, bool), np.nan
+    assumed, map_error = np.zeros(count, int), np.nan
     if measured is None:
-        first = bearing[:, 1] / np.maximum(np.hypot(bearing[:, 0], bearing[:, 2]), 1e-6)
-        row = cameras.center[1] + cameras.focal[0] * first
-        inverse_distance = ramp_inverse_depth(row, height)
-        turned = np.einsum("tji,tnj->tni", cameras.rotation, rays)
-        elevation = turned[..., 1] / np.maximum(np.hypot(turned[..., 0], turned[..., 2]), 1e-6)
-        inverse = ramp_inverse_depth(cameras.center[1] + cameras.focal[0] * elevation, height) * stretch
-        guessed[:] = True
+        flat = np.abs(cameras.rotation - cameras.rotation[0]).max() < STANDS_STILL
+        apart = np.maximum(bearing @ cameras.rotation[0, 2], 0.1) if flat else np.ones(count)
+        inverse_distance = BACKDROP * apart
+        inverse = np.ones((frames, count)) if flat else stretch
+        assumed[:] = ON_BACKDROP
     else:
         alignment, inverse_distance = align_to_each_other(measured, stretch, standing)
         inverse = alignment.inverse(measured)
@@ -146,7 +163,7 @@ def lift_turning(
     moving = ~standing & (views >= min(SHORTEST_MOVER, frames))
     _place_movers(positions, moving, flow, cameras, rays, inverse)
     error = np.where(moving, limit, error)
-    return Lifted(positions, moving, error, standing | moving, guessed, map_error=map_error)
+    return Lifted(positions, moving, error, standing | moving, assumed, map_error=map_error)
 
 
 def lift_travelling(
@@ -156,28 +173,28 @@ def lift_travelling(
     measured: np.ndarray | None,
     *,
     limit: float,
-    height: float,
 ) -> Lifted:
-    """Before a travelling camera, parallax gives the depth of standing points, maps or ramp that of moving ones."""
+    """Before a travelling camera, parallax gives the depth of standing points, maps or contact that of moving ones."""
     frames, count = flow.seen.shape
     rays, _ = _rays_and_bearings(flow, cameras)
     usable = flow.seen & registered[:, None]
     seen = Observations.of(flow.xy, usable)
     found = refine_points(cameras, triangulate(cameras, seen, count), seen, huber=0.5 * limit)
+    found, again = _standing_again(found, flow.xy, usable, cameras, limit)
     depth = cameras.depths(found.points)
-    good = (found.views >= FEWEST_VIEWS) & (found.middle < STANDS * limit)
+    good = ((found.views >= FEWEST_VIEWS) & (found.middle < STANDS * limit)) | again
     certain = good & (0.5 * limit * found.depth_deviation < DEPTH_KNOWN)
     typical = float(np.median(depth[usable & certain])) if certain.any() else 1.0
     first = np.where(flow.seen.any(0), flow.seen.argmax(0), 0)
     far = good & ~certain & (depth[first, np.arange(count)] > FAR * typical)
-    moving = (found.middle > MOVES * limit) & (found.views >= min(SHORTEST_MOVER, frames))
+    moving = (found.middle > MOVES * limit) & (found.views >= min(SHORTEST_MOVER, frames)) & ~again
     expected = np.where(usable & certain & (depth > 0), 1 / np.maximum(depth, 1e-9), np.nan)
-    guessed, map_error = np.zeros(count, bool), np.nan
+    assumed, map_error = np.zeros(count, int), np.nan
     points = found.points.copy()
     if measured is None:
-        ramp = ramp_inverse_depth(flow.xy[..., 1], height)
-        inverse = align_to_points(ramp, expected, one_for_all=True).inverse(ramp)
-        guessed = moving.copy()
+        width, height = 2 * cameras.center
+        inverse = resting_inverse_depth(flow.xy, flow.seen, moving, expected, width, height)
+        assumed[moving] = BY_CONTACT
         kept = certain | far | moving
     else:
         alignment = align_to_points(measured, expected)
@@ -194,7 +211,38 @@ def lift_travelling(
     noise = CORRELATED * max(float(np.median(found.middle[surely])), LEAST_NOISE) if surely.any() else np.nan
     standing_error = noise * float(np.median(found.depth_deviation[surely])) if surely.any() else np.nan
     error = np.where(moving, limit, found.middle)
-    return Lifted(positions, moving, error, kept, guessed, standing_error, map_error)
+    return Lifted(positions, moving, error, kept, assumed, standing_error, map_error)
+
+
+def _standing_again(
+    found: Triangulated, xy: np.ndarray, usable: np.ndarray, cameras: Cameras, limit: float
+) -> tuple[Triangulated, np.ndarray]:
+    """Points that seem to move and stand after all [N] bool, in their place."""
+    doubted = np.flatnonzero(found.middle > STANDS * limit)
+    stands = found.middle < STANDS * limit
+    depth = cameras.depths(found.points)
+    well = usable & stands & (depth > 0)
+    none = np.zeros(len(stands), bool)
+    if not len(doubted) or not well.any():
+        return found, none
+    typical = float(np.median(depth[well]))
+    again = standing_again(xy[:, doubted], usable[:, doubted], cameras, typical=typical, limit=limit)
+    index = doubted[again.stands]
+    if not len(index):
+        return found, none
+    none[index] = True
+    told = refine_points(
+        cameras, again.points[again.stands], Observations.of(xy[:, index], usable[:, index]), huber=0.5 * limit,
+        rounds=0,
+    )  # fmt: skip
+    fields = {
+        "points": told.points, "worst": told.worst, "middle": again.error[again.stands],
+        "depth_deviation": told.depth_deviation,
+    }  # fmt: skip
+    changed = {name: getattr(found, name).copy() for name in fields}
+    for name, values in fields.items():
+        changed[name][index] = values
+    return replace(found, **changed), none
 
 
 def _rays_and_bearings(flow: PixelTracks, cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
