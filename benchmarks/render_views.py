@@ -6,9 +6,9 @@ import cv2
 import torch
 from torch import Tensor
 
-from benchmarks.render_measures import resized, telea
-from track2view_core.render import ClipGeometry
-from track2view_core.render.splat import TargetView, render_target_view
+from benchmarks.render_measures import resized
+from track2view_core.render import ClipGeometry, TargetView, render_target_view
+from track2view_core.render.upsampling import upsampled
 from track2view_core.tracks import PairedTracks, PointTracks
 
 
@@ -19,14 +19,14 @@ def placed(tracks: PointTracks, geometry: ClipGeometry) -> PointTracks:
 
 def rendered(video: Tensor, paired: PairedTracks, geometry: ClipGeometry) -> TargetView:
     """The filled film from the target camera, and what of it is invented."""
-    depth = 1 / source_inverse_depth(geometry, video)
-    view = render_target_view(video, paired, depth=depth, remember=False)
-    return TargetView(telea(view.frames, view.holes), view.holes)
+    return render_target_view(video, paired, geometry=geometry)
 
 
 def full_size_standing(geometry: ClipGeometry, video: Tensor) -> Tensor:
     """Inverse depth [T, H, W] of what stands, as the render sees it."""
-    return resized(geometry.standing, video.shape[1:3], cv2.INTER_NEAREST)
+    if geometry.standing.shape[1:] == video.shape[1:3]:
+        return geometry.standing
+    return torch.stack([upsampled(small, picture) for small, picture in zip(geometry.standing, video, strict=True)])
 
 
 def source_inverse_depth(geometry: ClipGeometry, video: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ import torch
 
 from track2view_core.cameras import CameraPath, preset_path
 from track2view_core.errors import Track2ViewError
-from track2view_core.render.splat import GREY, over_latent_frames, render_target_view
+from track2view_core.render.hole_masks import over_latent_frames
+from track2view_core.render.splat import GREY, render_target_view
 from track2view_core.scenes import rendered_clip
 from track2view_core.tracks import PointTracks, pair_tracks
 from track2view_core.tracks.world_depth import aligned_depth, steadied

@@ -1,5 +1,6 @@
 """The clip's own pixels from the target camera: dense depth, what moves, other times, holes."""
 
 from .geometry import ClipGeometry, clip_geometry
+from .target_view import TargetFrame, TargetView, render_target_view, target_frames
 
-__all__ = ["ClipGeometry", "clip_geometry"]
+__all__ = ["ClipGeometry", "TargetFrame", "TargetView", "clip_geometry", "render_target_view", "target_frames"]

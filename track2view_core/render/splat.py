@@ -17,6 +17,7 @@ from ..cameras import CameraPath
 from ..errors import Track2ViewError
 from ..progress import Progress
 from ..tracks import PairedTracks
+from .hole_masks import over_latent_frames
 
 GREY = 128
 LARGEST_SQUARE = 6
@@ -28,7 +29,6 @@ SAME = 1e-9
 """A target camera that differs by less from the source's sees no surface askew."""
 ONE_SURFACE = 0.12
 """Neighbouring points whose inverse depths differ by less than this share lie on one surface."""
-LATENT_FRAMES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,15 +96,6 @@ def render_target_view(
         holes = over_latent_frames(holes)
     pictures[holes] = GREY
     return TargetView(pictures, holes)
-
-
-def over_latent_frames(holes: Tensor) -> Tensor:
-    """`[T, H, W]` bool: True in all frames of a latent frame (0 alone, then 4k-3..4k) where it is in any of them."""
-    later = holes[1:]
-    missing = -len(later) % LATENT_FRAMES
-    padded = torch.cat([later, later.new_zeros(missing, *later.shape[1:])])
-    groups = padded.reshape(-1, LATENT_FRAMES, *later.shape[1:]).any(dim=1)
-    return torch.cat([holes[:1], groups.repeat_interleave(LATENT_FRAMES, dim=0)[: len(later)]])
 
 
 def _drawn(source: Tensor, depth: Tensor, paired: PairedTracks, t: int) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,169 @@
+"""Pixels that no time shows, invented from what stands farther away beside them, and steady in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .layers import Layer
+from .warping import Reprojection, sampled
+
+HALF = 2
+"""Pixels for one of what is invented before its texture: it is smooth."""
+FAR_REACH = 48 / 832
+"""Share of the width within which known pixels are compared, for which of them is the farther side."""
+FAR = 0.08
+"""Share of inverse depth by which a pixel is nearer than the farther side and has 1/e of its word."""
+LEAST_WORD = 1e-5
+"""The word of the nearer side: it tells the colour only where nothing else is known."""
+FULL_WORD = 0.25
+"""From this mean weight on, known pixels alone tell the colour of a cell of the pyramid."""
+TEXTURE_REACH = 30 / 832
+"""Share of the width over which mirrored texture fades."""
+COARSE_LEVEL = 2
+"""Level of the pyramid that stands for a picture without its texture."""
+CARRIED = 0.85
+"""Share of an invented pixel's colour that it had in the frame before."""
+SAME_SURFACE = 0.1
+"""Share of inverse depth within which two frames' pixels are one place of the scene."""
+
+
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """The standing layer of one frame without holes."""
+
+    colour: Tensor  # [3, H, W] float32, 0..255
+    inverse: Tensor  # [H, W] float32, > 0
+    invented: Tensor  # [H, W] bool
+
+
+def filled(
+    layer: Layer,
+    needed: Tensor,  # [H, W] bool: other unknown pixels are filled roughly
+    before: Filled | None = None,  # the frame before
+    to_before: Reprojection | None = None,  # from this target view to that one
+) -> Filled:
+    """The farther side's colours and texture in every hole, carried along from the frame before where there is one."""
+    holes = ~layer.known
+    if not holes.any():
+        return Filled(layer.colour, layer.inverse, holes)
+    weight, small = _far_side(layer)
+    levels = _push_pull(small, weight)
+    smooth = F.interpolate(levels[0][None], holes.shape, mode="bilinear", align_corners=False)[0]
+    colour = torch.where(holes, smooth[:3], layer.colour)
+    inverse = torch.where(layer.inverse > 0, layer.inverse, smooth[3].clamp(min=1e-9))
+    row, column = (holes & needed).nonzero(as_tuple=True)
+    if not len(row):
+        return Filled(colour, inverse, holes)
+    new = colour[:, row, column] + _texture(layer.colour, levels[COARSE_LEVEL][:3], weight, row, column)
+    if before is not None and to_before is not None:
+        new, inverse[row, column] = _steadied(new, inverse[row, column], row, column, before, to_before)
+    colour[:, row, column] = new.clamp(0, 255)
+    return Filled(colour, inverse, holes)
+
+
+def _far_side(layer: Layer) -> tuple[Tensor, Tensor]:
+    """Weight [1, h, w] and colour with inverse depth [4, h, w] at half size: the farther side has the word."""
+    known = layer.known[None].float()
+    stack = _halved(torch.cat([layer.colour * known, layer.inverse[None] * known, known]))
+    share = stack[4:]
+    small = stack[:4] / share.clamp(min=1e-6)
+    inverse = small[3:]
+    away = torch.where(share > 0, inverse, torch.inf)
+    reach = max(1, round(FAR_REACH * layer.known.shape[1] / HALF / 2))
+    coarse = -F.max_pool2d(-away, 2, ceil_mode=True)
+    for size in ((2 * reach + 1, 1), (1, 2 * reach + 1)):
+        coarse = -F.max_pool2d(-coarse, size, stride=1, padding=(size[0] // 2, size[1] // 2))
+    farthest = coarse.repeat_interleave(2, 1).repeat_interleave(2, 2)[:, : share.shape[1], : share.shape[2]]
+    usual = inverse[share > 0].median() if bool((share > 0).any()) else inverse.new_ones(())
+    nearer = ((inverse - farthest) / farthest.clamp(min=0.3 * usual)).clamp(0, 5).masked_fill(share == 0, 0)
+    return share * (torch.exp(-nearer / FAR) + LEAST_WORD), small
+
+
+def _push_pull(
+    picture: Tensor,  # [C, h, w]
+    weight: Tensor,  # [1, h, w]
+) -> list[Tensor]:
+    """The picture without holes at every level of a pyramid, the finest first."""
+    if min(picture.shape[1:]) <= 2:
+        total = weight.sum().clamp(min=1e-12)
+        return [((picture * weight).sum((1, 2), keepdim=True) / total).expand_as(picture)] * (COARSE_LEVEL + 1)
+    below = _halved(weight)
+    levels = _push_pull(_halved(picture * weight) / below.clamp(min=1e-12), below)
+    rough = F.interpolate(levels[0][None], picture.shape[1:], mode="bilinear", align_corners=False)[0]
+    return [torch.lerp(rough, picture, (weight / FULL_WORD).clamp(max=1)), *levels]
+
+
+def _halved(a: Tensor) -> Tensor:
+    """[C, h, w] -> [C, ceil(h / 2), ceil(w / 2)], means."""
+    return F.avg_pool2d(a[None], 2, ceil_mode=True, count_include_pad=False)[0]
+
+
+def _texture(colour: Tensor, rough: Tensor, weight: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """[3, K] what the farther side's texture, mirrored at its rim, adds to K pixels."""
+    height, width = colour.shape[1:]
+    good = weight[0] > 0.3
+    good[1:-1, 1:-1] &= good[:-2, 1:-1] & good[2:, 1:-1] & good[1:-1, :-2] & good[1:-1, 2:]
+    reach = max(2, round(2 * TEXTURE_REACH * width / HALF))
+    near_row, near_column = _nearest_good(good, reach)
+    h, w = good.shape
+    here = (
+        row.div(HALF, rounding_mode="floor").clamp(max=h - 1),
+        column.div(HALF, rounding_mode="floor").clamp(max=w - 1),
+    )
+    y = 2 * (near_row[here] * HALF + HALF / 2) - (row + 0.5)
+    x = 2 * (near_column[here] * HALF + HALF / 2) - (column + 0.5)
+    away = torch.hypot(y - (row + 0.5), x - (column + 0.5)) / 2
+    found = (near_row[here] >= 0) & (y >= 0) & (x >= 0) & (y < height) & (x < width)
+    at = ((y / HALF).long().clamp(0, h - 1), (x / HALF).long().clamp(0, w - 1))
+    strength = torch.exp(-((away / (TEXTURE_REACH * width)) ** 2)) * (found & good[at])
+    scale = rough.shape[1] / height, rough.shape[2] / width
+    detail = colour[:, y.long().clamp(0, height - 1), x.long().clamp(0, width - 1)]
+    return strength * (detail - sampled(rough, x * scale[1], y * scale[0], "bilinear"))
+
+
+def _nearest_good(good: Tensor, reach: int) -> tuple[Tensor, Tensor]:
+    """Row and column [h, w] of the nearest good cell, exact up to `reach` rows away; -1 where none is."""
+    h, w = good.shape
+    column = torch.arange(w, device=good.device).expand(h, w)
+    left = torch.where(good, column, -w * 4).cummax(1).values
+    right = -torch.where(good, -column, -w * 4).flip(1).cummax(1).values.flip(1)
+    across = torch.where(column - left <= right - column, left, right)  # nearest good column of the same row
+    cost = (across - column) ** 2
+    best, best_row, best_column = (
+        cost.clone(),
+        torch.arange(h, device=good.device)[:, None].expand(h, w).clone(),
+        across.clone(),
+    )
+    for step in range(1, min(reach, h - 1) + 1):
+        for here, there in ((slice(step, h), slice(0, h - step)), (slice(0, h - step), slice(step, h))):
+            candidate = cost[there] + step**2
+            better = candidate < best[here]
+            best[here] = torch.where(better, candidate, best[here])
+            first = there.start
+            rows = torch.arange(first, first + h - step, device=good.device)[:, None]
+            best_row[here] = torch.where(better, rows, best_row[here])
+            best_column[here] = torch.where(better, across[there], best_column[here])
+    none = best > (4 * reach) ** 2
+    return best_row.masked_fill(none, -1), best_column.masked_fill(none, -1)
+
+
+def _steadied(
+    new: Tensor,  # [3, K]
+    inverse: Tensor,  # [K]
+    row: Tensor,
+    column: Tensor,
+    before: Filled,
+    to_before: Reprojection,
+) -> tuple[Tensor, Tensor]:
+    """K invented pixels as the frame before had them: colour [3, K] and inverse depth [K]."""
+    height, width = before.inverse.shape
+    x, y, expected = to_before(column + 0.5, row + 0.5, inverse)
+    was = sampled(torch.cat([before.colour, before.inverse[None]]), x, y)
+    ratio = was[3] / expected.clamp(min=1e-12)
+    same = (x > 0) & (y > 0) & (x < width) & (y < height) & ((ratio - 1).abs() < SAME_SURFACE)
+    share = CARRIED * same
+    return torch.lerp(new, was[:3], share), inverse * torch.lerp(torch.ones_like(ratio), ratio, share)

@@ -1,0 +1,139 @@
+"""One frame in the target view as two layers: what stands, without the pixels of what moves, and what moves over it.
+
+The two meet only at the very end, so that no colour of a mover ever enters what is filled in behind it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .warping import TEAR_MOVERS, Reprojection, sampled, warped
+
+OPAQUE = 0.98
+"""Where a mover hides this much, nothing behind it is needed."""
+TRACE = 0.04
+"""A pixel with more of a mover in it than this is not used for what stands."""
+IN_FRONT = 0.97
+"""A mover stays in front of what stands up to this share of that's inverse depth: its feet touch the floor."""
+PARTED = 2.0
+"""Pixels of the source between what a mover and what stands behind it show, from which on its rim is see-through."""
+FEWEST_AROUND = 6
+"""Known pixels in 5 x 5, itself among them, that a known pixel needs; fewer are specks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    colour: Tensor  # [3, H, W] float32, 0..255; anything where not known
+    inverse: Tensor  # [H, W] float32, inverse depth in the target view, 0 where unknown
+    known: Tensor  # [H, W] bool
+    x: Tensor  # [H, W] float32, the source's pixel; -1 where none is
+    y: Tensor  # [H, W] float32
+
+
+@dataclass(frozen=True, eq=False)
+class MovingLayer:
+    colour: Tensor  # [3, H, W] float32, 0..255
+    inverse: Tensor  # [H, W] float32, 0 where no mover is
+    opacity: Tensor  # [H, W] float32, 0..1
+
+
+def standing_layer(
+    picture: Tensor,  # [3, H, W] float32, 0..255
+    inverse: Tensor,  # [H, W] float32, what stands, also behind what moves
+    opacity: Tensor,  # [H, W] float32, the movers' share of each pixel of the source
+    reprojection: Reprojection,
+) -> Layer:
+    """What stands. Where only a mover's pixels would be shown, `inverse` is given and `known` False."""
+    warp = warped(inverse, reprojection, inverse.shape)
+    known = warp.covered
+    hides = opacity > TRACE
+    if hides.any():
+        known = known & (sampled(grown_by_one(hides).float()[None], warp.x, warp.y, "bilinear")[0] == 0)
+    colour = sampled(picture, warp.x, warp.y).clamp(0, 255)
+    return _tidy(Layer(colour, warp.inverse, known, warp.x, warp.y))
+
+
+def moving_layer(
+    picture: Tensor,  # [3, H, W] float32, 0..255
+    inverse: Tensor,  # [H, W] float32, > 0 on movers and a few pixels around them
+    opacity: Tensor,  # [H, W] float32
+    standing: Layer,
+    reprojection: Reprojection,
+) -> MovingLayer | None:
+    """What moves, where it is not behind what stands; None where nothing moves.
+
+    A pixel at a mover's rim shows both the mover and what is behind it. As long as the two go the same way into the
+    target view it is right as it is, and only from there on do they part by the rim's opacity.
+    """
+    drawn = grown_by_one(grown_by_one(opacity > TRACE)) & (inverse > 0)
+    if not drawn.any():
+        return None
+    rows, columns = (_span(drawn.any(dim=1 - axis)) for axis in (0, 1))
+    part = (rows, columns)
+    corner = (rows.start, columns.start)
+    warp = warped(inverse[part], reprojection, inverse.shape, valid=drawn[part], tear=TEAR_MOVERS, corner=corner)
+    apart = torch.hypot(warp.x - standing.x, warp.y - standing.y)
+    apart = torch.where(standing.x < 0, torch.inf, apart).clamp(max=PARTED) / PARTED
+    there = warp.covered & ((warp.inverse > IN_FRONT * standing.inverse) | (apart < 0.5))
+    stack = sampled(torch.cat([picture, opacity[None]]), warp.x, warp.y)
+    return MovingLayer(
+        stack[:3].clamp(0, 255),
+        torch.where(there, warp.inverse, 0.0),
+        torch.where(there, 1 - (1 - stack[3].clamp(0, 1)) * apart, 0.0),
+    )
+
+
+def composed(colour: Tensor, inverse: Tensor, moving: MovingLayer | None) -> tuple[Tensor, Tensor]:
+    """Colour [3, H, W] and inverse depth [H, W] of what stands, without holes, with what moves over it."""
+    if moving is None:
+        return colour, inverse
+    return (
+        torch.lerp(colour, moving.colour, moving.opacity),
+        torch.where(moving.opacity > 0.5, moving.inverse, inverse),
+    )
+
+
+def _tidy(layer: Layer) -> Layer:
+    """Cracks of at most two pixels take the mean of the known ones around them; specks of known pixels go."""
+    if layer.known.all():
+        return layer
+    colour, inverse, known = layer.colour, layer.inverse, layer.known
+    crack = ~known & ~grown_by_one(~grown_by_one(known))
+    if crack.any():
+        around = _sums(torch.cat([colour * known, inverse[None] * known, known[None].float()]))
+        y, x = crack.nonzero(as_tuple=True)
+        mean = around[:4, y, x] / around[4, y, x].clamp(min=1)
+        colour[:, y, x], inverse = mean[:3], inverse.index_put((y, x), mean[3])
+        known = known | (crack & (around[4] > 0))
+    known = known & (_sums(known[None].float())[0] >= FEWEST_AROUND)
+    return replace(layer, colour=colour, inverse=inverse, known=known)
+
+
+def _sums(a: Tensor) -> Tensor:
+    """[C, H, W] -> [C, H, W], of 5 x 5 pixels, none outside."""
+    h, w = a.shape[1:]
+    padded = F.pad(a, (0, 0, 2, 2))
+    rows = sum(padded[:, k : k + h] for k in range(1, 5)) + padded[:, :h]
+    padded = F.pad(rows, (2, 2))
+    return sum(padded[:, :, k : k + w] for k in range(1, 5)) + padded[:, :, :w]
+
+
+def grown_by_one(mask: Tensor) -> Tensor:
+    """[H, W] bool grown by one pixel, diagonally too."""
+    tall = mask.clone()
+    tall[1:] |= mask[:-1]
+    tall[:-1] |= mask[1:]
+    wide = tall.clone()
+    wide[:, 1:] |= tall[:, :-1]
+    wide[:, :-1] |= tall[:, 1:]
+    return wide
+
+
+def _span(used: Tensor) -> slice:
+    """From the first to the last True, with two more on either side."""
+    index = used.nonzero()
+    return slice(max(int(index[0]) - 2, 0), int(index[-1]) + 3)
