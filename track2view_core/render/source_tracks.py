@@ -34,15 +34,12 @@ class SourceTracks:
         xy = view.xy.cpu() * torch.tensor([width / camera.width, height / camera.height])
         depth = view.depth.cpu()
         camera = camera.resized(width, height).to("cpu")
+        seen = visible.cpu() & view.inside.cpu() & (depth > NEAREST)
         world = _world(camera, xy, depth)
-        off = (world - world[:1]).norm(dim=-1).amax(0)
-        return cls(
-            xy.numpy(),
-            (1 / depth.clamp(min=NEAREST)).numpy(),
-            (visible.cpu() & view.inside.cpu() & (depth > NEAREST)).numpy(),
-            (off > SAME * depth.abs().amax(0)).numpy(),
-            camera,
-        )
+        first = seen.byte().argmax(0)  # a track has no place in the shots that do not show it
+        off = (world - world[first, torch.arange(len(first))]).norm(dim=-1)
+        moving = (off > SAME * depth.abs()) & seen
+        return cls(xy.numpy(), (1 / depth.clamp(min=NEAREST)).numpy(), seen.numpy(), moving.any(0).numpy(), camera)
 
 
 def _world(camera: CameraPath, xy: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,25 @@
+"""What the analysis reads of tracks: what moves while it is seen, whatever else the file says of it."""
+
+import torch
+
+from track2view_core.cameras import CameraPath
+from track2view_core.render.source_tracks import SourceTracks
+from track2view_core.tracks import PointTracks
+
+FRAMES = 6
+
+
+def test_a_track_moves_by_what_it_does_while_it_is_seen() -> None:
+    pose = torch.eye(4, dtype=torch.float64).repeat(FRAMES, 1, 1)
+    pose[:, 0, 3] = 0.05 * torch.arange(FRAMES)
+    lens = torch.tensor([[80.0, 0, 48], [0, 80, 32], [0, 0, 1]]).repeat(FRAMES, 1, 1).double()
+    positions = torch.tensor([[0.0, 0, 2], [0.3, 0.2, 3], [0.1, -0.2, 4]]).repeat(FRAMES, 1, 1)
+    positions[:, 1, 0] += 0.01 * torch.arange(FRAMES)  # moves
+    positions[:3, 2] = torch.tensor([5.0, 1, -60])  # a shot that does not show it
+    visible = torch.ones(FRAMES, 3, dtype=torch.bool)
+    visible[:3, 2] = False
+    tracks = PointTracks(positions, visible, visible.float(), CameraPath(pose, lens, 96, 64))
+    found = SourceTracks.of(tracks, 192, 128)
+    assert found.moving.tolist() == [False, True, False]
+    assert found.seen.T.tolist() == visible.T.tolist()
+    assert found.xy[0, 0].tolist() == [96, 64] and found.camera.width == 192
