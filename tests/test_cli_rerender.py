@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from track2view_core.cli import main
 from track2view_core.tracks import load_tracks
 from track2view_core.video import VideoClip, read_clip, write_clip
 
@@ -31,7 +32,18 @@ def test_a_real_clip_keeps_count_size_rate_and_sound(rerender, real_clips):
 def test_the_log_says_what_happened(rerender, real_clips):
     outcome = rerender(real_clips["bikes"], "--frames", "6", "--amount", "0.5")
     assert outcome.code == 0, outcome.complaint
-    for fact in ("first 6 of 250", "640 x 272", "64 x 32", "9 frames", "15.0 degrees", "scene scale", "reach", "wrote"):
+    for fact in (
+        "first 6 of 250",
+        "640 x 272",
+        "64 x 32",
+        "9 frames",
+        "15.0 degrees",
+        "scene scale",
+        "reach",
+        "wrote",
+        "own pixels",
+        "the model paints the rest",
+    ):
         assert fact in outcome.said, fact
     assert "assumed; give --fov if you know it" in outcome.said
     assert "fov_degrees" not in outcome.said and "depth maps" not in outcome.said  # which the command does not take
@@ -59,6 +71,16 @@ def test_any_length_aspect_and_rate(
     assert frames == 1 or result.fps == fps
     beside = read_clip(outcome.output.with_name("out_side_by_side.mp4"))
     assert len(beside) == frames
+
+
+def test_without_a_model_the_clips_own_pixels_are_all_it_takes(clip_from, tmp_path: Path, capsys):
+    argv = ["rerender", clip_from("bikes", 5, 160, 68), tmp_path / "out.mp4", "--points", "64", "--no-model"]
+    assert main([str(word) for word in argv]) == 0, capsys.readouterr().err
+    said = capsys.readouterr().out
+    assert "none: the clip's own pixels" in said and "filled from what is around it" in said and "steps" not in said
+    stages = [line.split()[0] for line in said.splitlines() if not line.startswith(" ")]
+    assert stages[2:7] == ["clip", "tracks", "geometry", "move", "render"]
+    assert {file.name for file in tmp_path.iterdir()} == RESULTS
 
 
 def test_a_clip_beyond_the_window_runs_in_windows(rerender, clip_from):

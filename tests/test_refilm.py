@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,14 +21,15 @@ import track2view_core
 from track2view_core import CameraPath, Refilm, Track2ViewError, refilm
 from track2view_core.cameras.formats import write_path
 from track2view_core.commands.parser import build_parser
+from track2view_core.render.known_pixels import keep_known_pixels
 from track2view_core.tracks.pairing import pair_in_prepared_frame
 from track2view_core.tracks.trackers import KltTracker
-from track2view_core.video import open_stream, preparation, prepare_file, read_clip, restore_clip, take_clip
+from track2view_core.video import open_stream, preparation, prepare_file, read_clip, restore_clip, take_clip, write_clip
 from track2view_core.wan.models import load_models
 from track2view_core.wan.rerender import rerender
 
 ROOT = Path(track2view_core.__file__).parents[1]
-STAGES = ["clip", "tracks", "move", "coverage", "sampling"]
+STAGES = ["clip", "tracks", "geometry", "move", "coverage", "sampling", "render"]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def settings(random_weights: SimpleNamespace) -> Refilm:
 
 
 def test_the_whole_job_is_the_rooms_one_after_another(clip: Path, settings: Refilm):
-    made = refilm(clip, "dolly_in", settings)
+    made = refilm(clip, "dolly_in", replace(settings, pixels="model"))
     taken, info = prepare_file(clip, width=64, height=64)
     frames = read_clip(clip).frames
     tracks = KltTracker().track(frames, points=64, motion="static")
@@ -53,6 +55,65 @@ def test_the_whole_job_is_the_rooms_one_after_another(clip: Path, settings: Refi
     assert torch.equal(made.tracks.positions, tracks.positions)
     assert torch.equal(made.path.world_from_camera, path.world_from_camera)
     assert torch.equal(made.clip.frames, by_hand.frames) and made.clip.fps == by_hand.fps
+    assert made.known is None and [*made.report] == [s for s in STAGES if s not in ("geometry", "render")]
+
+
+def test_the_clips_own_pixels_stand_where_it_shows_the_new_view(clip: Path, settings: Refilm):
+    """By default over the picture of a small model, and over the geometric fill without one."""
+    model = refilm(clip, "dolly_out", replace(settings, pixels="model"))
+    kept = refilm(clip, "dolly_out", settings, tracks=model.tracks)
+    alone = refilm(clip, "dolly_out", Refilm(amount=0.5), tracks=model.tracks)
+    assert kept.known is not None and alone.known is not None and torch.equal(kept.known, alone.known)
+    assert 0.3 < kept.known.float().mean() < 0.98
+    by_hand = keep_known_pixels(model.clip.frames, alone.clip.frames, kept.known)
+    assert torch.equal(kept.clip.frames, by_hand)
+    assert [*kept.report] == STAGES and [*alone.report] == [s for s in STAGES if s not in ("coverage", "sampling")]
+
+
+@pytest.mark.parametrize("changes", [{}, {"fill": "geometric"}, {"pixels": "keep"}])
+def test_without_a_model_no_weights_are_loaded(clip: Path, monkeypatch: pytest.MonkeyPatch, changes):
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("weights were loaded")
+
+    monkeypatch.setattr("track2view_core.wan.models.load_models", refuse)
+    made = refilm(clip, settings=Refilm(points=64, motion="static", **changes))
+    assert made.clip.frames.shape == made.source.frames.shape
+
+
+@pytest.mark.parametrize("changes", [{"pixels": "model"}, {"fill": "model"}, {"steps": 3}, {"size": (64, 64)}])
+def test_whoever_asks_for_the_model_gets_it(clip: Path, monkeypatch: pytest.MonkeyPatch, changes):
+    def found(*_: object, **__: object) -> None:
+        raise LookupError
+
+    monkeypatch.setattr("track2view_core.wan.models.load_models", found)
+    with pytest.raises(LookupError):
+        refilm(clip, settings=Refilm(points=64, motion="static", **changes))
+
+
+@pytest.mark.parametrize("with_model", [True, False])
+def test_a_move_of_amount_0_gives_the_clip(clip: Path, settings: Refilm, tmp_path: Path, with_model: bool):
+    still = replace(settings, amount=0.0) if with_model else Refilm(amount=0.0, points=64, motion="static")
+    made = refilm(clip, "orbit_left", still)
+    frames = read_clip(clip).frames
+    assert (made.clip.frames.short() - frames.short()).abs().max() <= 1 and made.known is not None and made.known.all()
+
+    def loss(pictures: torch.Tensor) -> torch.Tensor:
+        coded = read_clip(write_clip(replace(made.clip, frames=pictures), tmp_path / "coded.mp4")).frames
+        return -10 * ((coded.float() - frames.float()) ** 2).mean().log10()
+
+    assert loss(made.clip.frames) > loss(frames) - 0.5
+
+
+def test_pixels_are_as_many_as_the_clip_has_whatever_was_analysed(clip: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys.modules["track2view_core.refilm"], "TRACKED_SIDE", 96)
+    still = Refilm(amount=0.0, points=64, motion="static")
+    squeezed = replace(read_clip(clip), pixel_aspect=Fraction(3, 2))
+    for came in (clip, read_clip(clip), squeezed):
+        made = refilm(came, "orbit_left", still)
+        assert max(made.source.frames.shape[1:3]) == 96 and made.clip.frames.shape[1:3] == (68, 160)
+        assert (made.clip.frames.short() - read_clip(clip).frames.short()).abs().max() <= 1
+        assert made.known is not None and made.known.shape == made.source.frames.shape[:3]
+    assert made.clip.pixel_aspect == squeezed.pixel_aspect
 
 
 def test_what_is_known_already_is_not_made_again(clip: Path, settings: Refilm, monkeypatch: pytest.MonkeyPatch):
@@ -92,13 +153,17 @@ def test_the_report_comes_stage_by_stage_and_stays(clip: Path, settings: Refilm)
     assert {note.code for note in made.report["tracks"]} >= {"tracks_count", "fov_assumed"}
 
 
-def test_a_file_is_decoded_once(clip: Path, settings: Refilm, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("side", "changes", "times"), [(832, {}, 1), (96, {"pixels": "model"}, 1), (96, {}, 2)])
+def test_a_file_is_decoded_again_only_for_pixels_that_were_not_analysed(
+    clip: Path, settings: Refilm, monkeypatch: pytest.MonkeyPatch, side: int, changes, times: int
+):
     opened, decoded = [], []
     open_file, decode = preparation.open_stream, preparation.stream_pictures
+    monkeypatch.setattr(sys.modules["track2view_core.refilm"], "TRACKED_SIDE", side)
     monkeypatch.setattr("track2view_core.video.open_stream", lambda *a, **k: opened.append(a) or open_file(*a, **k))
     monkeypatch.setattr(preparation, "stream_pictures", lambda *a, **k: decoded.append(a) or decode(*a, **k))
-    refilm(clip, settings=settings)
-    assert len(opened) == len(decoded) == 1
+    refilm(clip, settings=replace(settings, **changes))
+    assert len(opened) == 1 and len(decoded) == times
 
 
 @pytest.mark.parametrize("side", [832, 96])
@@ -108,6 +173,9 @@ def test_both_sizes_of_a_clip_are_those_of_two_readings(clip: Path, side: int):
     assert torch.equal(taken.prepared, alone) and taken.info.content == info.content
     small = read_clip(clip, box=(min(side, 160), min(side, 160)))
     assert torch.equal(taken.clip.frames, small.frames) and taken.clip.fps == small.fps
+    unboxed = take_clip(open_stream(clip), longest_side=side)
+    assert torch.equal(unboxed.clip.frames, small.frames) and unboxed.prepared is unboxed.clip.frames
+    assert unboxed.info.content == (0, 0, small.width, small.height) and unboxed.info.prepared_frames == len(small)
     from_memory = take_clip(read_clip(clip), width=64, height=64, longest_side=side)
     assert torch.equal(from_memory.clip.frames, small.frames) and torch.equal(from_memory.prepared, alone)
 
@@ -125,6 +193,10 @@ def test_both_sizes_of_a_clip_are_those_of_two_readings(clip: Path, side: int):
         ("orbit_left", {"path_scale": 0.0}, "path_scale"),
         ("orbit_left", {"relative_to": "frist_frame"}, "first_frame"),
         ("orbit_left", {"dtype": "half"}, "float16"),
+        ("orbit_left", {"pixels": "mine"}, "keep, model"),
+        ("orbit_left", {"fill": "telea"}, "model, geometric"),
+        ("orbit_left", {"fill": "geometric", "pixels": "model"}, "leave one of them out"),
+        ("orbit_left", {"fill": "geometric", "steps": 4}, "steps is a setting of one"),
     ],
 )
 def test_settings_are_refused_before_the_clip_is_looked_for(move, changes, named: str):
@@ -186,7 +258,7 @@ def test_the_examples_of_the_library_page_run(clip: Path, tmp_path: Path, monkey
         file.write_text(example, encoding="utf-8")
         names.append(runpy.run_path(str(file)))
     said = capsys.readouterr().out
-    assert "coverage: INFO" in said and "of the target's tokens" in said
+    assert "render: INFO" in said and "own pixels" in said and "of the target's tokens" in said
     assert len(read_clip(tmp_path / "orbit.mp4")) == 6
     tokens, delta = (names[3][name] for name in ("tokens", "target_delta"))
     assert delta.shape == tokens.shape and not delta.any()

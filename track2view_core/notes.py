@@ -512,6 +512,19 @@ _REFILM = {
         _INFO,
         "{frames:# frame} of {width} x {height}, steps {steps}, guidance {guidance:g}, shift {shift:g}, seed {seed}",
     ),
+    "geometry": Kind(_INFO, "depth for every pixel of {frames:# frame}; {moving:.0%} of the picture moves"),
+    "pixels_kept": Kind(
+        _INFO,
+        "{mean:.0%} of the new view is the clip's own pixels, {lowest:.0%} in frame {frame}; the rest is filled from "
+        "what is around it",
+    ),
+    "pixels_kept_over_model": Kind(
+        _INFO,
+        "{mean:.0%} of the new view is the clip's own pixels, {lowest:.0%} in frame {frame}; the model paints the rest",
+    ),
+    "little_known": Kind(
+        _CAUTION, "much of the new view is not in the clip and was invented; a smaller move asks less"
+    ),
     "coverage": Kind(_INFO, "{tracks} tracks reach {mean:.0%} of the target view, {lowest:.0%} in frame {frame}"),
     "coverage_blind": Kind(
         _CAUTION, "in {blind} of {frames} frames they reach none of it: the new camera looks away there"

@@ -1,8 +1,8 @@
 """The whole job as one function: a clip and a camera move in, the same scene filmed along that move out.
 
-`refilm` is the way of a clip through the rooms, in the order of docs/ARCHITECTURE.md: read and prepare, track, path,
-pair, sample, restore. Whoever wants another order, or only a part, calls the rooms' own functions. This module loads
-no torch until `refilm` is called.
+`refilm` is the way of a clip through the rooms, in the order of docs/ARCHITECTURE.md: read and prepare, track, know the
+depth of every pixel, path, pair, sample, render. Whoever wants another order, or only a part, calls the rooms' own
+functions. This module loads no torch until `refilm` is called.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,10 +20,13 @@ from .notes import Note
 from .progress import Progress
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .cameras import CameraPath
+    from .render import ClipGeometry
     from .tracks import PairedTracks, PointTracks
     from .tracks.trackers import PointTracker
-    from .video import ClipStream, VideoClip
+    from .video import ClipStream, TakenClip, VideoClip
     from .video.source import ClipFile
     from .wan.bundle_config import SamplingConfig
     from .wan.models import Models
@@ -33,7 +37,17 @@ TRACKED_SIDE = 832  # px, the long side beyond which tracking gains nothing
 RELATIVE_TO = ("source", "first_frame")
 DTYPES = ("float32", "bfloat16", "float16")
 
-Stage = Literal["clip", "tracks", "move", "coverage", "sampling"]
+PIXELS = ("keep", "model")
+FILLS = ("model", "geometric")
+OF_THE_MODEL = ("model", "vae", "bundle", "prompt", "negative_prompt", "steps", "guidance", "shift", "seed", "size")
+"""Settings that say nothing where no model runs."""
+BUILT_IN_FILL = "geometric"
+"""Who fills what the clip never shows where no model is named: the built-in one paints it 128 pixels wide, a blur
+beside the clip's own pixels, and takes longer than all the rest."""
+LITTLE_KNOWN = 0.6
+"""Share of the new view in its worst frame; below it much of what is seen is invented."""
+
+Stage = Literal["clip", "tracks", "geometry", "move", "coverage", "sampling", "render"]
 Report = Callable[[Stage, tuple[Note, ...]], None]
 
 
@@ -46,6 +60,12 @@ class Refilm:
 
     frames: int | None = None
     """Only the clip's first so many frames."""
+    pixels: Literal["keep", "model"] | None = None
+    """keep: what the clip shows of the new view is shown in its own pixels, and the rest is filled; model: the model's
+    picture alone. None: keep, or what the bundle of a model says."""
+    fill: Literal["model", "geometric"] | None = None
+    """What the clip never shows comes from the model, or from what is around it, without any weights. None: from the
+    model where something of it is set, else `BUILT_IN_FILL`."""
     size: tuple[int, int] | None = None
     """Width and height in pixels that the model works at, turned for a portrait clip; the result has the clip's own."""
     amount: float = 0.3
@@ -76,6 +96,16 @@ class Refilm:
     shift: float | None = None
     seed: int = 0
 
+    def of_the_model(self) -> tuple[str, ...]:
+        """The settings of a model that are given."""
+        default = {field.name: field.default for field in fields(self)}
+        return tuple(name for name in OF_THE_MODEL if getattr(self, name) != default[name])
+
+    def chosen_fill(self) -> Literal["model", "geometric"]:
+        """`fill`, and where that is None what the other settings ask for."""
+        asked = self.pixels == "model" or self.of_the_model()
+        return self.fill or ("model" if asked else BUILT_IN_FILL)
+
 
 @dataclass(frozen=True, eq=False)
 class Refilmed:
@@ -89,7 +119,10 @@ class Refilmed:
     path: CameraPath
     """The target camera, in the frame of `source`; the source camera is `tracks.camera`."""
     paired: PairedTracks
-    """The tracks in both views, in the frame that the model saw."""
+    """The tracks in both views, in the frame that the model saw; without a model in that of `source`."""
+    known: Tensor | None
+    """[T, h, w] bool at the size of `source`: what the clip itself shows of the new view; None: the picture is the
+    model's alone."""
     report: dict[Stage, tuple[Note, ...]]
     """What every stage found, assumed or decided."""
 
@@ -121,10 +154,10 @@ def refilm(
     Raises:
         Track2ViewError: in one sentence, whatever does not fit. Settings and small files are looked at first.
     """
+    from .render import clip_geometry
     from .tracks.pairing import pair_in_prepared_frame
     from .tracks.path_checks import coverage_notes
     from .video import restore_clip, take_clip
-    from .wan.rerender import rerender, rerender_notes
 
     settings = settings or Refilm()
     told: dict[Stage, tuple[Note, ...]] = {}
@@ -137,10 +170,14 @@ def refilm(
     _check(move, settings, tracks, tracker)
     drawn = _drawn_path(move)
     source = _opened(clip, settings)
-    models = models or _loaded(settings)
-    sampling = _sampling(settings, models)
+    if models is None and settings.chosen_fill() == "model":
+        models = _loaded(settings)
+    if settings.fill == "geometric":
+        models = None
+    sampling = None if models is None else _sampling(settings, models)
+    keeps = sampling is None or (sampling.keeps_pixels if settings.pixels is None else settings.pixels == "keep")
 
-    width, height = settings.size or (sampling.width, sampling.height)
+    width, height = (None, None) if sampling is None else settings.size or (sampling.width, sampling.height)
     taken = take_clip(source, width=width, height=height, longest_side=TRACKED_SIDE, progress=progress)
     tell("clip", *taken.info.report())
     assert taken.clip is not None  # its size was asked for
@@ -149,21 +186,25 @@ def refilm(
     count = tracks.positions.shape[1]
     tell("tracks", Note.of("tracks_count", points=count, frames=len(tracks)), *tracks.notes)
 
+    geometry = clip_geometry(taken.clip.frames, tracks, progress=progress) if keeps else None
+    if geometry is not None:
+        moving = geometry.silhouettes.float().mean()
+        tell("geometry", Note.of("geometry", frames=len(geometry), moving=moving), *geometry.notes)
+
     path, notes = _target_path(move, drawn, settings, tracks)
     tell("move", *notes)
 
-    paired = pair_in_prepared_frame(tracks, path, taken.info)
-    tell("coverage", *coverage_notes(paired))
-
-    chosen = {"steps": sampling.steps, "guidance": sampling.guidance, "shift": sampling.shift, "seed": settings.seed}
-    frames, high, wide = taken.prepared.shape[:3]
-    unusual = rerender_notes(taken.prepared, models=models, prompt=settings.prompt, guidance=settings.guidance)
-    tell("sampling", Note.of("sampling", frames=frames, width=wide, height=high, **chosen), *unusual)
-    pictures = rerender(
-        taken.prepared, paired, models=models, prompt=settings.prompt, negative_prompt=settings.negative_prompt,
-        progress=progress, **chosen,
-    )  # fmt: skip
-    return Refilmed(restore_clip(pictures, taken.info), taken.clip, tracks, path, paired, told)
+    paired, painted = pair_in_prepared_frame(tracks, path, taken.info), None
+    if models is not None and sampling is not None:
+        tell("coverage", *coverage_notes(paired))
+        painted = _painted(taken, paired, models, settings, sampling, tell, progress)
+    if geometry is None:
+        assert painted is not None  # a result without the clip's own pixels is a model's
+        made, known = restore_clip(painted, taken.info), None
+    else:
+        made, known, notes = _rendered(source, taken, geometry, path, painted, settings.device, progress)
+        tell("render", *notes)
+    return Refilmed(made, taken.clip, tracks, path, paired, known, told)
 
 
 def _check(move: Move, settings: Refilm, tracks: PointTracks | None, tracker: PointTracker | None) -> None:
@@ -172,9 +213,18 @@ def _check(move: Move, settings: Refilm, tracks: PointTracks | None, tracker: Po
     from .cameras.presets import scaled_move
     from .tracks.trackers.klt import check_options
 
-    for name, allowed in (("relative_to", RELATIVE_TO), ("dtype", DTYPES)):
+    for name, allowed in (("relative_to", RELATIVE_TO), ("dtype", DTYPES), ("pixels", PIXELS), ("fill", FILLS)):
+        if name in ("pixels", "fill") and getattr(settings, name) is None:
+            continue
         if (value := getattr(settings, name)) not in allowed:
             raise Track2ViewError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
+    if settings.fill == "geometric":
+        if settings.pixels == "model":
+            raise Track2ViewError("pixels is model and fill is geometric, which takes no model; leave one of them out.")
+        if named := settings.of_the_model():
+            raise Track2ViewError(
+                f"fill is geometric, which takes no model, and {named[0]} is a setting of one; leave one of them out."
+            )
     if isinstance(move, str):
         scaled_move(move, settings.amount)
         check_ease(settings.ease)
@@ -227,7 +277,7 @@ def _sampling(settings: Refilm, models: Models) -> SamplingConfig:
 
 
 def _tracked(
-    clip: VideoClip, settings: Refilm, tracker: PointTracker | None, models: Models, progress: Progress | None
+    clip: VideoClip, settings: Refilm, tracker: PointTracker | None, models: Models | None, progress: Progress | None
 ) -> PointTracks:
     from .tracks.trackers import KltTracker
 
@@ -236,7 +286,9 @@ def _tracked(
             clip.frames, points=settings.points, motion=settings.motion, fov_degrees=settings.fov_degrees,
             progress=progress,
         )  # fmt: skip
-    with models.set_aside():  # a tracker in a process of its own may need the whole card
+    with (
+        nullcontext() if models is None else models.set_aside()
+    ):  # a tracker in a process of its own may need the whole card
         return tracker.track(clip.frames, points=settings.points, progress=progress)
 
 
@@ -261,3 +313,74 @@ def _target_path(
     name = Path(move).name if isinstance(move, os.PathLike) else "path"
     code = "path_move" if len(drawn) == len(tracks) else "path_move_spread"
     return path, (Note.of(code, name=name, frames=len(drawn)), Note.of("scene_scale", scale=scale))
+
+
+def _painted(
+    taken: TakenClip,
+    paired: PairedTracks,
+    models: Models,
+    settings: Refilm,
+    sampling: SamplingConfig,
+    tell: Callable[..., None],
+    progress: Progress | None,
+) -> Tensor:
+    """The model's pictures, prepared size."""
+    from .wan.rerender import rerender, rerender_notes
+
+    chosen = {"steps": sampling.steps, "guidance": sampling.guidance, "shift": sampling.shift, "seed": settings.seed}
+    frames, high, wide = taken.prepared.shape[:3]
+    unusual = rerender_notes(taken.prepared, models=models, prompt=settings.prompt, guidance=settings.guidance)
+    tell("sampling", Note.of("sampling", frames=frames, width=wide, height=high, **chosen), *unusual)
+    return rerender(
+        taken.prepared, paired, models=models, prompt=settings.prompt, negative_prompt=settings.negative_prompt,
+        progress=progress, **chosen,
+    )  # fmt: skip
+
+
+def _rendered(
+    source: ClipStream | VideoClip,
+    taken: TakenClip,
+    geometry: ClipGeometry,
+    path: CameraPath,
+    painted: Tensor | None,
+    device: str,
+    progress: Progress | None,
+) -> tuple[VideoClip, Tensor, tuple[Note, ...]]:
+    """The clip's own pixels from the target camera at the clip's own size, over the model's picture if there is one;
+    which of them are known; what that comes to.
+
+    A stream whose pictures are larger than those that were analysed is decoded again, so that none of them is held.
+    """
+    import numpy as np
+    import torch
+
+    from .render.known_pixels import kept_picture
+    from .render.target_view import target_frames
+    from .video import VideoClip, own_pictures, restore_clip
+    from .video.resizing import resize_picture
+
+    info, clip = taken.info, taken.clip
+    assert clip is not None
+    size = info.width, info.height
+    own = own_pictures(clip if (clip.width, clip.height) == size else source)
+    pictures = (torch.from_numpy(picture) for picture in own)
+    under = None if painted is None else restore_clip(painted, info, size="keep").frames
+    made = torch.empty((info.frames, info.height, info.width, 3), dtype=torch.uint8)
+    known = torch.empty(clip.frames.shape[:3], dtype=torch.bool)
+    shares = []
+    views = target_frames(pictures, geometry, path.resized(*size), plates=clip.frames, device=device)
+    for t, view in enumerate(views):
+        picture, shown = view.picture.cpu().numpy(), ~view.hole.cpu().numpy()
+        made.numpy()[t] = picture if under is None else kept_picture(under[t].numpy(), picture, shown)
+        known.numpy()[t] = resize_picture(shown.astype(np.uint8), clip.width, clip.height) > 0
+        shares.append(shown.mean())
+        if progress is not None:
+            progress(t + 1, info.frames, "Rendering")
+    lowest = min(range(len(shares)), key=shares.__getitem__)
+    share = {"mean": sum(shares) / len(shares), "lowest": shares[lowest], "frame": lowest}
+    code = "pixels_kept" if under is None else "pixels_kept_over_model"
+    notes = [Note.of(code, **share)]
+    if shares[lowest] < LITTLE_KNOWN:
+        notes.append(Note.of("little_known"))
+    result = VideoClip(made, info.fps, info.audio, notes=info.notes, pixel_aspect=info.pixel_aspect)
+    return result, known, tuple(notes)

@@ -5,7 +5,7 @@ import torch
 
 from track2view_core.cameras import CameraPath, preset_path
 from track2view_core.errors import Track2ViewError
-from track2view_core.preview import coverage_band, pair_view, path_plot, side_by_side, world_points
+from track2view_core.preview import SideBySide, coverage_band, pair_view, path_plot, side_by_side, world_points
 from track2view_core.preview.drawing import GOOD, POOR, SOURCE, TARGET, pane_size
 from track2view_core.tracks import PairedTracks, PointTracks, pair_tracks
 
@@ -180,6 +180,15 @@ def test_side_by_side_brings_both_to_one_height():
     assert (pictures[:, -1, -1] == 90).all()
     with pytest.raises(Track2ViewError, match="two clips of one length"):
         side_by_side(grey(3), grey(4))
+
+
+def test_four_clips_stand_in_two_rows():
+    clips = {str(level): torch.full((2, 64, 96, 3), level, dtype=torch.uint8) for level in (40, 90, 140, 190)}
+    sides = SideBySide(clips)
+    first, second = sides.pictures()
+    assert first.shape == second.shape == (sides.height, sides.width, 3) and sides.frames == 2
+    top, bottom = sides.height // 2 - 10, sides.height - 1
+    assert [int(first[y, x, 0]) for y in (top, bottom) for x in (0, sides.width - 1)] == [40, 90, 140, 190]
 
 
 def test_nothing_given_is_changed():

@@ -108,6 +108,22 @@ def test_an_unknown_config_field_is_named(bundle, file, part):
         load_bundle(rewritten(file, config=config))
 
 
+def test_whose_pixels_stand_goes_by_the_size_until_the_bundle_says(bundle, file):
+    config = bundle.config.to_dict()
+    assert "pixels" not in config["sampling"]  # as in files that are older than it
+    for size, keeps in ({"width": 832, "height": 464}, True), ({"width": 480, "height": 832}, False):
+        assert (
+            load_bundle(
+                rewritten(file, config={**config, "sampling": {**config["sampling"], **size}})
+            ).config.sampling.keeps_pixels
+            is keeps
+        )
+        for pixels in ("keep", "model"):
+            told = {**config, "sampling": {**config["sampling"], **size, "pixels": pixels}}
+            again = load_bundle(rewritten(file, config=told)).config
+            assert again.sampling.keeps_pixels is (pixels == "keep") and again.to_dict() == told
+
+
 @pytest.mark.parametrize("part", [None, "sampling", "base"])
 def test_a_missing_config_field_is_named(bundle, file, part):
     config = bundle.config.to_dict()
@@ -147,6 +163,7 @@ def test_foreign_missing_and_misfitting_weights_are_named(bundle, file):
         ("frames", 16),
         ("width", 100),
         ("steps", 0),
+        ("pixels", "mine"),
     ],
 )
 def test_a_setting_out_of_range_is_told(field, value):

@@ -63,5 +63,8 @@ def reporting(door: Door) -> Iterator[tuple[Report, Progress]]:
 
 
 def say_weights(settings: Refilm) -> None:
+    if settings.chosen_fill() == "geometric":
+        say("model", "none: the clip's own pixels, and around them what the scene's geometry says")
+        return
     for role in ("model", "vae", "bundle"):
         say(role, str(getattr(settings, role) or "built-in tiny one"))

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
-from ..refilm import DTYPES, RELATIVE_TO, Refilm
+from ..refilm import DTYPES, FILLS, PIXELS, RELATIVE_TO, Refilm
 
 EXIT_MISTAKE = 2
 
@@ -18,8 +18,8 @@ EXIT_MISTAKE = 2
 def build_parser() -> argparse.ArgumentParser:
     parser = _OneSentenceParser(prog="track2view", description="Re-film a video along a new camera path.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_OneSentenceParser)
-    _add_demo(verbs.add_parser("demo", help="re-render the built-in sample clip: no file, no download, about a minute"))
-    _add_rerender(verbs.add_parser("rerender", help="re-render a video file along a preset camera move"))
+    _add_demo(verbs.add_parser("demo", help="re-film the built-in sample clip: no file, no download, about a minute"))
+    _add_rerender(verbs.add_parser("rerender", help="re-film a video file along a camera move"))
     verbs.add_parser("presets", help="list the preset camera moves and what amount 1.0 means for each")
     _add_plan(verbs.add_parser("plan", help="what a generation takes: memory by stage, what fits, and the time"))
     _add_path(verbs.add_parser("path", help="convert camera files of other programs, or list their formats"))
@@ -51,6 +51,7 @@ def _size(text: str) -> tuple[int, int]:
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("track2view_demo"), metavar="DIR", help="default: %(default)s")
     _add_move(parser.add_argument_group("camera move"), amount=0.5)
+    _add_pixels(parser.add_argument_group("pixels"))
     _add_model(parser.add_argument_group("model"))
 
 
@@ -74,6 +75,7 @@ def _add_rerender(parser: argparse.ArgumentParser) -> None:
         help="the subject's distance in FILE's units (default: FILE is in the units of the tracks)",
     )  # fmt: skip
     _add_tracking(parser.add_argument_group("tracking"))
+    _add_pixels(parser.add_argument_group("pixels"))
     _add_model(parser.add_argument_group("model"))
 
 
@@ -112,6 +114,20 @@ def _add_tracking(group: argparse._ArgumentGroup) -> None:
         "--save-tracks", dest="save_tracks_to", type=Path, metavar="FILE",
         help="write the 3D tracks (.npz or .safetensors)",
     )  # fmt: skip
+
+
+def _add_pixels(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--pixels", choices=PIXELS, help="keep: the clip's own pixels wherever it shows the new view; model: the"
+        " model's picture alone (default: keep, or what the bundle of --bundle says)"
+    )  # fmt: skip
+    group.add_argument(
+        "--fill", choices=FILLS, help="what the clip never shows is painted by the model, or filled from what is around"
+        " it, which loads no weights (default: model where an option of it is given, else geometric)"
+    )  # fmt: skip
+    group.add_argument(
+        "--no-model", dest="fill", action="store_const", const="geometric", help="the same as --fill geometric"
+    )
 
 
 def _add_model(group: argparse._ArgumentGroup) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from torch import Tensor
+
 from ..cameras.formats import write_path
-from ..preview import pair_view, path_plot, side_by_side, write_picture
+from ..preview import SideBySide, pair_view, path_plot, write_picture
 from ..refilm import Refilmed
 from ..tracks import pair_tracks
-from ..video import VideoClip, write_clip
+from ..video import Film, write_clip
 from .staging import Staging
 
 COMPARED, TRACKS, PATHS = "_side_by_side.mp4", "_tracks.png", "_paths.png"
@@ -25,8 +28,9 @@ def write_results(made: Refilmed, output: Path, staging: Staging) -> None:
     """Write all `result_files`, staged."""
     result, source = made.clip, made.source
     write_clip(result, staging.path(output))
-    frames = side_by_side(source.frames, result.frames, ("source", "re-filmed"))
-    write_clip(VideoClip(frames, result.fps, result.audio), staging.path(_beside(output, COMPARED)))
+    write_clip(
+        film_of(made, {"source": source.frames, "re-filmed": result.frames}), staging.path(_beside(output, COMPARED))
+    )
     paired = pair_tracks(made.tracks, made.path)
     rows = sorted({0, len(paired) // 2, len(paired) - 1})
     view = pair_view(source.frames, paired, only=rows, coverage=made.paired.coverage()[: len(result)])
@@ -36,6 +40,12 @@ def write_results(made: Refilmed, output: Path, staging: Staging) -> None:
     for path, ending in ((made.tracks.camera, SOURCE_CAMERA), (made.path, TARGET_CAMERA)):
         timed = replace(path, fps=float(result.fps))
         write_path(timed, staging.path(_beside(output, ending)), format="track2view_camera")
+
+
+def film_of(made: Refilmed, clips: Mapping[str, Tensor]) -> Film:
+    """Clips of a job side by side, with its sound."""
+    sides = SideBySide(clips)
+    return Film(sides.pictures(), sides.frames, sides.width, sides.height, made.clip.fps, made.clip.audio)
 
 
 def _beside(output: Path, ending: str) -> Path:

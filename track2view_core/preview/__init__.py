@@ -3,6 +3,15 @@
 from .drawing import write_picture
 from .pair_view import LOW_COVERAGE, coverage_band, pair_view
 from .path_plot import path_plot, world_points
-from .sides import side_by_side
+from .sides import SideBySide, side_by_side
 
-__all__ = ["LOW_COVERAGE", "coverage_band", "pair_view", "path_plot", "side_by_side", "world_points", "write_picture"]
+__all__ = [
+    "LOW_COVERAGE",
+    "SideBySide",
+    "coverage_band",
+    "pair_view",
+    "path_plot",
+    "side_by_side",
+    "world_points",
+    "write_picture",
+]

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from ..conditioner import ConditionerConfig
 from ..errors import Track2ViewError
 from ..tracks.pairing import FrameAnchor
-from ..wan.bundle_config import Scheduler
+from ..wan.bundle_config import Pixels, Scheduler
 from ..wan.seams import ROTARY, SOURCE_TIMESTEPS, Rotary, SourceTimestep
 
 Optimiser = Literal["adamw", "adamw8bit", "muon"]
@@ -249,11 +249,16 @@ class SamplingDefaults:
     guidance: float = 5.0
     """Of the text; 1 is none, and half the cost."""
     scheduler: Scheduler = "unipc"
+    pixels: Pixels | None = None
+    """`keep`: what a clip shows of the new view keeps its own pixels; `model`: the model's picture alone; left out, the
+    size decides: bundles under 480p keep."""
 
     def __post_init__(self) -> None:
         _check_at_least(self, 1, "steps")
         _check_positive(self, "guidance")
         _check_choices(self, scheduler=("euler", "unipc"))
+        if self.pixels is not None:
+            _check_choices(self, pixels=("keep", "model"))
 
 
 @dataclass(frozen=True)

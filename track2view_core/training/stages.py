@@ -102,6 +102,7 @@ class ConditionerStage:
             rotary=config.flow.rotary,
             source_timestep=config.flow.source_timestep,
             uses_text=config.model.uses_text,
+            pixels=config.sampling.pixels,
         )
         return BundleConfig(config.conditioner, sampling, self.base, dict(card))
 

@@ -2,9 +2,9 @@
 
 from .arithmetic import FRAME_STRIDE, SIZE_STRIDE, fit_inside, frame_rate, latent_frames, model_frames, model_side
 from .clip import Audio, VideoClip
-from .preparation import ClipInfo, TakenClip, prepare_clip, prepare_file, restore_clip, take_clip
+from .preparation import ClipInfo, TakenClip, own_pictures, prepare_clip, prepare_file, restore_clip, take_clip
 from .reading import ClipStream, open_stream, read_clip, stream_pictures
-from .writing import write_clip
+from .writing import Film, write_clip
 
 __all__ = [
     "FRAME_STRIDE",
@@ -12,6 +12,7 @@ __all__ = [
     "Audio",
     "ClipInfo",
     "ClipStream",
+    "Film",
     "TakenClip",
     "VideoClip",
     "fit_inside",
@@ -20,6 +21,7 @@ __all__ = [
     "model_frames",
     "model_side",
     "open_stream",
+    "own_pictures",
     "prepare_clip",
     "prepare_file",
     "read_clip",

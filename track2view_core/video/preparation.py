@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -116,38 +116,43 @@ def prepare_file(
 def take_clip(
     source: ClipStream | VideoClip,
     *,
-    width: int,
-    height: int,
+    width: int | None = None,
+    height: int | None = None,
     longest_side: int | None = None,
     progress: Progress | None = None,
 ) -> TakenClip:
     """`prepare_clip`, and from the same pass over the pictures the clip with sides of `longest_side` pixels at most.
 
-    A stream is decoded once, and one frame of it is held at its full size.
+    Without `width` and `height` no model is prepared for: `prepared` is the clip at `longest_side`, neither padded nor
+    lengthened. A stream is decoded once, and one frame of it is held at its full size.
     """
     square = square_size(source.width, source.height, source.pixel_aspect)
-    fitted = fit_inside(*square, width, height)
-    sizes = [fitted]
+    sizes = []
     if longest_side is not None:
         side = max(SIZE_STRIDE, min(max(square), longest_side))
         sizes.append(fit_inside(*square, side, side))
+    if width is None or height is None:
+        fitted, lengthened = sizes.pop() if sizes else square, int
+        place = (0, 0, fitted[0], fitted[1])
+    else:
+        fitted, lengthened = fit_inside(*square, width, height), model_frames
+        place = _placement(*fitted)
     if isinstance(source, VideoClip):
-        pictures = (picture.cpu().contiguous().numpy() for picture in source.frames)
-        prepared, scaled, taken = _fill(pictures, len(source), sizes, progress)
+        prepared, scaled, taken = _fill(own_pictures(source), len(source), fitted, place, lengthened, sizes, progress)
         audio, notes, in_file = source.audio, source.notes, source.frames_in_file or len(source)
     else:
         pictures = stream_pictures(source, progress=progress)
-        prepared, scaled, taken = _fill(pictures, source.wanted, sizes, None)
+        prepared, scaled, taken = _fill(pictures, source.wanted, fitted, place, lengthened, sizes, None)
         audio, sound_notes = read_audio(source.file, start=source.start, seconds=taken / source.fps)
         notes, in_file = source.notes + sound_notes, max(source.frames_in_file, taken)
-    left, top, padded_width, padded_height = _placement(*fitted)
+    left, top, padded_width, padded_height = place
     info = ClipInfo(
         width=source.width,
         height=source.height,
         frames=taken,
         fps=source.fps,
         audio=audio,
-        content=(left, top, *fitted),
+        content=(left, top, fitted[0], fitted[1]),
         prepared_width=padded_width,
         prepared_height=padded_height,
         prepared_frames=len(prepared),
@@ -155,8 +160,16 @@ def take_clip(
         notes=notes,
         pixel_aspect=source.pixel_aspect,
     )
+    scaled = prepared if scaled is None and longest_side is not None else scaled
     clip = None if scaled is None else VideoClip(scaled, source.fps, audio, notes=notes, frames_in_file=in_file)
     return TakenClip(prepared, info, clip)
+
+
+def own_pictures(source: ClipStream | VideoClip) -> Iterator[np.ndarray]:
+    """The frames of a clip at its own size, one at a time, each [H, W, 3] uint8; a stream is decoded for it."""
+    if isinstance(source, VideoClip):
+        return (picture.cpu().contiguous().numpy() for picture in source.frames)
+    return stream_pictures(source)
 
 
 def _placement(width: int, height: int) -> tuple[int, int, int, int]:
@@ -166,25 +179,31 @@ def _placement(width: int, height: int) -> tuple[int, int, int, int]:
 
 
 def _fill(
-    pictures: Iterable[np.ndarray], count: int, sizes: list[tuple[int, int]], progress: Progress | None
+    pictures: Iterable[np.ndarray],
+    count: int,
+    fitted: tuple[int, int],
+    place: tuple[int, int, int, int],  # left, top, padded width and height
+    lengthened: Callable[[int], int],
+    sizes: list[tuple[int, int]],
+    progress: Progress | None,
 ) -> tuple[Tensor, Tensor | None, int]:
-    """Frames at `sizes[0]`, written straight into their padded place, those at `sizes[1]`, and how many there were."""
-    (width, height), *others = sizes
-    left, top, padded_width, padded_height = _placement(width, height)
-    right, below = padded_width - width - left, padded_height - height - top
-    prepared = torch.empty((model_frames(count), padded_height, padded_width, 3), dtype=torch.uint8)
-    scaled = [torch.empty((count, high, wide, 3), dtype=torch.uint8) for wide, high in others]
+    """Frames of the size `fitted`, written straight into their padded place, those at the first of `sizes` if there is
+    one, and how many there were."""
+    width, height = fitted
+    left, top, padded_width, padded_height = place
+    margins = (top, padded_height - height - top), (left, padded_width - width - left), (0, 0)
+    prepared = torch.empty((lengthened(count), padded_height, padded_width, 3), dtype=torch.uint8)
+    scaled = [torch.empty((count, high, wide, 3), dtype=torch.uint8) for wide, high in sizes]
     taken = 0
     for picture in pictures:
-        for frames, size in zip(scaled, others, strict=True):
+        for frames, size in zip(scaled, sizes, strict=True):
             frames.numpy()[taken] = resize_picture(picture, *size)
-        fitted = resize_picture(picture, width, height)
-        prepared.numpy()[taken] = np.pad(fitted, ((top, below), (left, right), (0, 0)), mode="edge")
+        prepared.numpy()[taken] = np.pad(resize_picture(picture, width, height), margins, mode="edge")
         taken += 1
         if progress is not None:
             progress(taken, count, "Preparing")
     prepared[taken:] = prepared[taken - 1].clone()
-    return prepared[: model_frames(taken)], scaled[0][:taken] if scaled else None, taken
+    return prepared[: lengthened(taken)], scaled[0][:taken] if scaled else None, taken
 
 
 def restore_clip(

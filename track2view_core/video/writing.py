@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 from av.error import FFmpegError
 
 from ..errors import Track2ViewError
 from ..progress import Progress
 from .arithmetic import storable_rate
-from .clip import VideoClip
+from .clip import Audio, VideoClip
 from .sound import add_sound
 from .source import plain_path
 
@@ -24,8 +27,30 @@ _LIMITED_RANGE = 1
 _TRUE_COLORS = 4 | 0x40000  # FFmpeg's SWS_BICUBIC | ACCURATE_RND
 
 
+@dataclass(frozen=True, eq=False)
+class Film:
+    """A clip whose pictures come one at a time, for a file: none of it need be in memory at once."""
+
+    pictures: Iterable[np.ndarray]  # each [height, width, 3] uint8
+    frames: int
+    width: int
+    height: int
+    fps: Fraction
+    audio: Audio | None = None
+    pixel_aspect: Fraction = Fraction(1)
+
+    @classmethod
+    def of(cls, clip: VideoClip) -> Film:
+        pictures = (picture.cpu().contiguous().numpy() for picture in clip.frames)
+        return cls(pictures, len(clip), clip.width, clip.height, clip.fps, clip.audio, clip.pixel_aspect)
+
+    @property
+    def seconds(self) -> Fraction:
+        return self.frames / self.fps
+
+
 def write_clip(
-    clip: VideoClip,
+    clip: VideoClip | Film,
     file: str | os.PathLike[str],
     *,
     quality: int = 16,
@@ -51,7 +76,7 @@ def write_clip(
         raise Track2ViewError(f"quality is {quality}; it must be from 0 (best) to 51 (smallest file).")
     unfinished = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
-        _encode(clip, unfinished, quality, progress)
+        _encode(Film.of(clip) if isinstance(clip, VideoClip) else clip, unfinished, quality, progress)
         unfinished.replace(path)
     except (FFmpegError, OSError) as error:
         reason = error.strerror
@@ -61,27 +86,27 @@ def write_clip(
     return path
 
 
-def _encode(clip: VideoClip, path: Path, quality: int, progress: Progress | None) -> None:
+def _encode(clip: Film, path: Path, quality: int, progress: Progress | None) -> None:
     rate = storable_rate(clip.fps)
     options = {"movflags": "+faststart"} if path.suffix.lower() != ".mkv" else {}
     with av.open(plain_path(path), "w", options=options) as output:
         stream = _video_stream(output, clip, rate, quality)
         write_sound = add_sound(output, clip.audio, clip.seconds) if clip.audio else None
-        for index, picture in enumerate(clip.frames):
-            frame = av.VideoFrame.from_ndarray(picture.cpu().contiguous().numpy(), format="rgb24")
+        for index, picture in enumerate(clip.pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame = frame.reformat(format=stream.pix_fmt, dst_colorspace="ITU709", interpolation=_TRUE_COLORS)
             frame.pts, frame.time_base = index, 1 / rate
             output.mux(stream.encode(frame))
             if write_sound is not None:
                 write_sound(Fraction(index + 1) / rate)
             if progress is not None:
-                progress(index + 1, len(clip), "Writing")
+                progress(index + 1, clip.frames, "Writing")
         output.mux(stream.encode(None))
         if write_sound is not None:
             write_sound(clip.seconds + 1)
 
 
-def _video_stream(output: Any, clip: VideoClip, rate: Fraction, quality: int) -> Any:
+def _video_stream(output: Any, clip: Film, rate: Fraction, quality: int) -> Any:
     even = clip.width % 2 == 0 and clip.height % 2 == 0
     stream = output.add_stream("libx264", rate=rate, options={"crf": str(quality), "preset": "veryfast"})
     stream.width, stream.height = clip.width, clip.height

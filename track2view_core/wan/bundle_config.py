@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 SCHEDULERS = ("euler", "unipc")
 Scheduler = Literal["euler", "unipc"]
+PIXELS = ("keep", "model")
+Pixels = Literal["keep", "model"]
+FULL_SIZE = 480
+"""Pixels of the short side from which a model's picture is as sharp as a clip, where the bundle does not say."""
 Fields = TypeVar("Fields", bound="_JsonFields")
 
 
@@ -63,12 +67,28 @@ class SamplingConfig(_JsonFields):
     rotary: Rotary = "shared"
     source_timestep: SourceTimestep = "zero"
     uses_text: bool = True  # False: trained with an all-zero prompt
+    pixels: Pixels | None = None  # "keep": those that the clip shows stay its own; None, as in older files: by the size
+
+    @property
+    def keeps_pixels(self) -> bool:
+        """Whether the clip's own pixels shall stand where they are known, for who says nothing else."""
+        return self.pixels == "keep" or (self.pixels is None and min(self.width, self.height) < FULL_SIZE)
+
+    def to_dict(self) -> dict[str, Any]:
+        told = super().to_dict()
+        return {name: value for name, value in told.items() if name != "pixels" or value is not None}
+
+    @classmethod
+    def from_dict(cls, values: Any) -> SamplingConfig:
+        return super().from_dict({"pixels": None, **values} if isinstance(values, Mapping) else values)
 
     def __post_init__(self) -> None:
         allowed = {"scheduler": SCHEDULERS, "rotary": ROTARY, "source_timestep": SOURCE_TIMESTEPS}
         for name, values in allowed.items():
             if (value := getattr(self, name)) not in values:
                 raise Track2ViewError(f'{name} in the bundle is "{value}"; allowed are {", ".join(values)}.')
+        if self.pixels not in (None, *PIXELS):
+            raise Track2ViewError(f'pixels in the bundle is "{self.pixels}"; allowed are {", ".join(PIXELS)}.')
         if self.frames < 1 or self.frames % 4 != 1:
             raise Track2ViewError(f"frames in the bundle is {self.frames}; it must be 4n + 1, such as 17 or 81.")
         if self.width < 16 or self.height < 16 or self.width % 16 or self.height % 16:
