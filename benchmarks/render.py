@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -42,6 +43,7 @@ from benchmarks.render_views import full_size_standing, placed, rendered
 from benchmarks.result_files import Row, Rows, weights_fingerprint
 from benchmarks.stage_clock import StageClock
 from track2view_core.render import ClipGeometry, clip_geometry, splat
+from track2view_core.scenes.scene import Texture
 from track2view_core.tracks import PairedTracks, PointTracks, pair_tracks
 from track2view_core.tracks.cache import code_version
 
@@ -230,7 +232,12 @@ def part_tables(rows: list[Row], kinds: list[str], only: set[str]) -> list[str]:
         columns = PARTS[part]
         lines += ["", f"| {part} | tracks | " + " | ".join(title for _, title in columns) + " |"]
         lines.append("|---" * (len(columns) + 2) + "|")
-        told = [("mean", kind, [row for row in rows if row["tracks"] == kind]) for kind in kinds]
+        told = [
+            (f"mean{' ' * bool(texture)}{texture}", kind, own)
+            for texture in ("", *get_args(Texture))
+            for kind in kinds
+            if (own := [row for row in rows if row["tracks"] == kind and texture in row["scene"]])
+        ]
         for name, kind, own in [(row["scene"], row["tracks"], [row]) for row in rows] + told:
             cells = [mean(own, column) for column, _ in columns]
             shown = " | ".join("-" if np.isnan(cell) else f"{100 * cell:.2f}" for cell in cells)
