@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 import track2view_core.render
+import track2view_core.tracks
 from benchmarks import render_scenes
 from benchmarks.held_out_clips import contact_sheet
 from benchmarks.render_measures import (
@@ -162,20 +163,21 @@ def measured(
 ) -> tuple[list[Row], list[Row]]:
     """Rows of pictures and rows of parts; those that `folder` holds from the same code are not made again."""
     rows, pictures, parts = Rows(folder / "rows.jsonl"), [], []
-    here, scene_code = Path(__file__).parent, weights_fingerprint([Path(render_scenes.__file__)])
-    old = weights_fingerprint([Path(splat.__file__), here / "render_measures.py"])
+    made = {"exact": weights_fingerprint([Path(render_scenes.__file__)])}
+    made["klt"] = [made["exact"], code_version(Path(track2view_core.tracks.__file__).parent)]
+    old = weights_fingerprint([Path(splat.__file__), Path(__file__).with_name("render_measures.py")])
     new = [code_version(Path(track2view_core.render.__file__).parent), old]
     for scene in scenes:
         for kind in kinds:
             case, begin = Case(scene, kind, folder / "sheets"), time.perf_counter()
-            facts = {"scene": scene.name, "tracks": kind, "scenes": scene_code}
+            facts = {"scene": scene.name, "tracks": kind, "scenes": made[kind]}
             if only & set(PARTS):
                 parts.append(rows.get({**facts, "what": "parts", "code": new}, case.parts))
             for move in MOVES if "pictures" in only else ():
                 for what, code, make in (
                     ("baseline", old, case.baseline), ("dense", new, case.dense), ("true", new, case.true)
                 ):  # fmt: skip
-                    by = {**facts, "tracks": "exact"} if what == "true" else facts
+                    by = {**facts, "tracks": "exact", "scenes": made["exact"]} if what == "true" else facts
                     row = rows.get({**by, "what": what, "move": move, "code": code}, partial(make, move))
                     pictures += [
                         {"scene": scene.name, "tracks": kind, "move": move, "method": method, **row[method]}

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from benchmarks.held_out_clips import contact_sheet
 from benchmarks.render_measures import flips, known_gradient_energy, resized, second_difference
+from benchmarks.render_scenes import built_in_tracks
 from benchmarks.render_views import placed, rendered, source_inverse_depth
 from track2view_core.cameras import preset_path
 from track2view_core.errors import Track2ViewError
 from track2view_core.render import ClipGeometry, clip_geometry
 from track2view_core.render.splat import GREY
-from track2view_core.tracks import PointTracks, load_tracks, pair_tracks, save_tracks
-from track2view_core.tracks.trackers import KltTracker
+from track2view_core.tracks import PointTracks, pair_tracks
 from track2view_core.video import VideoClip, read_clip, write_clip
 
 FRAMES, BOX = 49, 832
@@ -81,7 +81,7 @@ def film_clips(folder: Path, names: list[str] | None, tracks_folder: Path, out: 
     told, missed = [], []
     for file in files:
         clip = read_clip(file, frames=FRAMES, box=(BOX, BOX))
-        tracks = _tracked(clip.frames, tracks_folder / f"{file.stem}.safetensors")
+        tracks = built_in_tracks(clip.frames, tracks_folder, file.stem)
         geometry = clip_geometry(clip.frames, tracks)
         tracks = placed(tracks, geometry)
         notes = [note.text() for note in (*tracks.notes, *geometry.notes)]
@@ -103,15 +103,6 @@ def film_clips(folder: Path, names: list[str] | None, tracks_folder: Path, out: 
             lines.append(f"| {file.stem} | {move} | {' | '.join(cells)} |")
             print(lines[-1], file=sys.stderr, flush=True)
     return [*lines, "", *(missed or ["gate: all real clips hold flips, jitter and gradient energy (pass)"]), "", *told]
-
-
-def _tracked(video: Tensor, file: Path) -> PointTracks:
-    if file.exists():
-        return load_tracks(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    tracks = KltTracker().track(video)
-    save_tracks(tracks, file)
-    return tracks
 
 
 def _refilmed(video: Tensor, tracks: PointTracks, geometry: ClipGeometry, move: str) -> Refilmed:

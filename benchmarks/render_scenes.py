@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+import track2view_core.tracks
 from track2view_core.cameras import CameraPath, preset_path
 from track2view_core.scenes import Scene, View, exact_tracks, random_paths, random_scenes, render, source_camera
 from track2view_core.scenes.scene import Texture
 from track2view_core.tracks import PointTracks, load_tracks, save_tracks
+from track2view_core.tracks.cache import code_version
 from track2view_core.tracks.trackers import KltTracker
 
 SEED = 930_000  # held out: no training and no tuning of the tiny model uses it
@@ -49,7 +52,10 @@ class TrueScene:
 
 
 def true_scenes(count: int, folder: Path) -> Iterator[TrueScene]:
-    """Scene i does not depend on `count`; detailed and smooth textures take turns, two of three have movers."""
+    """Scene i does not depend on `count`; detailed and smooth textures take turns, two of three have movers.
+
+    What is rendered stays in `folder`; the built-in tracker's tracks do for as long as the tracker's code is the same.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for index in range(count):
         texture: Texture = "smooth" if index % 2 else "detailed"
@@ -70,7 +76,6 @@ def _made(name: str, texture: Texture, source: str, moves: bool, seed: int) -> T
     is_mover = torch.cat([torch.zeros(1, dtype=torch.bool), moved])
     camera = source_camera(poses[0], lens[0], WIDTH, HEIGHT, fps=16.0)
     exact = exact_tracks(scene, view, poses, lens, time, points=POINTS, seed=1)[0]
-    klt = KltTracker().track(view.frames(), points=POINTS, camera=camera)
     truth, hidden = [], []
     for move in MOVES:
         path = preset_path(move, camera, amount=AMOUNT, scene_scale=exact.scene_scale, relative_to="source")
@@ -88,7 +93,7 @@ def _made(name: str, texture: Texture, source: str, moves: bool, seed: int) -> T
         is_mover[view.surface[0]],
         torch.stack(truth),
         torch.stack(hidden),
-        {"exact": exact, "klt": klt},
+        {"exact": exact},
     )
 
 
@@ -136,8 +141,7 @@ _ARRAYS = ("frames", "depth", "empty_depth", "moving", "truth", "hidden")
 
 
 def _write(scene: TrueScene, folder: Path) -> None:
-    for kind, tracks in scene.tracks.items():
-        save_tracks(tracks, folder / f"{scene.name}.{kind}.safetensors")
+    save_tracks(scene.tracks["exact"], folder / f"{scene.name}.exact.safetensors")
     arrays = {name: getattr(scene, name).numpy() for name in _ARRAYS}
     np.savez(folder / f"{scene.name}.npz", **arrays)  # last, so that a broken run leaves no half of a scene
 
@@ -145,5 +149,16 @@ def _write(scene: TrueScene, folder: Path) -> None:
 def _read(name: str, folder: Path) -> TrueScene:
     with np.load(folder / f"{name}.npz") as file:
         arrays = {key: torch.from_numpy(file[key]) for key in _ARRAYS}
-    tracks = {kind: load_tracks(folder / f"{name}.{kind}.safetensors") for kind in ("exact", "klt")}
-    return TrueScene(name, **arrays, tracks=tracks)
+    exact = load_tracks(folder / f"{name}.exact.safetensors")
+    klt = built_in_tracks(arrays["frames"], folder, name, points=POINTS, camera=exact.camera)
+    return TrueScene(name, **arrays, tracks={"exact": exact, "klt": klt})
+
+
+def built_in_tracks(video: Tensor, folder: Path, name: str, **settings: Any) -> PointTracks:
+    """What `KltTracker` of today's code finds in the clip of that name, kept in `folder`."""
+    code = code_version(Path(track2view_core.tracks.__file__).parent)[:12]
+    file = folder / f"{name}.klt.{code}.safetensors"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        save_tracks(KltTracker().track(video, **settings), file)
+    return load_tracks(file)

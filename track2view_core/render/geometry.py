@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ from ..errors import Track2ViewError
 from ..notes import Note
 from ..progress import Progress
 from ..tracks import PairedTracks, PointTracks
+from .motion import moving_probability
+from .silhouettes import given_silhouettes, silhouettes
 from .source_tracks import SourceTracks
 from .standing_depth import standing_inverse_depth
 
@@ -55,7 +58,10 @@ def clip_geometry(
         )
     seen = SourceTracks.of(tracks, width, height)
     standing = standing_inverse_depth(video.numpy(), seen)
-    nothing = np.zeros((frames, height // 2, width // 2), np.float32)
+    motion = moving_probability(video.numpy(), seen, standing, progress)
+    masks = silhouettes(motion) if movers is None else given_silhouettes(movers)
+    size = (masks.shape[2], masks.shape[1])
+    behind = np.stack([cv2.resize(inverse, size, interpolation=cv2.INTER_NEAREST) for inverse in standing])
     return ClipGeometry(
-        torch.from_numpy(standing), torch.from_numpy(nothing > 0), torch.from_numpy(nothing), seen.camera
+        torch.from_numpy(standing), torch.from_numpy(masks), torch.from_numpy(behind * masks), seen.camera
     )

@@ -1,0 +1,77 @@
+"""The outline of what moves: a mask at half size for the analysis, a soft edge at full size for the picture."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .motion import FINE, PixelMotion
+from .optical_flow import carried
+
+SPECK = 0.002
+"""Share of the picture below which a patch is no mover, and a gap in one no gap."""
+RADIUS = 4
+"""Pixels of the full picture that the guided filter looks around."""
+EVEN = 2e-3
+"""Variance of brightness (0..1) below which the guided filter takes no edge for one."""
+
+
+def silhouettes(motion: PixelMotion) -> np.ndarray:
+    """[T, h2, w2] bool: what more likely moves than not, by vote with the neighbouring frames; no specks, no gaps."""
+    probability, flow = motion.probability, motion.flow
+    masks = np.empty(probability.shape, bool)
+    for t, own in enumerate(probability):
+        votes = [2 * own]
+        if t > 0:
+            votes.append(carried(probability[t - 1], flow.backward[t - 1]))
+        if t < len(probability) - 1:
+            votes.append(carried(probability[t + 1], flow.forward[t]))
+        masks[t] = _whole(np.sum(votes, axis=0) / (len(votes) + 1) > 0.5)
+    return masks
+
+
+def given_silhouettes(
+    movers: Tensor,  # [T, H, W] bool
+) -> np.ndarray:
+    """[T, H // FINE, W // FINE] bool: pixels of which at least half is given as moving."""
+    frames, height, width = movers.shape
+    size = (width // FINE, height // FINE)
+    share = [cv2.resize(mask.float().cpu().numpy(), size, interpolation=cv2.INTER_AREA) for mask in movers]
+    return np.stack(share).reshape(frames, *size[::-1]) >= 0.5
+
+
+def matte(
+    picture: Tensor,  # [H, W, 3] uint8 or float 0..255
+    mask: Tensor,  # [h2, w2] bool
+) -> Tensor:
+    """[H, W] float32, 0..1: the mask at the picture's size with the picture's own soft edge, about a pixel within."""
+    height, width = picture.shape[:2]
+    guide = picture.float().mean(-1) / 255
+    soft = F.avg_pool2d(mask[None, None].float(), 3, 1, 1, count_include_pad=False)
+    rough = F.interpolate(soft, (height, width), mode="bilinear", align_corners=False)[0, 0]
+    mean_guide, mean_rough, both, square = _box(torch.stack([guide, rough, guide * rough, guide * guide]))
+    slope = (both - mean_guide * mean_rough) / (square - mean_guide.square() + EVEN)
+    slope, offset = _box(torch.stack([slope, mean_rough - slope * mean_guide]))
+    return (((slope * guide + offset).clamp(0, 1) - 0.35) / 0.4).clamp(0, 1)
+
+
+def _box(maps: Tensor) -> Tensor:
+    """Mean [C, H, W] of 2 RADIUS + 1 pixels each way."""
+    return F.avg_pool2d(maps[None], 2 * RADIUS + 1, 1, RADIUS, count_include_pad=False)[0]
+
+
+def _whole(mask: np.ndarray) -> np.ndarray:
+    """Without specks and without gaps."""
+    least = SPECK * mask.size
+    mask = mask & ~_small(mask, least)
+    return mask | _small(~mask, least)
+
+
+def _small(mask: np.ndarray, least: float) -> np.ndarray:
+    _, label, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    small = np.asarray(stats)[:, cv2.CC_STAT_AREA] < least
+    small[0] = False  # what is not the mask
+    return small[np.asarray(label, np.intp)]
