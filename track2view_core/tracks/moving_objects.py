@@ -58,11 +58,14 @@ BESIDE, LOW, AROUND = 0.12, 0.12, 0.05
 what stands around it, so far above and below (of the height)."""
 FEWEST_AROUND = 8
 """Standing places; with fewer nothing is told."""
-HIDES = 0.85
-"""An object is at least as near as this quantile of what stands around it."""
+HIDES = 0.6
+"""An object is at least as near as this quantile of what stands around it: what it hides is farther, yet a thing
+beside it may be nearer."""
+NO_FEET = 1.3
+"""An object whose feet the picture cuts is at least so many times as near: it stands in front of what is seen."""
 UPRIGHT, DEEPEST, MOST_BEYOND = 2.2, 0.6, 2.0
 """Feet that the picture cuts are looked for where a thing so many times as high as wide has them, at most so much of
-the height below the picture; it is then at most so many times as near as what it is seen to hide."""
+the height below the picture; it is then at most so many times as near as what is around it."""
 GROUND_ROUNDS = 5
 LEAST_SPREAD = 8.0
 """Pixels that the tracks of an object reach up and down, for its growth to be read off them."""
@@ -226,13 +229,13 @@ def contact_inverse_depth(
     around = beside & (standing_xy[:, 1] > top - AROUND * height) & (standing_xy[:, 1] < foot + AROUND * height)
     if around.sum() < FEWEST_AROUND:
         return np.nan
-    bound = float(np.quantile(standing_inverse[around], HIDES))
+    bound = float(np.quantile(standing_inverse[around], HIDES)) * (NO_FEET if cut else 1.0)
     ground = beside & low
     if ground.sum() < FEWEST_AROUND:
         return bound
     feet = max(foot, min(top + UPRIGHT * wide, (1 + DEEPEST) * height)) if cut else foot
     found = _ground_at(standing_xy[ground], standing_inverse[ground], (left + right) / 2, feet, height)
-    return float(np.clip(found, bound, MOST_BEYOND * bound if cut else max(bound, standing_inverse[ground].max())))
+    return float(np.clip(found, bound, MOST_BEYOND * bound / NO_FEET if cut else max(bound, standing_inverse[ground].max())))
 
 
 def _ground_at(xy: np.ndarray, inverse: np.ndarray, column: float, row: float, height: float) -> float:

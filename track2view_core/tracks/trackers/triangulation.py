@@ -161,7 +161,7 @@ def lift_turning(
         inverse_distance[unknown] = 0.5 * np.nanmin(inverse_distance) if (~unknown).any() else 1.0
     positions = np.broadcast_to(bearing / inverse_distance[:, None], (frames, count, 3)).copy()
     moving = ~standing & (views >= min(SHORTEST_MOVER, frames))
-    _place_movers(positions, moving, flow, cameras, rays, inverse)
+    positions[:, moving] = place_movers(flow.xy[:, moving], flow.seen[:, moving], cameras, inverse[:, moving])
     error = np.where(moving, limit, error)
     return Lifted(positions, moving, error, standing | moving, assumed, map_error=map_error)
 
@@ -206,7 +206,7 @@ def lift_travelling(
         kept = certain | far | moving | by_map
     points = _clamped(points, cameras, first, FARTHEST * typical)
     positions = np.broadcast_to(points, (frames, count, 3)).copy()
-    _place_movers(positions, moving, flow, cameras, rays, inverse)
+    positions[:, moving] = place_movers(flow.xy[:, moving], flow.seen[:, moving], cameras, inverse[:, moving])
     surely = certain & ~moving
     noise = CORRELATED * max(float(np.median(found.middle[surely])), LEAST_NOISE) if surely.any() else np.nan
     standing_error = noise * float(np.median(found.depth_deviation[surely])) if surely.any() else np.nan
@@ -247,32 +247,32 @@ def _standing_again(
 
 def _rays_and_bearings(flow: PixelTracks, cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
     """Viewing rays with z = 1 in camera axes [T, N, 3], and each point's mean unit bearing in world axes [N, 3]."""
-    flat = (flow.xy - cameras.center) / cameras.focal[:, None, None]
-    rays = np.concatenate([flat, np.ones((*flat.shape[:2], 1))], 2)
+    rays = _rays(flow.xy, cameras)
     unit = rays / np.linalg.norm(rays, axis=2, keepdims=True)
     total = np.einsum("tji,tnj,tn->ni", cameras.rotation, unit, flow.seen.astype(float))
     return rays, total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
 
 
-def _place_movers(
-    positions: np.ndarray,
-    moving: np.ndarray,
-    flow: PixelTracks,
+def _rays(xy: np.ndarray, cameras: Cameras) -> np.ndarray:
+    """Viewing rays with z = 1 in camera axes [T, N, 3] of pixels [T, N, 2]."""
+    flat = (xy - cameras.center) / cameras.focal[:, None, None]
+    return np.concatenate([flat, np.ones((*flat.shape[:2], 1))], 2)
+
+
+def place_movers(
+    xy: np.ndarray,  # [T, n, 2] pixels
+    life: np.ndarray,  # [T, n] bool, where they were followed
     cameras: Cameras,
-    rays: np.ndarray,
-    inverse: np.ndarray,
-) -> None:
-    """Writes the path of moving points: unprojected where followed, carried along with neighbours elsewhere."""
-    index = np.flatnonzero(moving)
-    if not len(index):
-        return
-    life = flow.seen[:, index]
-    depth_inverse = smoothed(inverse[:, index], life)
+    inverse: np.ndarray,  # [T, n] inverse depth, NaN where unknown
+) -> np.ndarray:
+    """The path [T, n, 3] of moving points: unprojected where followed, carried along with neighbours elsewhere."""
+    if not xy.shape[1]:
+        return np.zeros((*life.shape, 3))
+    depth_inverse = smoothed(inverse, life)
     fallback = float(np.nanmedian(depth_inverse[life])) if np.isfinite(depth_inverse[life]).any() else 1.0
     depth_inverse = np.where(np.isfinite(depth_inverse), depth_inverse, fallback)
-    local = rays[:, index] / depth_inverse[..., None] - cameras.translation[:, None]
-    path = np.einsum("tji,tnj->tni", cameras.rotation, local)
-    positions[:, index] = carried(path, life)
+    local = _rays(xy, cameras) / depth_inverse[..., None] - cameras.translation[:, None]
+    return carried(np.einsum("tji,tnj->tni", cameras.rotation, local), life)
 
 
 def carried(path: np.ndarray, life: np.ndarray) -> np.ndarray:

@@ -1,0 +1,248 @@
+"""How far what moves is, for every pixel of it: silhouettes divided into objects, and a depth for each.
+
+Where the tracks know the depth of what moves (depth maps, another tracker), it is spread over the object. Where it was
+only assumed, an object stands on what is under its lower end, one depth an object and frame, so that nothing leans; and
+`placed_movers` moves the tracks there, so that all that is made of them agrees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial import KDTree
+
+from ..cameras import project
+from ..tracks import PointTracks
+from ..tracks.moving_objects import contact_inverse_depth, growth, moving_objects, steady
+from ..tracks.trackers.camera_solver import Cameras, ideal_pixels
+from ..tracks.trackers.triangulation import BACKDROP, place_movers
+from .geometry import ClipGeometry
+from .source_tracks import SourceTracks
+
+ASSUMED = "mover_depth_assumed"
+"""The note of tracks whose movers were only placed by what is around them."""
+
+# which object a pixel is of
+VOTERS, FARTHEST_VOTER = 5, 0.12
+"""A pixel is of the object that most of its so many nearest tracks are of, none farther than this share of the width."""
+SMALLEST_SHARE = 0.3
+"""An object that holds less of a connected part belongs to the largest one there: no head without a body."""
+CARRIED_ON = 0.3
+"""A part without tracks is what it overlaps by so much in the frame before."""
+
+# how far an object is
+RIM = 5
+"""Pixels around a silhouette that are neither the mover's nor surely what stands behind it."""
+MOST_PIXELS = 3000
+"""Of an object and of what stands that are looked at in a frame; more tell nothing new."""
+FEWEST_TRACKS, FEWEST_ON_PLANE = 3, 12
+"""Tracks of an object in a frame that tell its depth, and its slope."""
+SLOPE_STEADY, DEPTH_STEADY = 3.0, 1.0
+"""Standard deviations in frames over which a measured slope and depth are averaged."""
+BEYOND = 0.1
+"""Share by which a slope may leave the range of the tracks' own inverse depth."""
+TOUCHES = 0.04
+"""Share of the width within which a moving track belongs to a silhouette; others lie on what stands."""
+
+
+def mover_inverse_depth(
+    tracks: SourceTracks,
+    silhouettes: np.ndarray,  # [T, h2, w2] bool
+    standing: np.ndarray,  # [T, h, w] inverse depth of what stands
+    codes: frozenset[str] = frozenset(),  # of the notes of the tracks
+) -> np.ndarray:
+    """Inverse depth [T, h2, w2] float32, > 0 within the silhouettes and 0 elsewhere."""
+    frames, height, width = silhouettes.shape
+    scale = np.array([width / tracks.camera.width, height / tracks.camera.height])
+    xy = tracks.xy * scale
+    objects = moving_objects(xy, tracks.seen, tracks.moving, width)
+    labels = object_labels(silhouettes, xy, tracks.seen, objects)
+    out = np.zeros(silhouettes.shape, np.float32)
+    for label in np.unique(labels[labels >= 0]):
+        mine = objects == label
+        measured = None
+        if ASSUMED not in codes:
+            measured = _measured(xy[:, mine], tracks.inverse[:, mine], tracks.seen[:, mine])
+        where = [np.nonzero(labels[t] == label) for t in range(frames)]
+        if measured is None and ASSUMED not in codes:
+            measured = _of_all_movers(tracks, standing, codes)
+        if measured is None:
+            found = np.array([_contact(where[t], silhouettes[t], standing[t]) for t in range(frames)])
+            bare = float(np.median(standing))
+            told = steady(found, growth(xy[:, mine], tracks.seen[:, mine])) if np.isfinite(found).any() else None
+            for t, (rows, columns) in enumerate(where):
+                out[t, rows, columns] = bare if told is None else told[t]
+        else:
+            for t, (rows, columns) in enumerate(where):
+                out[t, rows, columns] = measured(t, columns + 0.5, rows + 0.5)
+    return out
+
+
+# --- which object a pixel is of ---------------------------------------------------------------------------------------
+
+
+def object_labels(
+    silhouettes: np.ndarray,  # [T, h, w] bool
+    xy: np.ndarray,  # [T, N, 2] in their pixels
+    seen: np.ndarray,  # [T, N] bool
+    objects: np.ndarray,  # [N] as `moving_objects` numbers them
+) -> np.ndarray:
+    """The object of every pixel [T, h, w], -1 outside the silhouettes.
+
+    Parts of the silhouettes without any track are objects of their own, numbered on, and keep their number from frame
+    to frame as long as they overlap.
+    """
+    frames, _, width = silhouettes.shape
+    labels = np.full(silhouettes.shape, -1)
+    new = int(objects.max(initial=-1)) + 1
+    for t in range(frames):
+        rows, columns = np.nonzero(silhouettes[t])
+        near = np.flatnonzero(seen[t] & (objects >= 0))
+        if len(rows) and len(near):
+            voters = min(VOTERS, len(near))
+            distance, which = KDTree(xy[t, near]).query(np.stack([columns, rows], 1) + 0.5, k=voters)
+            distance, which = distance.reshape(-1, voters), objects[near][which.reshape(-1, voters)]
+            votes = (which[:, :, None] == which[:, None]) @ (1 / (distance + 2))[:, :, None]
+            chosen = which[np.arange(len(rows)), votes[..., 0].argmax(1)]
+            labels[t, rows, columns] = np.where(distance[:, 0] < FARTHEST_VOTER * width, chosen, -1)
+        count, parts = cv2.connectedComponents(silhouettes[t].astype(np.uint8))
+        for part in range(1, count):
+            here = parts == part
+            own = labels[t][here]
+            if (own >= 0).any():
+                sizes = np.bincount(own[own >= 0])
+                small = (own < 0) | (sizes[np.maximum(own, 0)] < SMALLEST_SHARE * len(own))
+                labels[t][here] = np.where(small, sizes.argmax(), own)
+                continue
+            before = labels[t - 1][here] if t else own
+            kept = np.bincount(before[before >= 0]) if (before >= 0).any() else np.zeros(1)
+            if kept.max() > CARRIED_ON * len(own):
+                labels[t][here] = kept.argmax()
+            else:
+                labels[t][here], new = new, new + 1
+    return labels
+
+
+# --- how far an object is ---------------------------------------------------------------------------------------------
+
+
+def _contact(where: tuple[np.ndarray, np.ndarray], silhouette: np.ndarray, standing: np.ndarray) -> float:
+    """What an object with pixels `where` of a silhouette [h2, w2] rests on, of what stands [h, w]; NaN unknown."""
+    rows, columns = where
+    if not len(rows):
+        return np.nan
+    (high, wide), (h, w) = silhouette.shape, standing.shape
+    thin = max(1, round((h * w / MOST_PIXELS) ** 0.5))
+    y, x = np.mgrid[thin // 2 : h : thin, thin // 2 : w : thin].reshape(2, -1)
+    place = np.stack([(x + 0.5) * wide / w, (y + 0.5) * high / h], 1)
+    rim = cv2.dilate(silhouette.astype(np.uint8), np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)) > 0
+    bare = ~rim[place[:, 1].astype(int), place[:, 0].astype(int)]
+    every = max(1, len(rows) // MOST_PIXELS)
+    pixels = np.stack([columns[::every], rows[::every]], 1) + 0.5
+    return contact_inverse_depth(pixels, place[bare], standing[y, x][bare], wide, high)
+
+
+Plane = Callable[[int, np.ndarray, np.ndarray], np.ndarray]
+"""Inverse depth in a frame at columns and rows."""
+
+
+def _measured(xy: np.ndarray, inverse: np.ndarray, seen: np.ndarray) -> Plane | None:
+    """The depth of one object, of its tracks [T, n], affine in the picture and steady in time; None without tracks."""
+    frames = len(xy)
+    depth, slope, centre = np.full(frames, np.nan), np.full((frames, 2), np.nan), np.full((frames, 2), np.nan)
+    low, high = np.full(frames, np.nan), np.full(frames, np.nan)
+    for t in np.flatnonzero(seen.sum(1) >= FEWEST_TRACKS):
+        places, values = xy[t, seen[t]], inverse[t, seen[t]].astype(float)
+        centre[t] = places.mean(0)
+        depth[t], slope[t] = _plane(places - centre[t], values)
+        low[t], high[t] = (1 - BEYOND) * values.min(), (1 + BEYOND) * values.max()
+    known = np.flatnonzero(np.isfinite(depth))
+    if not len(known):
+        return None
+    each = np.arange(frames)
+
+    def over_time(values: np.ndarray, deviation: float) -> np.ndarray:
+        return gaussian_filter1d(np.interp(each, known, values[known]), deviation, mode="nearest")
+
+    depth = np.exp(over_time(np.log(np.maximum(depth, 1e-9)), DEPTH_STEADY))
+    across, down = (over_time(slope[:, axis], SLOPE_STEADY) for axis in (0, 1))
+    middle_x, middle_y = (np.interp(each, known, centre[known, axis]) for axis in (0, 1))
+    least, most = (np.interp(each, known, side[known]) for side in (low, high))
+
+    def at(t: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.clip(depth[t] + across[t] * (x - middle_x[t]) + down[t] * (y - middle_y[t]), least[t], most[t])
+
+    return at
+
+
+def _plane(places: np.ndarray, values: np.ndarray) -> tuple[float, np.ndarray]:
+    """Value at the centre and slope [2] of a robust affine fit; of few tracks the median, and level."""
+    middle = float(np.median(values))
+    if len(values) < FEWEST_ON_PLANE:
+        return middle, np.zeros(2)
+    flat = np.concatenate([np.ones((len(places), 1)), places], 1)
+    held = 0.02 * len(places) * np.diag([0.0, *np.full(2, places.var() + 1e-9)])
+    weight, plane = np.ones(len(values)), np.zeros(3)
+    for _ in range(4):
+        plane = np.linalg.solve((flat * weight[:, None]).T @ flat + held, (flat * weight[:, None]).T @ values)
+        off = np.abs(flat @ plane - values)
+        weight = 1 / (1 + (off / (2 * np.median(off) + 1e-6 * middle)) ** 2)
+    return float(plane[0]), plane[1:]
+
+
+def _of_all_movers(tracks: SourceTracks, standing: np.ndarray, codes: frozenset[str]) -> Plane | None:
+    """The depth of a silhouette without tracks of its own, where the tracks know depth: that of all that moves."""
+    known = tracks.seen & tracks.moving
+    if known.any():
+        depth = float(np.median(tracks.inverse[known]))
+    elif "depth_assumed" in codes:
+        depth = float(np.median(standing)) / BACKDROP
+    else:
+        return None
+    return lambda t, x, y: np.full(len(x), depth)
+
+
+# --- the tracks, where their movers are -------------------------------------------------------------------------------
+
+
+def placed_movers(tracks: PointTracks, geometry: ClipGeometry) -> PointTracks:
+    """The tracks, those of moving things as far away as `geometry` says; unchanged where their depth was measured.
+
+    A moving track outside all silhouettes lies on what stands there.
+    """
+    if ASSUMED not in {note.code for note in tracks.notes}:
+        return tracks
+    frames, high, wide = geometry.silhouettes.shape
+    source = SourceTracks.of(tracks, wide, high)
+    if not source.moving.any():
+        return tracks
+    index = np.flatnonzero(source.moving)
+    inverse = np.full((frames, len(index)), np.nan)
+    standing, movers = geometry.standing.numpy(), geometry.mover_inverse.numpy()
+    h, w = standing.shape[1:]
+    for t in range(frames):
+        here = np.flatnonzero(source.seen[t, index])
+        xy = source.xy[t, index[here]]
+        column, row = np.clip(xy[:, 0], 0, wide - 1).astype(int), np.clip(xy[:, 1], 0, high - 1).astype(int)
+        told = standing[t, (row * h) // high, (column * w) // wide]
+        rows, columns = np.nonzero(movers[t])
+        if len(rows) and len(here):
+            distance, which = KDTree(np.stack([columns, rows], 1) + 0.5).query(xy)
+            told = np.where(distance < TOUCHES * wide, movers[t, rows[which], columns[which]], told)
+        inverse[t, here] = told
+    camera = tracks.camera
+    center = np.array([camera.width / 2, camera.height / 2])
+    view = project(camera, tracks.positions[:, torch.from_numpy(index)])
+    positions = tracks.positions.double().cpu().numpy().copy()
+    positions[:, index] = place_movers(
+        ideal_pixels(view.xy.double().cpu().numpy(), camera, center),
+        source.seen[:, index],
+        Cameras.of_path(camera, center),
+        inverse,
+    )
+    return replace(tracks, positions=torch.from_numpy(positions).float().to(tracks.positions.device))
