@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -21,8 +22,10 @@ from ..tracks import PointTracks
 from ..tracks.moving_objects import contact_inverse_depth, growth, moving_objects, steady
 from ..tracks.trackers.camera_solver import Cameras, ideal_pixels
 from ..tracks.trackers.triangulation import BACKDROP, place_movers
-from .geometry import ClipGeometry
 from .source_tracks import SourceTracks
+
+if TYPE_CHECKING:
+    from .geometry import ClipGeometry
 
 ASSUMED = "mover_depth_assumed"
 """The note of tracks whose movers were only placed by what is around them."""

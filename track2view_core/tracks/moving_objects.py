@@ -235,7 +235,9 @@ def contact_inverse_depth(
         return bound
     feet = max(foot, min(top + UPRIGHT * wide, (1 + DEEPEST) * height)) if cut else foot
     found = _ground_at(standing_xy[ground], standing_inverse[ground], (left + right) / 2, feet, height)
-    return float(np.clip(found, bound, MOST_BEYOND * bound / NO_FEET if cut else max(bound, standing_inverse[ground].max())))
+    return float(
+        np.clip(found, bound, MOST_BEYOND * bound / NO_FEET if cut else max(bound, standing_inverse[ground].max()))
+    )
 
 
 def _ground_at(xy: np.ndarray, inverse: np.ndarray, column: float, row: float, height: float) -> float:
