@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +13,7 @@ from ..notes import Note
 from ..progress import Progress
 from ..tracks import PairedTracks, PointTracks
 from .motion import moving_probability
+from .movers import mover_inverse_depth
 from .silhouettes import given_silhouettes, silhouettes
 from .source_tracks import SourceTracks
 from .standing_depth import standing_inverse_depth
@@ -60,8 +59,6 @@ def clip_geometry(
     standing = standing_inverse_depth(video.numpy(), seen)
     motion = moving_probability(video.numpy(), seen, standing, progress)
     masks = silhouettes(motion) if movers is None else given_silhouettes(movers)
-    size = (masks.shape[2], masks.shape[1])
-    behind = np.stack([cv2.resize(inverse, size, interpolation=cv2.INTER_NEAREST) for inverse in standing])
-    return ClipGeometry(
-        torch.from_numpy(standing), torch.from_numpy(masks), torch.from_numpy(behind * masks), seen.camera
-    )
+    codes = frozenset(note.code for note in tracks.notes) if isinstance(tracks, PointTracks) else frozenset[str]()
+    inverse = mover_inverse_depth(seen, masks, standing, codes)
+    return ClipGeometry(torch.from_numpy(standing), torch.from_numpy(masks), torch.from_numpy(inverse), seen.camera)

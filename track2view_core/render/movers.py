@@ -32,7 +32,8 @@ ASSUMED = "mover_depth_assumed"
 
 # which object a pixel is of
 VOTERS, FARTHEST_VOTER = 5, 0.12
-"""A pixel is of the object that most of its so many nearest tracks are of, none farther than this share of the width."""
+"""A pixel is of the object that most of its so many nearest tracks are of, the nearest within this share of the
+width."""
 SMALLEST_SHARE = 0.3
 """An object that holds less of a connected part belongs to the largest one there: no head without a body."""
 CARRIED_ON = 0.3
@@ -71,17 +72,17 @@ def mover_inverse_depth(
         measured = None
         if ASSUMED not in codes:
             measured = _measured(xy[:, mine], tracks.inverse[:, mine], tracks.seen[:, mine])
-        where = [np.nonzero(labels[t] == label) for t in range(frames)]
+        where = [np.argwhere(labels[t] == label) for t in range(frames)]
         if measured is None and ASSUMED not in codes:
             measured = _of_all_movers(tracks, standing, codes)
         if measured is None:
             found = np.array([_contact(where[t], silhouettes[t], standing[t]) for t in range(frames)])
             bare = float(np.median(standing))
             told = steady(found, growth(xy[:, mine], tracks.seen[:, mine])) if np.isfinite(found).any() else None
-            for t, (rows, columns) in enumerate(where):
+            for t, (rows, columns) in enumerate(at.T for at in where):
                 out[t, rows, columns] = bare if told is None else told[t]
         else:
-            for t, (rows, columns) in enumerate(where):
+            for t, (rows, columns) in enumerate(at.T for at in where):
                 out[t, rows, columns] = measured(t, columns + 0.5, rows + 0.5)
     return out
 
@@ -134,10 +135,11 @@ def object_labels(
 # --- how far an object is ---------------------------------------------------------------------------------------------
 
 
-def _contact(where: tuple[np.ndarray, np.ndarray], silhouette: np.ndarray, standing: np.ndarray) -> float:
-    """What an object with pixels `where` of a silhouette [h2, w2] rests on, of what stands [h, w]; NaN unknown."""
-    rows, columns = where
-    if not len(rows):
+def _contact(where: np.ndarray, silhouette: np.ndarray, standing: np.ndarray) -> float:
+    """What an object with pixels `where` [n, 2] (row, column) of a silhouette [h2, w2] rests on, of what stands [h, w];
+    NaN where nothing tells.
+    """
+    if not len(where):
         return np.nan
     (high, wide), (h, w) = silhouette.shape, standing.shape
     thin = max(1, round((h * w / MOST_PIXELS) ** 0.5))
@@ -145,8 +147,7 @@ def _contact(where: tuple[np.ndarray, np.ndarray], silhouette: np.ndarray, stand
     place = np.stack([(x + 0.5) * wide / w, (y + 0.5) * high / h], 1)
     rim = cv2.dilate(silhouette.astype(np.uint8), np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)) > 0
     bare = ~rim[place[:, 1].astype(int), place[:, 0].astype(int)]
-    every = max(1, len(rows) // MOST_PIXELS)
-    pixels = np.stack([columns[::every], rows[::every]], 1) + 0.5
+    pixels = where[:: max(1, len(where) // MOST_PIXELS), ::-1] + 0.5
     return contact_inverse_depth(pixels, place[bare], standing[y, x][bare], wide, high)
 
 

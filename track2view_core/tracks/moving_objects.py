@@ -198,7 +198,7 @@ def amid_movers(
     for t in range(0, len(seen), EVERY):
         here = np.flatnonzero(seen[t])
         if len(here) > COMPANY:
-            around = KDTree(xy[t, here]).query(xy[t, here], k=COMPANY + 1)[1][:, 1:]
+            around = np.asarray(KDTree(xy[t, here]).query(xy[t, here], k=COMPANY + 1)[1])[:, 1:]
             share[here] += moving[here][around].mean(1)
             asked[here] += 1
     return ~moving & (share >= AMID * np.maximum(asked, 1)) & (asked > 0)
