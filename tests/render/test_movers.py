@@ -11,7 +11,8 @@ import torch
 from track2view_core.cameras import CameraPath, project
 from track2view_core.notes import Note
 from track2view_core.render import ClipGeometry
-from track2view_core.render.movers import mover_inverse_depth, object_labels, placed_movers
+from track2view_core.render.movers import mover_inverse_depth, object_labels
+from track2view_core.render.placed_movers import placed_movers
 from track2view_core.render.source_tracks import SourceTracks
 from track2view_core.tracks import PointTracks
 

@@ -1,31 +1,21 @@
 """How far what moves is, for every pixel of it: silhouettes divided into objects, and a depth for each.
 
 Where the tracks know the depth of what moves (depth maps, another tracker), it is spread over the object. Where it was
-only assumed, an object stands on what is under its lower end, one depth an object and frame, so that nothing leans; and
-`placed_movers` moves the tracks there, so that all that is made of them agrees.
+only assumed, an object stands on what is under its lower end, one depth an object and frame, so that nothing leans.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import torch
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import KDTree
 
-from ..cameras import project
-from ..tracks import PointTracks
 from ..tracks.moving_objects import contact_inverse_depth, growth, moving_objects, steady
-from ..tracks.trackers.camera_solver import Cameras, ideal_pixels
-from ..tracks.trackers.triangulation import BACKDROP, place_movers
+from ..tracks.trackers.triangulation import BACKDROP
 from .source_tracks import SourceTracks
-
-if TYPE_CHECKING:
-    from .geometry import ClipGeometry
 
 ASSUMED = "mover_depth_assumed"
 """The note of tracks whose movers were only placed by what is around them."""
@@ -50,8 +40,6 @@ SLOPE_STEADY, DEPTH_STEADY = 3.0, 1.0
 """Standard deviations in frames over which a measured slope and depth are averaged."""
 BEYOND = 0.1
 """Share by which a slope may leave the range of the tracks' own inverse depth."""
-TOUCHES = 0.04
-"""Share of the width within which a moving track belongs to a silhouette; others lie on what stands."""
 
 
 def mover_inverse_depth(
@@ -209,44 +197,3 @@ def _of_all_movers(tracks: SourceTracks, standing: np.ndarray, codes: frozenset[
     else:
         return None
     return lambda t, x, y: np.full(len(x), depth)
-
-
-# --- the tracks, where their movers are -------------------------------------------------------------------------------
-
-
-def placed_movers(tracks: PointTracks, geometry: ClipGeometry) -> PointTracks:
-    """The tracks, those of moving things as far away as `geometry` says; unchanged where their depth was measured.
-
-    A moving track outside all silhouettes lies on what stands there.
-    """
-    if ASSUMED not in {note.code for note in tracks.notes}:
-        return tracks
-    frames, high, wide = geometry.silhouettes.shape
-    source = SourceTracks.of(tracks, wide, high)
-    if not source.moving.any():
-        return tracks
-    index = np.flatnonzero(source.moving)
-    inverse = np.full((frames, len(index)), np.nan)
-    standing, movers = geometry.standing.numpy(), geometry.mover_inverse.numpy()
-    h, w = standing.shape[1:]
-    for t in range(frames):
-        here = np.flatnonzero(source.seen[t, index])
-        xy = source.xy[t, index[here]]
-        column, row = np.clip(xy[:, 0], 0, wide - 1).astype(int), np.clip(xy[:, 1], 0, high - 1).astype(int)
-        told = standing[t, (row * h) // high, (column * w) // wide]
-        rows, columns = np.nonzero(movers[t])
-        if len(rows) and len(here):
-            distance, which = KDTree(np.stack([columns, rows], 1) + 0.5).query(xy)
-            told = np.where(distance < TOUCHES * wide, movers[t, rows[which], columns[which]], told)
-        inverse[t, here] = told
-    camera = tracks.camera
-    center = np.array([camera.width / 2, camera.height / 2])
-    view = project(camera, tracks.positions[:, torch.from_numpy(index)])
-    positions = tracks.positions.double().cpu().numpy().copy()
-    positions[:, index] = place_movers(
-        ideal_pixels(view.xy.double().cpu().numpy(), camera, center),
-        source.seen[:, index],
-        Cameras.of_path(camera, center),
-        inverse,
-    )
-    return replace(tracks, positions=torch.from_numpy(positions).float().to(tracks.positions.device))
