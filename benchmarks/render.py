@@ -40,10 +40,10 @@ from benchmarks.render_measures import (
 )
 from benchmarks.render_real_clips import film_clips
 from benchmarks.render_scenes import JUDGED, MOVES, TrueScene, true_scenes
-from benchmarks.render_views import full_size_standing, placed, rendered
+from benchmarks.render_views import full_size_standing, rendered
 from benchmarks.result_files import Row, Rows, weights_fingerprint
 from benchmarks.stage_clock import StageClock
-from track2view_core.render import ClipGeometry, clip_geometry, splat
+from track2view_core.render import ClipGeometry, clip_geometry, placed_movers, splat
 from track2view_core.scenes.scene import Texture
 from track2view_core.tracks import PairedTracks, PointTracks, pair_tracks
 from track2view_core.tracks.cache import code_version
@@ -88,7 +88,7 @@ class Case:
     def found(self) -> tuple[PointTracks, ClipGeometry]:
         tracks = self.scene.tracks[self.kind]
         geometry = clip_geometry(self.scene.frames, tracks)
-        return placed(tracks, geometry), geometry
+        return placed_movers(tracks, geometry), geometry
 
     def pair(self, move: str, tracks: PointTracks) -> PairedTracks:
         return pair_tracks(tracks, self.scene.target(move, tracks))
@@ -163,10 +163,12 @@ def measured(
 ) -> tuple[list[Row], list[Row]]:
     """Rows of pictures and rows of parts; those that `folder` holds from the same code are not made again."""
     rows, pictures, parts = Rows(folder / "rows.jsonl"), [], []
+    here = Path(__file__)
+    rooms = [code_version(Path(str(room.__file__)).parent) for room in (track2view_core.tracks, track2view_core.render)]
     made = {"exact": weights_fingerprint([Path(render_scenes.__file__)])}
-    made["klt"] = [made["exact"], code_version(Path(track2view_core.tracks.__file__).parent)]
-    old = weights_fingerprint([Path(splat.__file__), Path(__file__).with_name("render_measures.py")])
-    new = [code_version(Path(track2view_core.render.__file__).parent), old]
+    made["klt"] = [made["exact"], rooms[0]]
+    old = weights_fingerprint([Path(splat.__file__), here.with_name("render_measures.py")])
+    new = [*rooms, old, weights_fingerprint([here.with_name("render_views.py")])]
     for scene in scenes:
         for kind in kinds:
             case, begin = Case(scene, kind, folder / "sheets"), time.perf_counter()
@@ -293,7 +295,7 @@ def seconds_table(scene: TrueScene) -> list[str]:
     tracks = scene.tracks["klt"]
     with StageClock(track2view_core.render) as clock:
         geometry = clip_geometry(video, tracks)
-        tracks = placed(tracks, geometry)
+        tracks = placed_movers(tracks, geometry)
         rendered(video, pair_tracks(tracks, scene.target("orbit_left", tracks)), geometry)
     stages = sorted(((name, spent / len(video)) for name, spent in clock.seconds.items()), key=lambda s: -s[1])
     total = sum(spent for _, spent in stages)

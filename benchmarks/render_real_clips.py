@@ -15,10 +15,10 @@ from torch import Tensor
 from benchmarks.held_out_clips import contact_sheet
 from benchmarks.render_measures import flips, known_gradient_energy, resized, second_difference
 from benchmarks.render_scenes import built_in_tracks
-from benchmarks.render_views import placed, rendered, source_inverse_depth
+from benchmarks.render_views import rendered, source_inverse_depth
 from track2view_core.cameras import preset_path
 from track2view_core.errors import Track2ViewError
-from track2view_core.render import ClipGeometry, clip_geometry
+from track2view_core.render import ClipGeometry, clip_geometry, placed_movers
 from track2view_core.render.splat import GREY
 from track2view_core.tracks import PointTracks, pair_tracks
 from track2view_core.video import VideoClip, read_clip, write_clip
@@ -83,7 +83,7 @@ def film_clips(folder: Path, names: list[str] | None, tracks_folder: Path, out: 
         clip = read_clip(file, frames=FRAMES, box=(BOX, BOX))
         tracks = built_in_tracks(clip.frames, tracks_folder, file.stem)
         geometry = clip_geometry(clip.frames, tracks)
-        tracks = placed(tracks, geometry)
+        tracks = placed_movers(tracks, geometry)
         notes = [note.text() for note in (*tracks.notes, *geometry.notes)]
         told += [f"{file.stem}: {note}" for note in notes]
         for move in MOVES:

@@ -9,12 +9,7 @@ from torch import Tensor
 from benchmarks.render_measures import resized
 from track2view_core.render import ClipGeometry, TargetView, render_target_view
 from track2view_core.render.upsampling import upsampled
-from track2view_core.tracks import PairedTracks, PointTracks
-
-
-def placed(tracks: PointTracks, geometry: ClipGeometry) -> PointTracks:
-    """Tracks whose movers' depth was only assumed, at the depth of what they touch."""
-    return tracks
+from track2view_core.tracks import PairedTracks
 
 
 def rendered(video: Tensor, paired: PairedTracks, geometry: ClipGeometry) -> TargetView:
