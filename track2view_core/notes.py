@@ -254,6 +254,39 @@ _VIDEO = {
     "times_senseless": Kind(
         _CAUTION, "The frame times make no sense; every frame was shown once at {rate} frames a second."
     ),
+    "times_missing": Kind(
+        _CAUTION, "The file has no time stamps; its frames are shown one after another, {rate} a second as they say."
+    ),
+    "times_and_rate_missing": Kind(
+        _CAUTION,
+        "The file has no time stamps and names no frame rate; its frames are shown one after another, and {rate} a "
+        "second were assumed.",
+    ),
+    "recordings_joined": Kind(
+        _CAUTION,
+        "The file holds {count} recordings, each with a clock of its own; they are shown one after another, the next "
+        "from frame {frames} on.",
+    ),
+    "beginning_lost": Kind(
+        _CAUTION, "The file begins in the middle: its first {frames:# frame} cannot be decoded and were left out."
+    ),
+    "rest_unread": Kind(
+        _CAUTION,
+        "The last {share:.0%} of the file are not read, as where two files were joined byte by byte; convert the parts "
+        "one by one.",
+    ),
+    "deinterlaced": Kind(
+        _INFO,
+        "The file is interlaced, two half pictures woven into one frame; it was deinterlaced, a frame for a frame.",
+    ),
+    "hdr_tone_mapped": Kind(
+        _INFO,
+        "The file is HDR ({transfer}, up to {peak:.0f} cd/m2); it was tone-mapped to the range of BT.709, and what is "
+        "brighter than white paper was rolled off.",
+    ),
+    "gamut_mapped": Kind(_INFO, "The file has the colours of {gamut}; they were brought to those of BT.709."),
+    "laid_over_black": Kind(_CAUTION, "The file is transparent in places; it was laid over black."),
+    "mirrored": Kind(_INFO, "The file asks to be shown mirrored, {way}; it was."),
     "set_upright": Kind(_INFO, "The file is stored turned by {degrees} degrees; it was set upright."),
     "turn_left_out": Kind(
         _CAUTION, "The file asks for a turn by {degrees} degrees; that was left out, as it is no quarter turn."

@@ -73,6 +73,46 @@ def write_stamped(tmp_path: Path) -> WriteStamped:
     return write
 
 
+def write_greys(
+    file: Path,
+    levels: Sequence[int],
+    codec: str = "libx264",
+    *,
+    first: int = 0,
+    rate: int = 24,
+    size: tuple[int, int] = (64, 48),
+    format: str = "yuv420p",
+    clicks: Sequence[float] = (),
+    options: dict[str, str] | None = None,
+) -> bytes:
+    """A file whose frame k, shown at (first + k) / rate seconds, is plain grey of level 8 levels[k]; and its bytes.
+
+    clicks: seconds after the first frame at which its sound, if it is to have any, clicks.
+    """
+    with av.open(str(file), "w") as output:
+        stream = output.add_stream(codec, rate=rate, options=options or {})
+        stream.width, stream.height, stream.pix_fmt = *size, format
+        sound = output.add_stream("mp2", rate=48000, layout="mono") if clicks else None
+        for index, level in enumerate(levels):
+            picture = np.full((size[1], size[0], 3), 8 * level, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=format)
+            frame.pts, frame.time_base = first + index, Fraction(1, rate)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+        if sound is not None:
+            heard = np.zeros((1, round(len(levels) / rate * 48000)), np.int16)
+            for click in clicks:
+                heard[0, round(click * 48000) :][:300] = 30000
+            frame = av.AudioFrame.from_ndarray(heard, format="s16", layout="mono")
+            frame.sample_rate, frame.time_base = 48000, Fraction(1, 48000)
+            frame.pts = round(first / rate * 48000)
+            resampler = av.AudioResampler(sound.codec_context.format.name, "mono", 48000, 1152)
+            for part in (*resampler.resample(frame), *resampler.resample(None)):
+                output.mux(sound.encode(part))
+            output.mux(sound.encode(None))
+    return file.read_bytes()
+
+
 def grey_levels(clip: VideoClip) -> list[int]:
     """Which of `write_stamped`'s frames each frame shows."""
     return [round(float(picture.float().mean()) / 8) for picture in clip.frames]

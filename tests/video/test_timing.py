@@ -49,7 +49,7 @@ def test_a_frozen_stretch_is_filled_so_that_later_frames_keep_their_time():
     timing = plan_timing(stamps, Fraction(1, 90000), Fraction(30))
     assert timing.rate == 30
     assert timing.count == 25
-    assert timing.repeats == {stamp: 6 if stamp == 9 * 3000 else 1 for stamp in stamps}
+    assert timing.repeats == [6 if index == 9 else 1 for index in range(20)]
     assert "5 shown again, 0 left out" in timing.notes[0].text()
 
 
@@ -59,8 +59,8 @@ def test_resampling_keeps_the_duration_and_the_order(gaps):
     timing = plan_timing(stamps, Fraction(1, 90000), None)
     span = Fraction(stamps[-1], 90000)
     if timing.repeats is not None:
-        assert sum(timing.repeats.values()) == timing.count
-        assert set(timing.repeats) <= set(stamps)
+        assert sum(timing.repeats) == timing.count
+        assert len(timing.repeats) == len(stamps)
         assert abs((timing.count - 1) / timing.rate - span) <= 1 / timing.rate
     assert timing.count <= 20 * len(stamps) + 1001
 

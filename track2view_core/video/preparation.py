@@ -18,7 +18,6 @@ from .arithmetic import SIZE_STRIDE, fit_inside, model_frames, model_side, rate_
 from .clip import Audio, VideoClip, check_frames
 from .reading import ClipStream, open_stream, stream_pictures
 from .resizing import resize_picture
-from .sound import read_audio
 from .source import ClipFile
 
 
@@ -143,7 +142,7 @@ def take_clip(
     else:
         pictures = stream_pictures(source, progress=progress)
         prepared, scaled, taken = _fill(pictures, source.wanted, fitted, place, lengthened, sizes, None)
-        audio, sound_notes = read_audio(source.file, start=source.start, seconds=taken / source.fps)
+        audio, sound_notes = source.sound(taken)
         notes, in_file = source.notes + sound_notes, max(source.frames_in_file, taken)
     left, top, padded_width, padded_height = place
     info = ClipInfo(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,19 @@ from ..errors import Track2ViewError
 from ..notes import Note
 from ..progress import Progress
 from .arithmetic import fit_inside, square_size
-from .clip import VideoClip, check_limit
+from .clip import Audio, VideoClip, check_limit
+from .decoding import decoded_frames, deinterlaced
+from .pictures import Development, find_development
 from .resizing import resize_picture
 from .sound import read_audio
 from .source import ClipFile, openable
-from .timing import Timing, plan_timing
+from .time_stamps import TimeStamps, scan_time_stamps
+from .timing import Timing, counted_timing, plan_timing
 
 _STILL_FORMATS = ("image2", "_pipe", "tty", "ico")  # pictures and text, which FFmpeg would show as one-frame films
-# FFmpeg's SWS_BILINEAR | ACCURATE_RND | FULL_CHR_H_INT | FULL_CHR_H_INP: its fast path darkens by one level.
-_TRUE_COLORS = 2 | 0x40000 | 0x2000 | 0x4000
-_REORDERED = 32  # more than any codec holds back
-_QUARTER_TURNS = {0: 0, 90: 1, 180: 2, 270: 3}
+_OTHER_SHAPE = 0.02  # by how much the aspect may change where a file changes its size
+_UNREAD = 0.1  # share of a file that may follow its last picture
+_LEARNED_FROM = 8  # frames at the beginning that show how the file is made
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +55,23 @@ class ClipStream:
     frames_in_file: int
     start: Fraction
     """The time of the first frame, in seconds of the file's clock."""
-    quarter_turns: int
+    stamps: TimeStamps
+    development: Development
+    """What makes pictures of the frames that the decoder gives."""
     expected: int
     """The frames that the file's index promises; no more than those at hand unless its end is missing."""
     notes: tuple[Note, ...]
 
+    offsets: tuple[Fraction, ...] = (Fraction(0),)
+    """What is added to the clock of each recording in the file, in seconds."""
+
     @property
     def fps(self) -> Fraction:
         return self.timing.rate
+
+    def sound(self, frames: int) -> tuple[Audio | None, tuple[Note, ...]]:
+        """The sound of the first `frames` frames, and what was left out of it."""
+        return read_audio(self.file, start=self.start, seconds=frames / self.fps, offsets=self.offsets)
 
 
 def read_clip(
@@ -82,7 +94,7 @@ def read_clip(
     for picture in stream_pictures(stream, progress=progress):
         target[count] = resize_picture(picture, *size)
         count += 1
-    audio, sound_notes = read_audio(file, start=stream.start, seconds=count / stream.fps)
+    audio, sound_notes = stream.sound(count)
     return VideoClip(
         pictures[:count],
         stream.fps,
@@ -99,15 +111,32 @@ def open_stream(file: ClipFile, *, frames: int | None = None) -> ClipStream:
     name = _checked_name(file)
     with _opened(file, name) as container:
         video = _video_stream(container, name)
-        stamps, packets, whole = _time_stamps(container, video, frames)
-        first = _first_picture(container, video, name)
-        turns, notes = _quarter_turns(first)
-        width, height, aspect, shape_notes = _shape(first, video, turns)
+        stamps = scan_time_stamps(container, video, frames)
+        base, own_start = video.time_base, video.start_time
         declared = video.average_rate or video.guessed_rate
-        timing = plan_timing(stamps, video.time_base, Fraction(declared) if declared else None)
-        start = (stamps[0] if stamps else video.start_time or 0) * video.time_base
-        promised = round(video.duration * video.time_base * timing.rate) if video.duration else int(video.frames)
-        complete = packets >= video.frames
+        duration, in_index = video.duration, int(video.frames)
+    with _opened(file, name) as container:
+        video = _video_stream(container, name)
+        first = _first_frames(container, video, name, stamps)
+        development, notes = find_development([frame for _, frame in first], video.codec_context)
+        width, height, aspect, shape_notes = _shape(first[0][1], video, development)
+        named = video.codec_context.framerate
+    stamps, lost = stamps.as_decoded([place for place, _ in first])
+    timing = (
+        counted_timing(len(stamps), named)
+        if stamps.made_up
+        else plan_timing(stamps.ticks, base, Fraction(declared) if declared else None)
+    )
+    start = (stamps.ticks[0] if len(stamps) else own_start or 0) * base
+    promised = round(duration * base * timing.rate) if duration else in_index
+    complete = stamps.packets >= in_index
+    if lost:
+        notes += (Note.of("beginning_lost", frames=lost),)
+    if stamps.unread > _UNREAD:
+        notes += (Note.of("rest_unread", share=stamps.unread),)
+    wanted = timing.count if frames is None else min(frames, timing.count)
+    if joints := [frame for frame in _joints(stamps, timing) if frame < wanted]:
+        notes += (Note.of("recordings_joined", count=len(joints) + 1, frames=joints),)
     return ClipStream(
         file=file,
         name=name,
@@ -116,26 +145,29 @@ def open_stream(file: ClipFile, *, frames: int | None = None) -> ClipStream:
         pixel_aspect=aspect,
         timing=timing,
         limit=frames,
-        wanted=timing.count if frames is None else min(frames, timing.count),
-        frames_in_file=timing.count if whole and complete else max(promised, timing.count),
+        wanted=wanted,
+        frames_in_file=timing.count if stamps.whole and complete else max(promised, timing.count),
         start=start,
-        quarter_turns=turns,
-        expected=promised if whole and not complete else timing.count,
+        stamps=stamps,
+        development=development,
+        expected=promised if stamps.whole and not complete else timing.count,
         notes=notes + shape_notes + timing.notes,
+        offsets=tuple(offset * base for _, offset in stamps.recordings),
     )
 
 
 def stream_pictures(stream: ClipStream, *, progress: Progress | None = None) -> Iterator[np.ndarray]:
     """The frames at the constant rate of `stream.timing`, each [H, W, 3] uint8 RGB, upright."""
-    shown = 0
+    shown, repeats = 0, stream.timing.repeats
     with _opened(stream.file, stream.name) as container:
         video = _video_stream(container, stream.name)
         try:
-            for frame in container.decode(video):
+            for place, frame in deinterlaced(decoded_frames(container, video, stream.stamps)):
+                times = 1 if repeats is None else repeats[place] if place < len(repeats) else 0
                 picture = None
-                for _ in range(_times_shown(stream.timing, frame)):
+                for _ in range(times):
                     if picture is None:
-                        picture = _upright(frame, stream)
+                        picture = _as_before(stream.development.picture(frame), stream, shown)
                     yield picture
                     shown += 1
                     if progress is not None:
@@ -152,8 +184,15 @@ def stream_pictures(stream: ClipStream, *, progress: Progress | None = None) -> 
         raise _cut_short(stream, shown)
 
 
-def _times_shown(timing: Timing, frame: Any) -> int:
-    return 1 if timing.repeats is None else timing.repeats.get(frame.pts, 0)
+def _as_before(picture: np.ndarray, stream: ClipStream, shown: int) -> np.ndarray:
+    """A picture at the size of the first, after `shown` frames."""
+    high, wide = picture.shape[:2]
+    if abs(wide * stream.height / (high * stream.width) - 1) > _OTHER_SHAPE:
+        raise Track2ViewError(
+            f"{stream.name} changes its pictures from {stream.width} x {stream.height} to {wide} x {high} after "
+            f"{shown} frames; set frames to {shown} or less, or cut the file there and give the parts one by one."
+        )
+    return resize_picture(picture, stream.width, stream.height)
 
 
 def _cut_short(stream: ClipStream, readable: int) -> Track2ViewError:
@@ -161,6 +200,12 @@ def _cut_short(stream: ClipStream, readable: int) -> Track2ViewError:
     return Track2ViewError(
         f"{stream.name} is cut short or damaged: {readable} of its {stream.frames_in_file} frames can be read; {way}."
     )
+
+
+def _joints(stamps: TimeStamps, timing: Timing) -> list[int]:
+    """The frames of the clip at which another recording begins."""
+    places = [place for place, _ in stamps.recordings[1:]]
+    return [place if timing.repeats is None else sum(timing.repeats[:place]) for place in places]
 
 
 def _checked_name(file: ClipFile) -> str:
@@ -205,65 +250,30 @@ def _video_stream(container: Any, name: str) -> Any:
     return stream
 
 
-def _time_stamps(container: Any, video: Any, limit: int | None) -> tuple[list[int], int, bool]:
-    """Sorted presentation stamps, the packets seen, and whether that is the whole file; no picture is decoded."""
-    enough = None if limit is None else 2 * limit + 2 * _REORDERED
-    stamps: list[int] = []
-    packets, whole = 0, True
+def _first_frames(container: Any, video: Any, name: str, stamps: TimeStamps) -> list[tuple[int, Any]]:
+    """A few frames of the beginning, to learn from; what breaks behind the first is found again by reading."""
+    first: list[tuple[int, Any]] = []
     try:
-        for packet in container.demux(video):
-            packets += bool(packet.size)
-            if packet.size and packet.pts is not None and not packet.is_discard:
-                stamps.append(packet.pts)
-            if len(stamps) == enough:
-                whole = False
-                break
-    except FFmpegError:
-        whole = False  # decoding finds the same spot and reports it
-    stamps = sorted(set(stamps))
-    # Packets come in decoding order: near the point where reading stopped some stamps are still missing.
-    return (stamps if whole or enough is None else stamps[:-_REORDERED]), packets, whole
+        first.extend(islice(decoded_frames(container, video, stamps), _LEARNED_FROM))
+    except FFmpegError as error:
+        if not first:
+            raise _no_picture(name) from error
+    if not first:
+        raise _no_picture(name)
+    return first
 
 
-def _first_picture(container: Any, video: Any, name: str) -> Any:
-    try:
-        container.seek(0)
-    except FFmpegError:
-        pass
-    try:
-        return next(iter(container.decode(video)))
-    except (FFmpegError, StopIteration) as error:
-        raise Track2ViewError(f"{name} holds no picture that can be decoded; give a whole, playable video.") from error
+def _no_picture(name: str) -> Track2ViewError:
+    return Track2ViewError(f"{name} holds no picture that can be decoded; give a whole, playable video.")
 
 
-def _quarter_turns(frame: Any) -> tuple[int, tuple[Note, ...]]:
-    angle = getattr(frame, "rotation", 0) % 360
-    if angle == 0:
-        return 0, ()
-    if angle not in _QUARTER_TURNS:
-        return 0, (Note.of("turn_left_out", degrees=angle),)
-    return _QUARTER_TURNS[angle], (Note.of("set_upright", degrees=angle),)
-
-
-def _shape(frame: Any, video: Any, turns: int) -> tuple[int, int, Fraction, tuple[Note, ...]]:
+def _shape(frame: Any, video: Any, development: Development) -> tuple[int, int, Fraction, tuple[Note, ...]]:
     """Upright width, height and pixel aspect."""
     aspect, notes = Fraction(video.sample_aspect_ratio or 1), ()
     if aspect <= 0 or abs(aspect - 1) < Fraction(1, 100):  # smaller ones are rounding, seen in many files
         aspect = Fraction(1)
     else:
         notes = (Note.of("pixels_not_square", width=aspect.numerator, height=aspect.denominator),)
-    if turns % 2:
+    if development.on_its_side:
         return frame.height, frame.width, 1 / aspect, notes
     return frame.width, frame.height, aspect, notes
-
-
-def _upright(frame: Any, stream: ClipStream) -> np.ndarray:
-    # Untagged pictures of HD size are Rec. 709 by every player's convention; FFmpeg alone would take Rec. 601.
-    # PyAV 14 minds the matrix only where the two differ; for RGB the second one says nothing else.
-    untagged = frame.colorspace in (0, 2) and not frame.format.is_rgb
-    rec_709 = frame.colorspace == 1 or (untagged and max(frame.width, frame.height) >= 1280)
-    matrix = {"src_colorspace": "ITU709", "dst_colorspace": "ITU601"} if rec_709 else {}
-    picture = frame.to_ndarray(format="rgb24", interpolation=_TRUE_COLORS, **matrix)
-    if stream.quarter_turns:
-        picture = np.ascontiguousarray(np.rot90(picture, stream.quarter_turns))
-    return resize_picture(picture, stream.width, stream.height)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -15,6 +15,7 @@ from av.error import FFmpegError
 from ..notes import Note
 from .clip import Audio
 from .source import ClipFile, openable
+from .time_stamps import Clock
 
 # What MP4 holds and common players decode.
 _CARRIED = ("aac", "mp3", "alac", "ac3", "eac3", "flac", "opus")
@@ -23,19 +24,26 @@ _LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "
 _BLOCK = 1024
 
 
-def read_audio(file: ClipFile, *, start: Fraction, seconds: Fraction) -> tuple[Audio | None, tuple[Note, ...]]:
-    """The first sound track from `start` on the file's clock, `seconds` long, and notes on what was left out."""
+def read_audio(
+    file: ClipFile, *, start: Fraction, seconds: Fraction, offsets: Sequence[Fraction] = (Fraction(0),)
+) -> tuple[Audio | None, tuple[Note, ...]]:
+    """The first sound track from `start` on the file's clock, `seconds` long, and notes on what was left out.
+
+    offsets: seconds to add to the clock of each recording in the file, where it holds several.
+    """
     with av.open(openable(file)) as container:
         if not container.streams.audio:
             return None, ()
         stream = container.streams.audio[0]
         if stream.codec_context is None:
             return None, (Note.of("sound_left_out"),)
-        keeper = _PacketKeeper(stream, start) if stream.codec_context.name in _CARRIED else None
+        # At a joint the packets of two recordings overlap or leave a hole, which samples can mend and packets cannot.
+        carried = stream.codec_context.name in _CARRIED and len(offsets) == 1
+        keeper = _PacketKeeper(stream, start) if carried else None
         samples = _Samples(stream, start, seconds)
         notes: tuple[Note, ...] = ()
         try:
-            _decode(container, stream, samples, keeper)
+            _decode(container, stream, samples, keeper, offsets)
         except FFmpegError as error:
             notes = (Note.of("sound_damaged", reason=error.strerror),)
             keeper = None
@@ -45,14 +53,23 @@ def read_audio(file: ClipFile, *, start: Fraction, seconds: Fraction) -> tuple[A
         return Audio(waveform, samples.rate, keeper.finished() if keeper else None), notes
 
 
-def _decode(container: Any, stream: Any, samples: _Samples, keeper: _PacketKeeper | None) -> None:
+def _decode(
+    container: Any, stream: Any, samples: _Samples, keeper: _PacketKeeper | None, offsets: Sequence[Fraction]
+) -> None:
+    clock, recording = Clock(container, stream), 0
     for packet in container.demux(stream):
+        if clock.starts_anew(packet.pts, packet.dts, packet.is_keyframe) and recording + 1 < len(offsets):
+            recording += 1
+            samples.join()
+        if recording and packet.pts is not None:
+            packet.pts += round(offsets[recording] / stream.time_base)
+            packet.dts = None
         late = packet.pts is not None and packet.pts * packet.time_base >= samples.end
         for frame in packet.decode():
             samples.add(frame)
         if keeper is not None and not late:
             keeper.add(packet)
-        if late:
+        if late and recording + 1 == len(offsets):
             return
 
 
@@ -66,17 +83,28 @@ class _Samples:
         self._parts: list[np.ndarray] = []
         self._position: int | None = None
         self._resampler: Any = None
+        self._joined = False
+
+    def join(self) -> None:
+        """What comes next begins a recording: it is placed by its time to the sample."""
+        self._joined = True
 
     def add(self, frame: Any) -> None:
         at = None if frame.pts is None else round((frame.pts * frame.time_base - self.start) * self.rate)
         if self._position is None:
             self._position = min(at or 0, 0)
-        if at is not None and at - self._position > (self.rate // 10 if self._parts else 0):
-            self._append(np.zeros((frame.layout.nb_channels, at - self._position), np.float32))
+        skipped = 0
+        if at is not None:
+            ahead = at - self._position
+            if ahead > (self.rate // 10 if self._parts and not self._joined else 0):
+                self._append(np.zeros((frame.layout.nb_channels, ahead), np.float32))
+            elif self._joined:
+                skipped = -ahead
+            self._joined = False
         if self._resampler is None:
             self._resampler = av.AudioResampler(format="fltp", layout=frame.layout.name, rate=self.rate)
         for block in self._resampler.resample(frame):
-            self._append(block.to_ndarray())
+            self._append(block.to_ndarray()[:, skipped:])
 
     def _append(self, block: np.ndarray) -> None:
         """Keep what lies between the clip's start and end."""
