@@ -546,6 +546,11 @@ _REFILM = {
         "{frames:# frame} of {width} x {height}, steps {steps}, guidance {guidance:g}, shift {shift:g}, seed {seed}",
     ),
     "geometry": Kind(_INFO, "depth for every pixel of {frames:# frame}; {moving:.0%} of the picture moves"),
+    "mostly_moving": Kind(
+        _CAUTION,
+        "{share:.0%} of the picture moves, which leaves little that stands still to tell depth and holes by; look at "
+        "the result before you go on",
+    ),
     "pixels_kept": Kind(
         _INFO,
         "{mean:.0%} of the new view is the clip's own pixels, {lowest:.0%} in frame {frame}; the rest is filled from "

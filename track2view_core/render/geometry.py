@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,9 @@ from .standing_depth import standing_inverse_depth
 ANALYSED_SIDE = 832
 """Long side of the pictures that are analysed; larger ones bring nothing but time."""
 
+MOSTLY = 0.45
+"""Share of the pictures beyond which what moves leaves too little of what stands to lean on."""
+
 
 @dataclass(frozen=True, eq=False)
 class ClipGeometry:
@@ -31,10 +35,16 @@ class ClipGeometry:
     mover_inverse: Tensor  # [T, h2, w2] float32: > 0 within the silhouettes, 0 elsewhere
     camera: CameraPath  # the source camera, T frames
     notes: tuple[Note, ...] = ()
+    shots: tuple[slice, ...] = ()
+    """The frames between cuts: what is true of one shot says nothing of another. Empty: there is no cut."""
 
     def __len__(self) -> int:
         """The number of frames T."""
         return len(self.standing)
+
+    def shot_of(self, t: int) -> slice:
+        """The frames of the shot that frame t belongs to."""
+        return next((shot for shot in self.shots if shot.start <= t < shot.stop), slice(0, len(self)))
 
 
 def clip_geometry(
@@ -55,10 +65,60 @@ def clip_geometry(
         raise Track2ViewError(
             f"The video has {frames} frames and the tracks have {len(tracks)}; give both of the same clip."
         )
+    given = {"depth": depth, "movers": movers}
+    for name, value in given.items():
+        if value is not None and (value.ndim != 3 or len(value) != frames):
+            raise Track2ViewError(
+                f"{name} has shape {list(value.shape)}; it must be [{frames}, h, w] beside this video."
+            )
     seen = SourceTracks.of(tracks, width, height)
-    standing = standing_inverse_depth(video.numpy(), seen)
-    motion = moving_probability(video.numpy(), seen, standing, progress)
-    masks = silhouettes(motion) if movers is None else given_silhouettes(movers)
     codes = frozenset(note.code for note in tracks.notes) if isinstance(tracks, PointTracks) else frozenset[str]()
-    inverse = mover_inverse_depth(seen, masks, standing, codes)
-    return ClipGeometry(torch.from_numpy(standing), torch.from_numpy(masks), torch.from_numpy(inverse), seen.camera)
+    shots = seen.shots()
+    parts = [
+        _of_shot(
+            video[shot].cpu().numpy(), seen.frames(shot), codes, progress,
+            **{name: None if value is None else value[shot] for name, value in given.items()},
+        )
+        for shot in shots
+    ]  # fmt: skip
+    standing, silhouette, inverse = (torch.from_numpy(np.concatenate(maps)) for maps in zip(*parts, strict=True))
+    return ClipGeometry(standing, silhouette, inverse, seen.camera, _notes(silhouette), shots)
+
+
+def _of_shot(
+    video: np.ndarray,
+    tracks: SourceTracks,
+    codes: frozenset[str],
+    progress: Progress | None,
+    *,
+    depth: Tensor | None,
+    movers: Tensor | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Inverse depth of what stands, silhouettes and inverse depth of what moves, over the frames of one shot."""
+    maps = None if depth is None else depth.cpu().float().numpy()
+    standing = standing_inverse_depth(video, tracks, progress=progress)
+    if maps is not None:
+        standing = _known(maps, standing)
+    if movers is None:
+        masks = silhouettes(moving_probability(video, tracks, standing, progress))
+    else:
+        masks = given_silhouettes(movers)
+    inverse = mover_inverse_depth(tracks, masks, standing, codes)
+    if maps is not None:
+        inverse = np.where(masks, _known(maps, inverse), 0)
+    return standing, masks, inverse
+
+
+def _known(depth: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+    """Inverse of depth maps of any size, and where they know nothing `inverse` [T, h, w] float32, whose size it has."""
+    height, width = inverse.shape[1:]
+    row = ((np.arange(height) + 0.5) * depth.shape[1] / height).astype(int)
+    column = ((np.arange(width) + 0.5) * depth.shape[2] / width).astype(int)
+    z = depth[:, row[:, None], column]
+    known = np.isfinite(z) & (z > 0)
+    return np.where(known, 1 / np.where(known, z, 1), inverse).astype(np.float32)
+
+
+def _notes(silhouette: Tensor) -> tuple[Note, ...]:
+    share = float(silhouette.float().mean())
+    return (Note.of("mostly_moving", share=share),) if share > MOSTLY else ()

@@ -47,6 +47,7 @@ class Plates:
         needed: Tensor,  # [H, W] bool
         t: int,
         target: CameraPath,  # at the layer's size
+        shot: slice,  # the frames that show the same scene as frame t
     ) -> Layer:
         """The layer with what other times know of the needed pixels, nearest time first."""
         left = needed & ~layer.known
@@ -58,7 +59,7 @@ class Plates:
             del self._held[time]
         colour, inverse = layer.colour.clone(), layer.inverse.clone()
         for time in (t + step for step in OTHER_TIMES):
-            if not 0 <= time < len(self.video):
+            if not shot.start <= time < shot.stop:
                 continue
             if int(left.sum()) < FEWEST:
                 break

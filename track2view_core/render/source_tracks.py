@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -40,6 +41,19 @@ class SourceTracks:
         off = (world - world[first, torch.arange(len(first))]).norm(dim=-1)
         moving = (off > SAME * depth.abs()) & seen
         return cls(xy.numpy(), (1 / depth.clamp(min=NEAREST)).numpy(), seen.numpy(), moving.any(0).numpy(), camera)
+
+    def shots(self) -> tuple[slice, ...]:
+        """The frames between cuts, in order, all T of them: no track is seen on both sides of a cut."""
+        earlier = np.logical_or.accumulate(self.seen)
+        later = np.logical_or.accumulate(self.seen[::-1])[::-1]
+        cut = ~(earlier[:-1] & later[1:]).any(1) & earlier[:-1].any(1) & self.seen[1:].any(1)
+        edges = [0, *(np.flatnonzero(cut) + 1).tolist(), len(self.seen)]
+        return tuple(slice(start, stop) for start, stop in pairwise(edges))
+
+    def frames(self, span: slice) -> SourceTracks:
+        """Some of the frames, of all tracks."""
+        camera = self.camera.with_frames(span)
+        return replace(self, xy=self.xy[span], inverse=self.inverse[span], seen=self.seen[span], camera=camera)
 
 
 def _world(camera: CameraPath, xy: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:

@@ -122,9 +122,10 @@ def target_frames(
                 f"There are more pictures than the {frames} frames of the geometry; give the same clip."
             )
         later = view.frame(picture, count)
+        cut = count == geometry.shot_of(count).start
         if now is not None:
-            yield _steady(earlier, now, later)
-        earlier, now = now, later
+            yield now if cut else _steady(earlier, now, later)
+        earlier, now = None if cut else now, later
         count += 1
     if count < frames or now is None:
         raise Track2ViewError(f"There are {count} pictures and the geometry has {frames} frames; give the same clip.")
@@ -149,6 +150,7 @@ class _View:
 
     def frame(self, picture: Tensor, t: int) -> TargetFrame:
         height, width = picture.shape[:2]
+        shot = self.geometry.shot_of(t)
         source, target = self.geometry.camera.resized(width, height), self.target.resized(width, height)
         way = Reprojection.between(source, t, target, t)
         colour = picture.to(self.device).permute(2, 0, 1).float()
@@ -158,9 +160,10 @@ class _View:
         needed = torch.ones_like(standing.known) if moving is None else moving.opacity < OPAQUE
         seen = standing.known
         if self.plates is not None:
-            standing = self.plates.filled(standing, needed, t, target)
-        to_before = None if t == 0 else Reprojection.between(target, t, target, t - 1)
-        self.before = filled(standing, needed, self.before, to_before)
+            standing = self.plates.filled(standing, needed, t, target, shot)
+        begins = t == shot.start
+        to_before = None if begins else Reprojection.between(target, t, target, t - 1)
+        self.before = filled(standing, needed, None if begins else self.before, to_before)
         out, inverse = composed(self.before.colour, self.before.inverse, moving)
         covered = torch.zeros_like(seen) if moving is None else moving.opacity > 0.5
         return TargetFrame(
