@@ -32,7 +32,7 @@ def test_the_demo_on_random_weights(random_weights, tmp_path: Path, capsys):
     assert main([*map(str, ["demo", "--out", tmp_path / "demo", *weights])]) == 0, capsys.readouterr().err
     sample, result = (read_clip(tmp_path / "demo" / name) for name in ("sample.mp4", "rerendered.mp4"))
     assert sample.frames.shape == result.frames.shape and sample.fps == result.fps
-    assert len(list((tmp_path / "demo").iterdir())) == 7
+    assert len(list((tmp_path / "demo").iterdir())) == 8
 
 
 @pytest.mark.parametrize("stage", ["sample", "decode"])

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from ..cameras.formats import write_path
-from ..preview import SideBySide, pair_view, path_plot, write_picture
+from ..preview import SideBySide, pair_view, path_plot, points_view, write_picture
+from ..preview.drawing import GROUND
 from ..refilm import Refilmed
 from ..tracks import pair_tracks
 from ..video import Film, write_clip
+from ..video.resizing import resize_picture
 from .staging import Staging
 
 COMPARED, TRACKS, PATHS = "_side_by_side.mp4", "_tracks.png", "_paths.png"
@@ -46,6 +49,19 @@ def film_of(made: Refilmed, clips: Mapping[str, Tensor]) -> Film:
     """Clips of a job side by side, with its sound."""
     sides = SideBySide(clips)
     return Film(sides.pictures(), sides.frames, sides.width, sides.height, made.clip.fps, made.clip.audio)
+
+
+def stages_film(made: Refilmed) -> Film:
+    """How the result came about: source, tracked points and the clip's own pixels in the new view, result."""
+    points = points_view(made.source.frames, pair_tracks(made.tracks, made.path))
+    stages = {"source": made.source.frames, "points": points}
+    if made.known is not None:
+        own = torch.empty_like(made.source.frames)
+        for t, picture in enumerate(made.clip.frames):
+            own.numpy()[t] = resize_picture(picture.numpy(), made.source.width, made.source.height)
+        own[~made.known] = torch.tensor(GROUND, dtype=torch.uint8)
+        stages["its own pixels"] = own
+    return film_of(made, {**stages, "re-filmed": made.clip.frames})
 
 
 def _beside(output: Path, ending: str) -> Path:

@@ -85,6 +85,22 @@ def pair_view(
     return pictures
 
 
+def points_view(frames: Tensor, tracks: PairedTracks) -> Tensor:
+    """What is known of the target view before anything is painted: the tracks alone, as `pair_view` draws them there.
+
+    Returns [T, h, w, 3] uint8.
+    """
+    size = pane_size(tracks.target_camera.width, tracks.target_camera.height)
+    view, shown, colors = _View(tracks, "target", size), _shown_tracks(tracks), track_colors(tracks)
+    painted = _point_colors(frames, tracks)
+    pictures = torch.empty((len(frames), size[1], size[0], 3), dtype=torch.uint8)
+    for t in range(len(frames)):
+        picture = _splatted(view, t, painted[t])
+        _draw_tracks(picture, view, t, shown, colors)
+        pictures.numpy()[t] = picture
+    return pictures
+
+
 class _View:
     """One view's tracks in the pixels of its pane."""
 

@@ -2,7 +2,7 @@
 
 from .camera_moves import HELD_OUT_MOVES, TRAIN_MOVES, ScenePaths, random_paths
 from .ray_casting import View, render
-from .rendered_clips import DemoClip, RenderedClip, demo_clip, rendered_clip
+from .rendered_clips import DemoClip, RenderedClip, demo_clip, furnished_clip, rendered_clip
 from .scene import Scene, random_scenes
 from .surface_points import exact_tracks, follow_points, source_camera, visible_points
 
@@ -17,6 +17,7 @@ __all__ = [
     "demo_clip",
     "exact_tracks",
     "follow_points",
+    "furnished_clip",
     "random_paths",
     "random_scenes",
     "render",

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..cameras import CameraPath
 from ..cameras.rotations import rotation_exponential
 from .camera_moves import move_poses, random_paths
+from .furnished_room import furnished_room
 from .ray_casting import render
 from .scene import Scene, Texture, random_scenes
 from .surface_points import source_camera
@@ -42,6 +43,31 @@ def demo_clip(*, frames: int = 17, width: int = 256, height: int = 256, seed: in
         camera=source_camera(source[0], paths.intrinsics[0], width, height, fps=8.0),
         depth=torch.cat([view.depth[0] for view in views]),
     )
+
+
+def furnished_clip(*, frames: int = 25, width: int = 480, height: int = 272) -> DemoClip:
+    """A clip worth looking at: the camera travels through a furnished room beside a figure that walks."""
+    scene, time = furnished_room(), torch.linspace(0, 1, frames)
+    first = torch.eye(4)
+    first[:3, 3] = torch.tensor([-0.5, 0.4, -3.2])
+    poses = first @ move_poses("pan_truck", time, torch.tensor(1.1), torch.tensor(3.0))
+    lens = _lens(62.0, width, height)
+    views = [
+        render(scene, poses[None, t : t + 1], lens[None], time[None, t : t + 1], width, height, supersample=2)
+        for t in range(frames)
+    ]
+    return DemoClip(
+        frames=torch.cat([view.frames() for view in views]),
+        fps=Fraction(12),
+        camera=source_camera(poses, lens, width, height, fps=12.0),
+        depth=torch.cat([view.depth[0] for view in views]),
+    )
+
+
+def _lens(fov_degrees: float, width: int, height: int) -> Tensor:
+    """Intrinsics [3, 3] of a lens that sees so much along the long side."""
+    focal = 0.5 * max(width, height) / torch.tan(torch.deg2rad(torch.tensor(fov_degrees)) / 2)
+    return torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +104,7 @@ def rendered_clip(
     if move == "handheld":
         relative = relative @ _shake(frames, generator)
     poses = (first @ relative)[None]
-    focal = 0.5 * max(width, height) / torch.tan(torch.deg2rad(torch.tensor(fov_degrees)) / 2)
-    intrinsics = torch.tensor([[[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]]])
+    intrinsics = _lens(fov_degrees, width, height)[None]
     views = [
         render(scene, poses[:, t : t + 1], intrinsics, time[None, t : t + 1], width, height, supersample)
         for t in range(frames)
