@@ -154,7 +154,7 @@ def refilm(
     Raises:
         Track2ViewError: in one sentence, whatever does not fit. Settings and small files are looked at first.
     """
-    from .render import clip_geometry
+    from .render import clip_geometry, placed_movers
     from .tracks.pairing import pair_in_prepared_frame
     from .tracks.path_checks import coverage_notes
     from .video import restore_clip, take_clip
@@ -188,6 +188,7 @@ def refilm(
 
     geometry = clip_geometry(taken.clip.frames, tracks, progress=progress) if keeps else None
     if geometry is not None:
+        tracks = placed_movers(tracks, geometry)
         moving = geometry.silhouettes.float().mean()
         tell("geometry", Note.of("geometry", frames=len(geometry), moving=moving), *geometry.notes)
 
