@@ -23,3 +23,21 @@ def test_a_track_moves_by_what_it_does_while_it_is_seen() -> None:
     assert found.moving.tolist() == [False, True, False]
     assert found.seen.T.tolist() == visible.T.tolist()
     assert found.xy[0, 0].tolist() == [96, 64] and found.camera.width == 192
+
+
+def test_a_tracker_that_trembles_has_standing_points_in_their_usual_place() -> None:
+    generator = torch.Generator().manual_seed(0)
+    pose = torch.eye(4, dtype=torch.float64).repeat(FRAMES, 1, 1)
+    pose[:, 0, 3] = 0.05 * torch.arange(FRAMES)
+    lens = torch.tensor([[800.0, 0, 416], [0, 800, 240], [0, 0, 1]]).repeat(FRAMES, 1, 1).double()
+    still = torch.rand(50, 3, generator=generator) * torch.tensor([2.0, 1, 2]) + torch.tensor([-1.0, -0.5, 4])
+    exact = still.repeat(FRAMES, 1, 1)
+    exact[:, 40:, 1] += 0.02 * torch.arange(FRAMES)[:, None]  # 4 px a frame and less
+    centre = pose[:, None, :3, 3].float()
+    trembling = centre + (exact - centre) * (1 + 0.01 * torch.randn(FRAMES, 50, 1, generator=generator))
+    visible = torch.ones(FRAMES, 50, dtype=torch.bool)
+    tracks = PointTracks(trembling, visible, visible.float(), CameraPath(pose, lens, 832, 480))
+    found = SourceTracks.of(tracks, 832, 480)
+    assert found.moving.tolist() == [False] * 40 + [True] * 10
+    assert abs(found.inverse[:, :40] * exact[:, :40, 2].numpy() - 1).max() < 0.02
+    assert (found.inverse[:, :40].std(0) < 1e-6).all()

@@ -13,6 +13,9 @@ from ..tracks import PairedTracks, PointTracks
 
 SAME = 1e-5
 """A world point that stays within this share of its depth stands."""
+MOST_FRAMES, MISSES = 0.95, 1.2 / 832
+"""One that wanders stands as well if a fixed place explains it to this share of the longer side in so many of its
+frames: trackers that place every frame by itself tremble."""
 NEAREST = 1e-6
 
 
@@ -37,10 +40,20 @@ class SourceTracks:
         camera = camera.resized(width, height).to("cpu")
         seen = visible.cpu() & view.inside.cpu() & (depth > NEAREST)
         world = _world(camera, xy, depth)
-        first = seen.byte().argmax(0)  # a track has no place in the shots that do not show it
-        off = (world - world[first, torch.arange(len(first))]).norm(dim=-1)
-        moving = (off > SAME * depth.abs()) & seen
-        return cls(xy.numpy(), (1 / depth.clamp(min=NEAREST)).numpy(), seen.numpy(), moving.any(0).numpy(), camera)
+        place = _usual(camera, world, seen)
+        fixed = project(camera, place.expand_as(world).float())
+        off = (world - place).norm(dim=-1) > SAME * depth.abs()
+        missed = torch.where(seen, (fixed.xy - xy).norm(dim=-1), torch.nan)
+        explained = missed.nanquantile(MOST_FRAMES, dim=0) < MISSES * max(width, height)
+        moving = (off & seen).any(0) & ~explained
+        depth = torch.where(moving, depth, fixed.depth)
+        return cls(
+            torch.where(moving[:, None], xy, fixed.xy).numpy(),
+            (1 / depth.clamp(min=NEAREST)).numpy(),
+            seen.numpy(),
+            moving.numpy(),
+            camera,
+        )
 
     def shots(self) -> tuple[slice, ...]:
         """The frames between cuts, in order, all T of them: no track is seen on both sides of a cut."""
@@ -54,6 +67,18 @@ class SourceTracks:
         """Some of the frames, of all tracks."""
         camera = self.camera.with_frames(span)
         return replace(self, xy=self.xy[span], inverse=self.inverse[span], seen=self.seen[span], camera=camera)
+
+
+def _usual(camera: CameraPath, world: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    """One place [N, 3] for each of the points [T, N, 3]: on its ray in the middle one of the frames that show it, at
+    the median of the depths that all of them tell."""
+    each = torch.arange(world.shape[1])
+    middle = (seen.cumsum(0) * 2 >= seen.sum(0)).byte().argmax(0)
+    pose = camera.world_from_camera[middle]  # [N, 4, 4]
+    depth = torch.einsum("tni,ni->tn", world - pose[:, :3, 3], pose[:, :3, 2])
+    told = torch.where(seen | ~seen.any(0), depth, torch.nan).nanquantile(0.5, dim=0)
+    away = world[middle, each] - pose[:, :3, 3]
+    return pose[:, :3, 3] + away * (told / depth[middle, each])[:, None]
 
 
 def _world(camera: CameraPath, xy: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
