@@ -12,8 +12,10 @@ from torch import Tensor
 from ..track2view_core.errors import Track2ViewError
 from .bridge.folders import temp_file
 from .bridge.host import progress_callback, schema, show_text
+from .dense_inputs import dense_view, linked_depth, linked_movers, movers_socket
+from .depth_inputs import depth_distances, depth_kind, geometry_sockets
 from .doors import told_at
-from .sockets import CAMERA_PATH, CLIP_INFO, frames_from_image, image_from_frames
+from .sockets import CAMERA_PATH, CLIP_INFO, PAIRED_TRACKS, frames_from_image, image_from_frames, unpadded
 
 if TYPE_CHECKING:
     from ..track2view_core.video import VideoClip
@@ -205,6 +207,161 @@ class RestoreClip(io.ComfyNode):
         return io.NodeOutput(ExactVideo(clip, restored), restored)
 
 
+class KeepKnownPixels(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="Track2View_KeepKnownPixels",
+            display_name="Keep Known Pixels",
+            category=CATEGORY,
+            description="Put the clip's own pixels, moved to the new camera, over a model's picture, which stays where "
+            "the clip shows nothing.",
+            search_aliases=["composite", "detail transfer", "restore detail", "upscale"],
+            inputs=_keeping_inputs(),
+            outputs=[
+                io.Image.Output(
+                    "kept", display_name="image", tooltip="Both together, in the size of clip; for Restore Clip."
+                ),
+                io.Mask.Output("known", display_name="known", tooltip="1 where the pixels are the clip's own."),
+                io.String.Output(
+                    "report", display_name="report", tooltip="How much is the clip's own, and what its depth rests on."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image,
+        paired_tracks,
+        clip,
+        strength,
+        feather,
+        depth_is,
+        clip_info=None,
+        model_clip_info=None,
+        depth=None,
+        depth_near=0.0,
+        depth_far=0.0,
+        da3_geometry=None,
+        moge_geometry=None,
+        movers=None,
+    ) -> io.NodeOutput:
+        from ..track2view_core.render.known_pixels import check_keeping, keep_known_pixels
+        from ..track2view_core.render.view_notes import known_notes, shares
+        from ..track2view_core.tracks.pairing import pair_without_padding
+
+        check_keeping(strength, feather)
+        model_info = model_clip_info or clip_info
+        painted, own = frames_from_image(image, "image"), frames_from_image(clip, "clip")
+        moving = linked_movers(movers, clip)
+        if clip_info is not None:
+            _check_same_clip(clip_info, model_info)
+            own = unpadded(own, clip_info)
+            moving = None if moving is None else unpadded(moving, clip_info)
+        if model_info is not None:
+            painted, paired_tracks = _content(painted, model_info), pair_without_padding(paired_tracks, model_info)
+        _check_shape(painted, own)
+        distances = linked_depth(
+            clip,
+            paired_tracks,
+            clip_info,
+            depth=depth,
+            depth_is=depth_is,
+            near=depth_near,
+            far=depth_far,
+            da3=da3_geometry,
+            moge=moge_geometry,
+        )
+        view = dense_view(own, paired_tracks, depth=distances, movers=moving)
+        settings = {"strength": strength, "feather": feather, "progress": progress_callback()}
+        kept, known = keep_known_pixels(painted, view.frames, ~view.holes, **settings), (~view.holes).float()
+        if clip_info is not None:
+            kept, known = (_padded_as(part, clip, clip_info) for part in (kept, known))
+        report = told_at("Track2View_KeepKnownPixels", (*known_notes(shares(~view.holes), "model"), *view.notes))
+        show_text(report)
+        return io.NodeOutput(image_from_frames(kept), known, report)
+
+
+def _keeping_inputs() -> list[io.Input]:
+    return [
+        io.Image.Input("image", tooltip="The model's frames, from VAE Decode; also behind an upscaler."),
+        PAIRED_TRACKS.Input("paired_tracks", tooltip="From Pair Tracks, those that conditioned the model."),
+        io.Image.Input(
+            "clip",
+            tooltip="The clip's frames from a Prepare Clip, of any size: the result is as large as these, so a larger "
+            "one than the model's brings the detail back.",
+        ),
+        io.Float.Input(
+            "strength",
+            default=1.0,
+            min=0.0,
+            max=1.0,
+            step=0.05,
+            tooltip="1 shows known pixels as they are, 0 the model's picture alone.",
+        ),
+        io.Float.Input(
+            "feather",
+            default=4.0,
+            min=0.0,
+            max=64.0,
+            step=0.5,
+            tooltip="Pixels at the rim of what is known over which the model's picture goes over into it.",
+        ),
+        depth_kind(),
+        CLIP_INFO.Input(
+            "clip_info",
+            optional=True,
+            tooltip="From the Prepare Clip that made clip; give Restore Clip the same one.",
+        ),
+        CLIP_INFO.Input(
+            "model_clip_info",
+            optional=True,
+            tooltip="From the Prepare Clip whose frames the model got, where that is another than the one that made "
+            "clip.",
+        ),
+        io.Image.Input(
+            "depth",
+            optional=True,
+            tooltip="Depth images of the frames of clip, fitted to the tracks, instead of depth found from the tracks.",
+        ),
+        *depth_distances(),
+        *geometry_sockets(),
+        movers_socket(),
+    ]
+
+
+def _check_same_clip(one: Any, other: Any) -> None:
+    if (one.width, one.height, one.frames) != (other.width, other.height, other.frames):
+        raise Track2ViewError(
+            f"clip_info is of {one.frames} frames of {one.width} x {one.height} and model_clip_info of {other.frames} "
+            f"of {other.width} x {other.height}; link both from Prepare Clips of one clip, with one max_frames."
+        )
+
+
+def _content(frames: Tensor, info: Any) -> Tensor:
+    from ..track2view_core.video import restore_clip
+
+    return restore_clip(frames, info, size="keep").frames
+
+
+def _check_shape(painted: Tensor, own: Tensor) -> None:
+    height, width = painted.shape[1:3]
+    rows, columns = own.shape[1:3]
+    if abs(columns * height / (rows * width) - 1) > 0.05:
+        raise Track2ViewError(
+            f"Without padding image is {width} x {height} and clip {columns} x {rows}, another shape; link clip_info "
+            "from the Prepare Clip of clip, and model_clip_info from that of the model's frames."
+        )
+
+
+def _padded_as(frames: Tensor, clip: Tensor, info: Any) -> Tensor:
+    from ..track2view_core.video.preparation import pad_as_prepared
+
+    height, width = clip.shape[1:3]
+    return pad_as_prepared(frames, info, width=width, height=height)
+
+
 def _streamable_source(video: Any) -> Any | None:
     """The file behind a VIDEO, to be decoded as a stream; None where there is none or only a part of it is meant."""
     if not isinstance(video, InputImpl.VideoFromFile):
@@ -242,4 +399,4 @@ class ExactVideo(InputImpl.VideoFromComponents):
             file.unlink(missing_ok=True)
 
 
-NODES = (DemoClip, PrepareClip, RestoreClip)
+NODES = (DemoClip, PrepareClip, RestoreClip, KeepKnownPixels)

@@ -17,6 +17,8 @@ DOORS = {
             "Track2View_LiftTracks",
             {"camera": "camera", "depth": "depth", "fov_degrees": "field_of_view", "motion": "motion"},
         ),
+        Door("Track2View_RenderTargetView", {"depth": "depth"}),
+        Door("Track2View_KeepKnownPixels", {"depth": "depth"}),
         Door("Track2View_MemoryPlan", {"memory": "card_memory"}),
     )
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import torch
 from comfy_api.latest import io
@@ -62,3 +63,19 @@ def image_from_frames(frames: Tensor) -> Tensor:
     for index, frame in enumerate(frames):
         torch.div(frame.cpu(), 255.0, out=image[index])
     return image
+
+
+def unpadded(image: Tensor, info: Any) -> Tensor:
+    """The clip's own part of prepared frames `[T', H', W', ...]`: no padded edges, no held last frames.
+
+    Raises:
+        Track2ViewError: the frames are not those of this clip info.
+    """
+    if tuple(image.shape[:3]) != (info.prepared_frames, info.prepared_height, info.prepared_width):
+        raise Track2ViewError(
+            f"image is {image.shape[0]} frames of {image.shape[2]} x {image.shape[1]} and clip_info is of "
+            f"{info.prepared_frames} of {info.prepared_width} x {info.prepared_height}; link both from one "
+            "Prepare Clip, or leave clip_info open."
+        )
+    left, top, width, height = info.content
+    return image[: info.frames, top : top + height, left : left + width]

@@ -20,7 +20,7 @@ from .bridge.folders import below_output, kept_file, kept_names, output_file, pr
 from .bridge.host import give_up_device, progress_callback, schema, show_text
 from .depth_inputs import depth_distances, depth_kind, geometry_sockets, linked_geometry
 from .doors import told_at
-from .sockets import CAMERA_PATH, CLIP_INFO, POINT_TRACKS, TRACKS, frames_from_image
+from .sockets import CAMERA_PATH, CLIP_INFO, POINT_TRACKS, TRACKS, frames_from_image, unpadded
 
 CATEGORY = "Track2View/tracking"
 NO_PROFILE = "no profile found"
@@ -59,7 +59,7 @@ class TrackPoints(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..track2view_core.tracks.trackers import KltTracker
 
-        clip = image if clip_info is None else _unpadded(image, clip_info)
+        clip = image if clip_info is None else unpadded(image, clip_info)
         geometry = linked_geometry(
             image,
             clip_info,
@@ -155,18 +155,6 @@ def _tracker_output(node_id, tracks, clip_info) -> io.NodeOutput:
     return io.NodeOutput(tracks, tracks.camera, report)
 
 
-def _unpadded(image, info):
-    """The clip's own part of prepared frames `[T', H', W', C]`: no padded edges, no held last frames."""
-    if tuple(image.shape[:3]) != (info.prepared_frames, info.prepared_height, info.prepared_width):
-        raise Track2ViewError(
-            f"image is {image.shape[0]} frames of {image.shape[2]} x {image.shape[1]} and clip_info is of "
-            f"{info.prepared_frames} of {info.prepared_width} x {info.prepared_height}; link both from one "
-            "Prepare Clip, or leave clip_info open."
-        )
-    left, top, width, height = info.content
-    return image[: info.frames, top : top + height, left : left + width]
-
-
 def _kept_between_runs(track: Callable[[], Any], progress: Progress | None = None, **inputs: Any) -> Any:
     """What `track()` gives, or what it gave for the same inputs by value before.
 
@@ -233,7 +221,7 @@ class TrackPointsSpatialTracker(io.ComfyNode):
         from ..track2view_core.tracks.trackers import SpatialTrackerV2
 
         install = _profile_of(profile)
-        clip = image if clip_info is None else _unpadded(image, clip_info)
+        clip = image if clip_info is None else unpadded(image, clip_info)
         settings = {
             "video": frames_from_image(clip, "image"),
             "points": points,

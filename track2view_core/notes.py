@@ -526,6 +526,19 @@ _WAN = {
     ),
 }
 
+_TARGET_VIEW = {
+    "view_covered": Kind(
+        _INFO, "{mean:.0%} of the new view is covered on average, least in frame {frame}: {lowest:.0%}"
+    ),
+    "depth_range": Kind(
+        _INFO, "depth runs from {near:.3g} (white) to {far:.3g} (black) in the tracks' units, evenly in 1 / depth"
+    ),
+    "movers_share": Kind(_INFO, "what moves by itself covers {share:.0%} of the picture on average"),
+    "vace_length": Kind(
+        _CAUTION, "the clip has {frames:# frame}, and VACE takes 4n + 1: the mask for it is the holes as they are"
+    ),
+}
+
 _EVALUATION = {
     "prompt_cut": Kind(_CAUTION, "CLIP read only the beginning of the prompt"),
     "camera_not_measurable": Kind(_CAUTION, "camera not measurable: {reason}"),
@@ -578,6 +591,7 @@ KINDS: Mapping[str, Kind] = {
     **_CAMERAS,
     **_TRACKS,
     **_WAN,
+    **_TARGET_VIEW,
     **_EVALUATION,
     **_REFILM,
 }

@@ -44,8 +44,6 @@ OF_THE_MODEL = ("model", "vae", "bundle", "prompt", "negative_prompt", "steps", 
 BUILT_IN_FILL = "geometric"
 """Who fills what the clip never shows where no model is named: the built-in one paints it 128 pixels wide, a blur
 beside the clip's own pixels, and takes longer than all the rest."""
-LITTLE_KNOWN = 0.6
-"""Share of the new view in its worst frame; below it much of what is seen is invented."""
 
 Stage = Literal["clip", "tracks", "geometry", "move", "coverage", "sampling", "render"]
 Report = Callable[[Stage, tuple[Note, ...]], None]
@@ -357,6 +355,7 @@ def _rendered(
 
     from .render.known_pixels import kept_picture
     from .render.target_view import target_frames
+    from .render.view_notes import known_notes
     from .video import VideoClip, own_pictures, restore_clip
     from .video.resizing import resize_picture
 
@@ -374,14 +373,9 @@ def _rendered(
         picture, shown = view.picture.cpu().numpy(), ~view.hole.cpu().numpy()
         made.numpy()[t] = picture if under is None else kept_picture(under[t].numpy(), picture, shown)
         known.numpy()[t] = resize_picture(shown.astype(np.uint8), clip.width, clip.height) > 0
-        shares.append(shown.mean())
+        shares.append(float(shown.mean()))
         if progress is not None:
             progress(t + 1, info.frames, "Rendering")
-    lowest = min(range(len(shares)), key=shares.__getitem__)
-    share = {"mean": sum(shares) / len(shares), "lowest": shares[lowest], "frame": lowest}
-    code = "pixels_kept" if under is None else "pixels_kept_over_model"
-    notes = [Note.of(code, **share)]
-    if shares[lowest] < LITTLE_KNOWN:
-        notes.append(Note.of("little_known"))
+    notes = known_notes(shares, "surroundings" if under is None else "model")
     result = VideoClip(made, info.fps, info.audio, notes=info.notes, pixel_aspect=info.pixel_aspect)
-    return result, known, tuple(notes)
+    return result, known, notes

@@ -5,7 +5,7 @@ import json
 import pytest
 
 RENDERERS = ("litegraph", "vue")
-NAMES = ("01_recamera_tiny", "02_recamera_native_tiny", "03_recamera_wan21")
+NAMES = ("00_recamera_no_model", "01_recamera_tiny", "02_recamera_native_tiny", "03_recamera_wan21")
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ NODE_IDS = (
     "DemoClip",
     "PrepareClip",
     "RestoreClip",
+    "KeepKnownPixels",
     "TrackPoints",
     "TrackPointsSpatialTracker",
     "SaveTracks",
@@ -13,6 +14,7 @@ NODE_IDS = (
     "CameraFromPoses",
     "CameraToPoses",
     "RenderTargetView",
+    "DepthFromTracks",
     "TracksTo2D",
     "CameraPreset",
     "CameraEditor",
@@ -96,7 +98,8 @@ def test_the_shipped_names_are_in_the_loaders_lists(object_info):
 
 def test_the_template_browser_offers_the_workflows(server):
     offered = server.get("/workflow_templates")["track2view"]
-    assert {"01_recamera_tiny", "02_recamera_native_tiny", "03_recamera_wan21"} <= set(offered)
+    names = ["00_recamera_no_model", "01_recamera_tiny", "02_recamera_native_tiny", "03_recamera_wan21"]
+    assert sorted(offered) == names
 
 
 def test_the_notes_of_a_node_name_inputs_of_its_own(object_info, pack):

@@ -16,6 +16,7 @@ AFTER_THE_PATH = {
     "Track2View_PreviewRecamera",
     "Track2View_ConditionOnTracks",
     "VAEDecode",
+    "Track2View_KeepKnownPixels",
     "Track2View_RestoreClip",
     "SaveVideo",
 }

@@ -72,7 +72,7 @@ def clip_geometry(
                 f"{name} has shape {list(value.shape)}; it must be [{frames}, h, w] beside this video."
             )
     seen = SourceTracks.of(tracks, width, height)
-    codes = frozenset(note.code for note in tracks.notes) if isinstance(tracks, PointTracks) else frozenset[str]()
+    codes = frozenset(note.code for note in tracks.notes)
     shots = seen.shots()
     parts = [
         _of_shot(

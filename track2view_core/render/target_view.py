@@ -54,6 +54,7 @@ def render_target_view(
     geometry: ClipGeometry | None = None,
     depth: Tensor | None = None,  # [T, h, w] camera z in the tracks' own units, NaN where unknown
     movers: Tensor | None = None,  # [T, H, W] bool
+    remember: bool = True,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> TargetView:
@@ -61,6 +62,7 @@ def render_target_view(
 
     Args:
         geometry: what `clip_geometry` knows of the clip; it is asked with `depth` and `movers` if there is none.
+        remember: show in holes what other times of the clip show of the same place.
 
     Raises:
         Track2ViewError: video, tracks, geometry, depth and movers do not belong to one clip, or no track is visible.
@@ -81,7 +83,9 @@ def render_target_view(
     pictures = torch.empty(frames, height, width, 3, dtype=torch.uint8)
     holes, far = torch.empty(frames, height, width, dtype=torch.bool), torch.empty(frames, height, width)
     target = paired.target_camera
-    for t, frame in enumerate(target_frames(video, geometry, target, plates=video, device=device)):
+    for t, frame in enumerate(
+        target_frames(video, geometry, target, plates=video if remember else None, device=device)
+    ):
         pictures[t], holes[t], far[t] = frame.picture.cpu(), frame.hole.cpu(), frame.depth.cpu()
         if progress:
             progress(t + 1, frames, "rendering the target view")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..cameras import CameraPath, ViewTracks, project
 from ..errors import Track2ViewError
+from ..notes import Note
 from .point_tracks import PointTracks
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class PairedTracks:
     visible: Tensor  # [T, N] bool, seen by the tracker in the source view
     source_camera: CameraPath
     target_camera: CameraPath
+    notes: tuple[Note, ...] = ()
+    """What the tracker found, of the tracks that were paired."""
 
     def __post_init__(self) -> None:
         shape = self.source.inside.shape
@@ -131,12 +134,13 @@ class PairedTracks:
     def with_frames(self, index: Sequence[int] | Tensor) -> PairedTracks:
         """The frames of `index`, in its order."""
         index = torch.as_tensor(index, dtype=torch.long, device=self.visible.device)
-        return PairedTracks(
-            self.source.with_frames(index),
-            self.target.with_frames(index),
-            self.visible[index],
-            self.source_camera.with_frames(index),
-            self.target_camera.with_frames(index),
+        return replace(
+            self,
+            source=self.source.with_frames(index),
+            target=self.target.with_frames(index),
+            visible=self.visible[index],
+            source_camera=self.source_camera.with_frames(index),
+            target_camera=self.target_camera.with_frames(index),
         )
 
     def select(self, tracks: Tensor) -> PairedTracks:
@@ -175,7 +179,8 @@ def pair_tracks(tracks: PointTracks, target_camera: CameraPath) -> PairedTracks:
             f"The target camera path looks away from all {tracks.positions.shape[1]} tracked points in every frame, so "
             "nothing of the source can be shown; lower the preset's amount or change the path."
         )
-    return PairedTracks(project(tracks.camera, tracks.positions), target, tracks.visible, tracks.camera, target_camera)
+    source = project(tracks.camera, tracks.positions)
+    return PairedTracks(source, target, tracks.visible, tracks.camera, target_camera, tracks.notes)
 
 
 def check_path_length(tracks: PointTracks, target_camera: CameraPath) -> None:

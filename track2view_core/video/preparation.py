@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -218,7 +218,7 @@ def restore_clip(
     check_frames(frames)
     if size not in ("original", "keep"):
         raise Track2ViewError(f"size is {size!r}; it must be 'original' or 'keep'.")
-    left, top, width, height = _content_at(frames, info)
+    left, top, width, height = _content_at(frames.shape[1:3], info)
     factor, count = _frames_at(frames.shape[0], info)
     out_width, out_height = (info.width, info.height) if size == "original" else (width, height)
     restored = torch.empty((count, out_height, out_width, 3), dtype=torch.uint8)
@@ -235,12 +235,12 @@ def restore_clip(
 def pad_as_prepared(frames: Tensor, info: ClipInfo, *, width: int, height: int) -> Tensor:
     """What `prepare_clip` added to the clip, again: its edges out to `width` x `height`, its last frame held.
 
-    frames: [T, H, W, C] of the clip alone, which lies in pictures of `width` x `height` as in the prepared ones.
+    frames: [T, H, W, ...] of the clip alone, which lies in pictures of `width` x `height` as in the prepared ones.
 
     Raises:
         Track2ViewError: that is another shape than the prepared frames', or the frames are no such part of it.
     """
-    left, top, across, down = _content_at(frames.new_empty(1, height, width, 0), info)
+    left, top, across, down = _content_at((height, width), info)
     if frames.shape[:3] != (info.frames, down, across):
         raise Track2ViewError(
             f"{frames.shape[0]} frames of {frames.shape[2]} x {frames.shape[1]} came; in pictures of {width} x "
@@ -252,9 +252,9 @@ def pad_as_prepared(frames: Tensor, info: ClipInfo, *, width: int, height: int) 
     return frames[times][:, rows][:, :, columns]
 
 
-def _content_at(frames: Tensor, info: ClipInfo) -> tuple[int, int, int, int]:
-    """The content's left, top, width, height in frames of any scale."""
-    height, width = frames.shape[1:3]
+def _content_at(size: Sequence[int], info: ClipInfo) -> tuple[int, int, int, int]:
+    """The content's left, top, width, height in frames of `size` (height, width), the prepared one at any scale."""
+    height, width = size
     across, down = Fraction(width, info.prepared_width), Fraction(height, info.prepared_height)
     # An upscaler rounds each side to whole pixels (some to even ones).
     uneven = min(abs(across * info.prepared_height - height), abs(down * info.prepared_width - width))
