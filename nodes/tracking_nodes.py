@@ -57,6 +57,7 @@ class TrackPoints(io.ComfyNode):
         da3_geometry=None,
         moge_geometry=None,
     ) -> io.NodeOutput:
+        from ..track2view_core.render.placed_movers import tracks_placed_in
         from ..track2view_core.tracks.trackers import KltTracker
 
         clip = image if clip_info is None else unpadded(image, clip_info)
@@ -84,6 +85,7 @@ class TrackPoints(io.ComfyNode):
         tracks = _kept_between_runs(
             lambda: KltTracker().track(**settings, progress=progress), progress=progress, **settings
         )
+        tracks = tracks_placed_in(settings["video"], tracks, progress)
         return _tracker_output("Track2View_TrackPoints", tracks, clip_info)
 
 
@@ -178,9 +180,9 @@ def _kept_between_runs(track: Callable[[], Any], progress: Progress | None = Non
 @functools.cache
 def _trackers_version() -> str:
     """Of the code that this server runs, whatever becomes of its files meanwhile."""
-    from ..track2view_core.tracks import cache, trackers
+    from ..track2view_core.tracks import cache
 
-    return cache.code_version(Path(trackers.__file__).parent)
+    return cache.code_version(Path(cache.__file__).parent)
 
 
 class TrackPointsSpatialTracker(io.ComfyNode):

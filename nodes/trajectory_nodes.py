@@ -52,6 +52,14 @@ class CameraPreset(io.ComfyNode):
                     tooltip="source rides on the moving source camera; first_frame starts from its first pose and "
                     "holds it.",
                 ),
+                io.String.Input(
+                    "subject",
+                    default="auto",
+                    optional=True,
+                    tooltip="What the move turns around and measures by: auto (what moves, or is central and near), "
+                    "median (the median depth of all points), or X,Y or X,Y,FRAME: a place in pixels of the frames "
+                    "that were tracked.",
+                ),
             ],
             outputs=[
                 CAMERA_PATH.Output(
@@ -59,17 +67,24 @@ class CameraPreset(io.ComfyNode):
                     display_name="camera path",
                     tooltip="The path of the new camera, as long as the clip.",
                 ),
-                io.String.Output("report", display_name="report", tooltip="The move in degrees and scene scales."),
+                io.String.Output(
+                    "report",
+                    display_name="report",
+                    tooltip="The move in degrees and scene scales, and which distance the subject was found at.",
+                ),
             ],
         )
 
     @classmethod
-    def execute(cls, point_tracks, preset, amount, ease, relative_to) -> io.NodeOutput:
-        scale = point_tracks.scene_scale
+    def execute(cls, point_tracks, preset, amount, ease, relative_to, subject=None) -> io.NodeOutput:
+        from ..track2view_core.tracks import subject_distance
+
+        # a graph saved before there was a subject to choose measures by the median
+        distance, found = subject_distance(point_tracks, "median" if subject is None else subject)
         path = preset_path(
-            preset, point_tracks.camera, amount=amount, scene_scale=scale, ease=ease, relative_to=relative_to
+            preset, point_tracks.camera, amount=amount, scene_scale=distance, ease=ease, relative_to=relative_to
         )
-        report = told_at("Track2View_CameraPreset", move_notes(preset, amount, scale))
+        report = told_at("Track2View_CameraPreset", (*move_notes(preset, amount, distance), found))
         show_text(report)
         return io.NodeOutput(path, report)
 

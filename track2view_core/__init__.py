@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from .cameras import PRESETS, CameraPath, preset_path, project
     from .cameras.formats import read_path, write_path
     from .conditioner import ConditionerConfig, TrackConditioner
-    from .tracks import PairedTracks, PointTracks, TrackBatch, collate_tracks, load_tracks, pair_tracks, save_tracks
+    from .tracks import (
+        PairedTracks,
+        PointTracks,
+        TrackBatch,
+        collate_tracks,
+        load_tracks,
+        pair_tracks,
+        save_tracks,
+        subject_distance,
+    )
     from .tracks.trackers import KltTracker, PointTracker
     from .video import ClipInfo, VideoClip, prepare_clip, read_clip, restore_clip, write_clip
     from .wan.bundle import Bundle, load_bundle, save_bundle
@@ -43,6 +52,7 @@ _ROOM_OF = {
     "load_tracks": "tracks",
     "pair_tracks": "tracks",
     "save_tracks": "tracks",
+    "subject_distance": "tracks",
     "KltTracker": "tracks.trackers",
     "PointTracker": "tracks.trackers",
     "ClipInfo": "video",
@@ -97,6 +107,7 @@ __all__ = [
     "restore_clip",
     "save_bundle",
     "save_tracks",
+    "subject_distance",
     "write_clip",
     "write_path",
 ]

@@ -213,6 +213,7 @@ LIBRARY = Door(
         "memory": "free",
         "motion": "motion",
         "size": "size",
+        "subject": "subject",
         "tracker": "SpatialTrackerV2 as tracker",
         "tracks": "tracks",
     },
@@ -551,9 +552,18 @@ _REFILM = {
     "camera_read": Kind(_INFO, "{name}: {frames:# frame} of {width} x {height}, {rate:g} a second"),
     "camera_resampled": Kind(_INFO, "resampled in time to the clip's {frames:# frame}"),
     "preset_move": Kind(_INFO, "{preset} {amount:g}: {move}"),
-    "scene_scale": Kind(
-        _INFO, "one scene scale is {scale:.4g} units of the tracks, the subject's distance in the first frame"
+    "scene_scale": Kind(_INFO, "one scene scale is {scale:.4g} units of the tracks"),
+    "subject_found": Kind(
+        _INFO,
+        "the subject is {what}, {distance:.4g} units away ({ratio:.2f} of the median depth)",
+        {"subject": "point {} at something else if that is wrong"},
     ),
+    "subject_given": Kind(
+        _INFO,
+        "the subject is the point {away:.0f} px from the place given, {distance:.4g} units away ({ratio:.2f} of the "
+        "median depth)",
+    ),
+    "subject_median": Kind(_INFO, "the subject is at the median depth of the points, {distance:.4g} units away"),
     "sampling": Kind(
         _INFO,
         "{frames:# frame} of {width} x {height}, steps {steps}, guidance {guidance:g}, shift {shift:g}, seed {seed}",

@@ -72,6 +72,9 @@ class Refilm:
     """Of a preset: one of `cameras.easing.EASES`."""
     relative_to: Literal["source", "first_frame"] = "source"
     """Ride on the clip's own moving camera, or start from its held first pose."""
+    subject: str = "auto"
+    """Of a preset: what it turns around and measures by; auto (what moves, or is central and near), median (the median
+    depth of all points), or X,Y or X,Y,FRAME: the point nearest to that place, in pixels of the clip."""
     path_scale: float | None = None
     """The subject's distance in the units of a camera path; None: the path is in the units of the tracks."""
     points: int = 1024
@@ -190,7 +193,7 @@ def refilm(
         moving = geometry.silhouettes.float().mean()
         tell("geometry", Note.of("geometry", frames=len(geometry), moving=moving), *geometry.notes)
 
-    path, notes = _target_path(move, drawn, settings, tracks)
+    path, notes = _target_path(move, drawn, settings, tracks, (taken.info.width, taken.info.height))
     tell("move", *notes)
 
     paired, painted = pair_in_prepared_frame(tracks, path, taken.info), None
@@ -210,6 +213,7 @@ def _check(move: Move, settings: Refilm, tracks: PointTracks | None, tracker: Po
     """What can be refused before a file is opened."""
     from .cameras.easing import check_ease
     from .cameras.presets import scaled_move
+    from .tracks.subject import read_subject
     from .tracks.trackers.klt import check_options
 
     for name, allowed in (("relative_to", RELATIVE_TO), ("dtype", DTYPES), ("pixels", PIXELS), ("fill", FILLS)):
@@ -227,6 +231,7 @@ def _check(move: Move, settings: Refilm, tracks: PointTracks | None, tracker: Po
     if isinstance(move, str):
         scaled_move(move, settings.amount)
         check_ease(settings.ease)
+        read_subject(settings.subject)
     if settings.path_scale is not None and not 0 < settings.path_scale < math.inf:
         raise Track2ViewError(
             f"path_scale is {settings.path_scale:g}; it must be the subject's distance in the path's own units, above "
@@ -292,20 +297,22 @@ def _tracked(
 
 
 def _target_path(
-    move: Move, drawn: CameraPath | None, settings: Refilm, tracks: PointTracks
+    move: Move, drawn: CameraPath | None, settings: Refilm, tracks: PointTracks, size: tuple[int, int]
 ) -> tuple[CameraPath, tuple[Note, ...]]:
-    """The target camera, and in words what the move came to."""
+    """The target camera, and in words what the move came to; `size` is the clip's own, in whose pixels a subject is."""
     from .cameras import preset_path
     from .cameras.operations.composing import compose
     from .cameras.presets import move_notes
+    from .tracks import subject_distance
 
-    scale = tracks.scene_scale
     if isinstance(move, str):
+        distance, found = subject_distance(tracks, settings.subject, size=size)
         path = preset_path(
-            move, tracks.camera, amount=settings.amount, scene_scale=scale, ease=settings.ease,
+            move, tracks.camera, amount=settings.amount, scene_scale=distance, ease=settings.ease,
             relative_to=settings.relative_to,
         )  # fmt: skip
-        return path, move_notes(move, settings.amount, scale)
+        return path, (*move_notes(move, settings.amount, distance), found)
+    scale = tracks.scene_scale
     assert drawn is not None  # a move of another kind is a path, or a file of one
     place = "on_top" if settings.relative_to == "source" else "instead"
     path = compose(tracks.camera, other=drawn, scene_scale=scale, place=place, other_scale=settings.path_scale or 0.0)

@@ -12,6 +12,7 @@ RERENDER = Door(
         "fov_degrees": "--fov",
         "motion": "--motion",
         "size": "--size",
+        "subject": "--subject X,Y",
         "tracker": "--tracker spatial_tracker_v2",
         "tracks": "--tracks",
     },

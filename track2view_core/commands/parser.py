@@ -88,6 +88,11 @@ def _add_move(group: argparse._ArgumentGroup, *, amount: float) -> None:
         "--relative-to", default=Refilm.relative_to, choices=RELATIVE_TO,
         help="ride on the clip's own moving camera, or start from its held first pose (default: %(default)s)",
     )  # fmt: skip
+    group.add_argument(
+        "--subject", metavar="WHAT", help="what a preset turns around and measures by: auto (what moves, or is central"
+        " and near), median (the median depth), or X,Y or X,Y,FRAME, a place in pixels of the clip"
+        f" (default: {Refilm.subject})",
+    )  # fmt: skip
 
 
 def _add_tracking(group: argparse._ArgumentGroup) -> None:

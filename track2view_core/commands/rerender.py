@@ -75,6 +75,7 @@ def check_files(input: Path, output: Path, save_tracks_to: Path | None) -> None:
 def check_camera(camera: Path | None, chosen: dict[str, Any], preset: str | None) -> None:
     """A camera file has a move of its own, and is alone in having units of its own."""
     of_preset = {"--preset": preset, "--amount": chosen["amount"], "--ease": chosen["ease"]}
+    of_preset["--subject"] = chosen["subject"]
     doubled = [option for option, value in of_preset.items() if value is not None]
     if camera is not None and doubled:
         raise Track2ViewError(

@@ -63,7 +63,7 @@ def clip_geometry(
     frames, height, width = video.shape[:3]
     if len(tracks) != frames:
         raise Track2ViewError(
-            f"The video has {frames} frames and the tracks have {len(tracks)}; give both of the same clip."
+            f"The video has {frames} frames and the tracks have {len(tracks)} frames; give both of the same clip."
         )
     given = {"depth": depth, "movers": movers}
     for name, value in given.items():

@@ -7,12 +7,15 @@ from dataclasses import replace
 import numpy as np
 import torch
 from scipy.spatial import KDTree
+from torch import Tensor
 
 from ..cameras import project
+from ..progress import Progress
 from ..tracks import PointTracks
 from ..tracks.trackers.camera_solver import Cameras, ideal_pixels
 from ..tracks.trackers.triangulation import place_movers
-from .geometry import ClipGeometry
+from ..video.resizing import resize_picture
+from .geometry import ANALYSED_SIDE, ClipGeometry, clip_geometry
 from .movers import ASSUMED
 from .source_tracks import SourceTracks
 
@@ -20,12 +23,28 @@ TOUCHES = 0.04
 """Share of the width within which a moving track belongs to a silhouette; others lie on what stands."""
 
 
+def assumed(tracks: PointTracks) -> bool:
+    """Whether the depth of what moves was only assumed from what is around it."""
+    return ASSUMED in {note.code for note in tracks.notes}
+
+
+def tracks_placed_in(video: Tensor, tracks: PointTracks, progress: Progress | None = None) -> PointTracks:
+    """`placed_movers` by the geometry of their clip `video` [T, H, W, 3] uint8, which is looked at only if needed."""
+    if not assumed(tracks):
+        return tracks
+    _, height, width, _ = video.shape
+    share = min(1.0, ANALYSED_SIDE / max(height, width))
+    size = max(16, round(width * share)), max(16, round(height * share))
+    pictures = torch.from_numpy(np.stack([resize_picture(picture, *size) for picture in video.cpu().numpy()]))
+    return placed_movers(tracks, clip_geometry(pictures, tracks, progress=progress))
+
+
 def placed_movers(tracks: PointTracks, geometry: ClipGeometry) -> PointTracks:
     """The tracks, those of moving things as far away as `geometry` says; unchanged where their depth was measured.
 
     A moving track outside all silhouettes lies on what stands there.
     """
-    if ASSUMED not in {note.code for note in tracks.notes}:
+    if not assumed(tracks):
         return tracks
     frames, high, wide = geometry.silhouettes.shape
     source = SourceTracks.of(tracks, wide, high)

@@ -5,6 +5,7 @@ from .batch import TrackBatch, collate_tracks
 from .pairing import PairedTracks, pair_tracks
 from .point_tracks import PointTracks
 from .storage import load_tracks, save_tracks
+from .subject import subject_distance
 
 __all__ = [
     "PairedTracks",
@@ -15,4 +16,5 @@ __all__ = [
     "load_tracks",
     "pair_tracks",
     "save_tracks",
+    "subject_distance",
 ]

@@ -8,7 +8,7 @@ from ..cameras import CameraPath, project
 from ..cameras.path_quality import PathChecks, check_path, path_summary, path_warnings
 from ..notes import Note
 from .pairing import PairedTracks
-from .point_tracks import PointTracks, subject_distance
+from .point_tracks import PointTracks, median_depth
 
 LOW_COVERAGE = 0.3
 """Share of the target tokens in the worst frame; below it much is invented."""
@@ -29,7 +29,7 @@ def check_paired(paired: PairedTracks, *, scene_scale: float | None = None) -> P
     return check_path(
         paired.target_camera,
         paired.source_camera,
-        scene_scale=subject_distance(paired.source.depth, paired.visible) if scene_scale is None else scene_scale,
+        scene_scale=median_depth(paired.source.depth, paired.visible) if scene_scale is None else scene_scale,
         coverage=paired.coverage(),
         shown=shown,
         inside=paired.target.inside,

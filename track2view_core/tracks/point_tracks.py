@@ -66,14 +66,15 @@ class PointTracks:
 
     @property
     def scene_scale(self) -> float:
-        """The subject's distance in world units: the median depth of the points visible in frame 0.
+        """The scene's size in world units: the median depth of the points visible in frame 0.
 
-        Where frame 0 shows none, the first frame that shows any decides. The unit of all preset moves and reports.
+        Where frame 0 shows none, the first frame that shows any decides. The unit of drawn paths and reports; presets
+        take the distance that `subject_distance` finds.
 
         Raises:
             Track2ViewError: no point is visible in front of the camera in any frame.
         """
-        return subject_distance(project(self.camera, self.positions).depth, self.visible)
+        return median_depth(project(self.camera, self.positions).depth, self.visible)
 
     def select(self, mask: Tensor) -> PointTracks:
         """The tracks of `mask`: `[N]` bool, or indices `[any]` long."""
@@ -114,7 +115,7 @@ class PointTracks:
         )
 
 
-def subject_distance(depth: Tensor, visible: Tensor) -> float:
+def median_depth(depth: Tensor, visible: Tensor) -> float:
     """The median depth of the points seen in the first frame that shows any, of depth and visibility [T, N].
 
     Raises:
