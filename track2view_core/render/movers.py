@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import KDTree
 
 from ..tracks.moving_objects import contact_inverse_depth, growth, moving_objects, steady
+from ..tracks.trackers.camera_solver import Cameras
 from ..tracks.trackers.triangulation import BACKDROP
 from .source_tracks import SourceTracks
 
@@ -55,13 +56,15 @@ def mover_inverse_depth(
     objects = moving_objects(xy, tracks.seen, tracks.moving, width)
     labels = object_labels(silhouettes, xy, tracks.seen, objects)
     out = np.zeros(silhouettes.shape, np.float32)
+    # of a clip in several shots: before a camera that stands, movers have the depth that its backdrop is assumed by
+    by_contact = ASSUMED in codes and Cameras.of_path(tracks.camera, np.zeros(2)).travels
     for label in np.unique(labels[labels >= 0]):
         mine = objects == label
         measured = None
-        if ASSUMED not in codes:
+        if not by_contact:
             measured = _measured(xy[:, mine], tracks.inverse[:, mine], tracks.seen[:, mine])
         where = [np.argwhere(labels[t] == label) for t in range(frames)]
-        if measured is None and ASSUMED not in codes:
+        if measured is None and not by_contact:
             measured = _of_all_movers(tracks, standing, codes)
         if measured is None:
             found = np.array([_contact(where[t], silhouettes[t], standing[t]) for t in range(frames)])
