@@ -32,8 +32,17 @@ app.registerExtension({
   nodeCreated(node) {
     if (node.comfyClass === "Track2View_CameraEditor") addCameraEditor(node);
     if (node.comfyClass === "Track2View_PreviewRecamera") addPairView(node);
+    if (node.comfyClass === "Track2View_CameraPreset") keepOldSubject(node);
   },
 });
+
+/** A graph saved before a preset had a subject measures by the median, as it did then. */
+function keepOldSubject(node) {
+  chain(node, "onConfigure", (saved) => {
+    const place = node.widgets?.findIndex((widget) => widget.name === "subject") ?? -1;
+    if (place >= 0 && saved?.widgets_values?.length <= place) node.widgets[place].value = "median";
+  });
+}
 
 function addCameraEditor(node) {
   const text = node.widgets?.find((widget) => widget.name === "document");
