@@ -200,9 +200,10 @@ class RestoreClip(io.ComfyNode):
 
     @classmethod
     def execute(cls, image, clip_info, size) -> io.NodeOutput:
-        from ..track2view_core.video import restore_clip
+        from ..track2view_core.video import notes_of_writing, restore_clip
 
         clip = restore_clip(frames_from_image(image, "image"), clip_info, size=size, progress=progress_callback())
+        show_text(told_at("Track2View_RestoreClip", notes_of_writing(clip)))
         restored = image_from_frames(clip.frames)
         return io.NodeOutput(ExactVideo(clip, restored), restored)
 
@@ -375,7 +376,7 @@ def _streamable_source(video: Any) -> Any | None:
 
 
 class ExactVideo(InputImpl.VideoFromComponents):
-    """A VIDEO that is saved with its exact frame rate, odd sides and sound, which core's own writer does not keep.
+    """A VIDEO that is saved with its exact frame rate and sound, which core's own writer does not keep, and odd sides.
 
     Downstream nodes take the lossless pictures; core's Save Video takes the file.
     """

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -137,6 +137,22 @@ def rerender(random_weights: SimpleNamespace, tmp_path: Path, capsys: pytest.Cap
     return run
 
 
+def lossless(pictures: Sequence[torch.Tensor], fps: Fraction, file: Path) -> Path:
+    """A file of these pictures [H, W, 3] and no others, at any size."""
+    import av
+
+    with av.open(str(file), "w") as output:
+        stream = output.add_stream("ffv1", rate=fps)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = "bgr0"
+        for index, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture.contiguous().numpy(), format="rgb24")
+            frame.pts, frame.time_base = index, 1 / fps
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return file
+
+
 @pytest.fixture(scope="session")
 def clip_from(real_clips: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """A file cut from a real clip: so many frames, any size and rate, turned to portrait if wanted."""
@@ -149,6 +165,9 @@ def clip_from(real_clips: dict[str, Path], tmp_path_factory: pytest.TempPathFact
         clip = read_clip(real_clips[name], frames=frames).frames
         clip = clip.transpose(1, 2).flip(1) if turned else clip
         small = [torch.from_numpy(resize_picture(picture.contiguous().numpy(), width, height)) for picture in clip]
-        return write_clip(VideoClip(torch.stack(small), fps), tmp_path_factory.mktemp("clip") / f"{name}.mp4")
+        folder = tmp_path_factory.mktemp("clip")
+        if width % 2 or height % 2:  # as screen recorders and crops leave it, and `write_clip` does not
+            return lossless(small, fps, folder / f"{name}.mkv")
+        return write_clip(VideoClip(torch.stack(small), fps), folder / f"{name}.mp4")
 
     return cut

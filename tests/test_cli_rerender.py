@@ -67,7 +67,8 @@ def test_any_length_aspect_and_rate(
     outcome = rerender(clip)
     assert outcome.code == 0, outcome.complaint
     result = read_clip(outcome.output)
-    assert result.frames.shape == (frames, height, width, 3)
+    assert result.frames.shape == (frames, height + height % 2, width + width % 2, 3)
+    assert (f"{width} x {height} is written as" in outcome.said) == bool(width % 2 or height % 2)
     assert frames == 1 or result.fps == fps
     beside = read_clip(outcome.output.with_name("out_side_by_side.mp4"))
     assert len(beside) == frames

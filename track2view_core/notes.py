@@ -293,6 +293,11 @@ _VIDEO = {
         _CAUTION, "The file asks for a turn by {degrees} degrees; that was left out, as it is no quarter turn."
     ),
     "pixels_not_square": Kind(_INFO, "The file has pixels of {width}:{height}; the model sees square ones."),
+    "written_even": Kind(
+        _INFO,
+        "{width} x {height} is written as {written_width} x {written_height}, the last column or row twice, as players "
+        "take even sides only.",
+    ),
     "sound_left_out": Kind(_CAUTION, "The sound uses a codec that this FFmpeg cannot decode; it was left out."),
     "sound_damaged": Kind(_CAUTION, "The sound is damaged ({reason}); it was kept as far as it can be read."),
 }

@@ -58,11 +58,12 @@ def test_only_the_first_frames_are_taken_and_the_report_says_so(server, portrait
     assert any("first 3 of 7" in text for _, text in run.texts)
 
 
-def test_images_of_an_odd_size_keep_their_size_and_take_the_given_rate(server):
+def test_images_of_an_odd_size_play_everywhere_and_take_the_given_rate(server):
     images = {"1": {"class_type": "EmptyImage", "inputs": {"width": 75, "height": 33, "batch_size": 2, "color": 255}}}
     with saved(server, server.run(there_and_back(images, image=["1", 0], fps=23.976))) as container:
         stream = container.streams.video[0]
-        assert (stream.width, stream.height, stream.average_rate) == (75, 33, Fraction(24000, 1001))
+        assert (stream.width, stream.height, stream.average_rate) == (76, 34, Fraction(24000, 1001))
+        assert stream.pix_fmt == "yuv420p"
         assert sum(1 for _ in container.decode(stream)) == 2
 
 

@@ -6,8 +6,10 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,7 @@ from track2view_core.evaluation.fid import Inception
 from track2view_core.evaluation.run_manifest import CameraFile, Run, write_run
 from track2view_core.evaluation.scoring import CAMERA_SCORES, SCORES, Measures, load_measures, score_clip, score_run
 from track2view_core.scenes import rendered_clip
+from track2view_core.video import VideoClip, read_clip, write_clip
 
 from .learned_models import WORDS, alexnet_features, clip_folder, lpips_folder
 from .rendered_runs import FRAMES, rendered_run
@@ -108,6 +111,20 @@ def test_a_clip_without_a_measurable_camera_counts_as_the_copied_source(runs):
         assert grey.values[score] == pytest.approx(copied.values[score]) == nothing.values[score]
     assert nothing.notes[0].code == "camera_not_measurable"
     assert "ate" in grey.missing and "ate" in copied.values
+
+
+def test_a_clip_that_was_written_even_is_scored_against_its_odd_target(runs, tmp_path: Path):
+    target = read_clip(runs["target"].file(runs["target"].clips[0].target)).frames[:, :-1, :-3]
+    write_clip(VideoClip(target, Fraction(8)), tmp_path / "generated.mp4", quality=1)
+    with av.open(str(tmp_path / "target.mkv"), "w") as output:
+        stream = output.add_stream("ffv1", rate=8)
+        stream.width, stream.height, stream.pix_fmt = target.shape[2], target.shape[1], "bgr0"
+        for picture in target:
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture.contiguous().numpy(), format="rgb24")))
+        output.mux(stream.encode(None))
+    clip = replace(runs["target"].clips[0], generated="generated.mp4", target="target.mkv", source=None)
+    told = score_clip(replace(runs["target"], folder=tmp_path), clip, Measures(FileEstimator(), lacking=LACKING))
+    assert told.values["psnr"] > 30
 
 
 @pytest.mark.parametrize(

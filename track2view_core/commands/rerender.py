@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Track2ViewError
+from ..notes import report_lines
 from ..refilm import Refilm, refilm
 from ..tracks import load_tracks, save_tracks
+from ..video import notes_of_writing
 from .console import reporting, say, say_weights
 from .door import RERENDER
 from .hardware import chosen_hardware
@@ -60,6 +62,7 @@ def run(
         write_results(made, output, staging)
     for file in (*result_files(output), *filter(None, [save_tracks_to])):
         say("wrote", str(file))
+    say("size", *report_lines(notes_of_writing(made.clip), RERENDER))
 
 
 def check_files(input: Path, output: Path, save_tracks_to: Path | None) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..errors import Track2ViewError
 from ..notes import Note
 from ..progress import Progress
-from ..video import read_clip
+from ..video import read_clip, written_size
 from .camera_errors import STILL_EXTENT, cami2v_errors, path_extent, path_scores
 from .camera_estimators import ClipCameras, Estimator, KnownCamera, chosen_estimator, no_path, read_camera
 from .camera_fit import CameraFit, counted_errors
@@ -278,6 +278,9 @@ def _score_pictures(told: ClipScores, video: Tensor, target: Tensor | None, meas
         told.miss(["lpips"], measures.lacking["lpips"])
     if target is None:
         return
+    high, wide = target.shape[1:3]
+    if video.shape[1:3] == written_size(wide, high)[::-1]:
+        video = video[:, :high, :wide]  # `write_clip` made its sides even
     if target.shape != video.shape:
         sizes = [f"{x.shape[2]} x {x.shape[1]}" for x in (video, target)]
         told.miss(PICTURE_SCORES, f"the clip is {sizes[0]} and the target {sizes[1]}")

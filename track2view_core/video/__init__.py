@@ -4,7 +4,7 @@ from .arithmetic import FRAME_STRIDE, SIZE_STRIDE, fit_inside, frame_rate, laten
 from .clip import Audio, VideoClip
 from .preparation import ClipInfo, TakenClip, own_pictures, prepare_clip, prepare_file, restore_clip, take_clip
 from .reading import ClipStream, open_stream, read_clip, stream_pictures
-from .writing import Film, write_clip
+from .writing import Film, notes_of_writing, write_clip, written_size
 
 __all__ = [
     "FRAME_STRIDE",
@@ -20,6 +20,7 @@ __all__ = [
     "latent_frames",
     "model_frames",
     "model_side",
+    "notes_of_writing",
     "open_stream",
     "own_pictures",
     "prepare_clip",
@@ -29,4 +30,5 @@ __all__ = [
     "stream_pictures",
     "take_clip",
     "write_clip",
+    "written_size",
 ]

@@ -15,6 +15,7 @@ import numpy as np
 from av.error import FFmpegError
 
 from ..errors import Track2ViewError
+from ..notes import Note
 from ..progress import Progress
 from .arithmetic import storable_rate
 from .clip import Audio, VideoClip
@@ -60,8 +61,8 @@ def write_clip(
 
     quality: x264's constant rate factor, 0 (largest file) to 51 (smallest).
 
-    Even sizes are stored as 4:2:0, which everything plays. Odd sizes keep every pixel as 4:4:4, which VLC, mpv, ffmpeg,
-    Chrome and ComfyUI play and QuickTime does not; nothing is cropped or scaled to suit a player.
+    Pictures are stored as 4:2:0, which everything plays and which needs even sides: the last column or row of an odd
+    size is shown twice, as `notes_of_writing` says. Nothing is cropped or scaled.
     """
     path = Path(file)
     if path.suffix.lower() not in _ENDINGS:
@@ -86,6 +87,20 @@ def write_clip(
     return path
 
 
+def notes_of_writing(clip: VideoClip | Film) -> tuple[Note, ...]:
+    """What `write_clip` changes in a clip."""
+    width, height = written_size(clip.width, clip.height)
+    if (width, height) == (clip.width, clip.height):
+        return ()
+    sizes = {"width": clip.width, "height": clip.height, "written_width": width, "written_height": height}
+    return (Note.of("written_even", **sizes),)
+
+
+def written_size(width: int, height: int) -> tuple[int, int]:
+    """The sides of the file that `write_clip` makes of pictures of `width` x `height`."""
+    return width + width % 2, height + height % 2
+
+
 def _encode(clip: Film, path: Path, quality: int, progress: Progress | None) -> None:
     rate = storable_rate(clip.fps)
     options = {"movflags": "+faststart"} if path.suffix.lower() != ".mkv" else {}
@@ -93,7 +108,8 @@ def _encode(clip: Film, path: Path, quality: int, progress: Progress | None) -> 
         stream = _video_stream(output, clip, rate, quality)
         write_sound = add_sound(output, clip.audio, clip.seconds) if clip.audio else None
         for index, picture in enumerate(clip.pictures):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            evened = np.pad(picture, ((0, clip.height % 2), (0, clip.width % 2), (0, 0)), mode="edge")
+            frame = av.VideoFrame.from_ndarray(evened, format="rgb24")
             frame = frame.reformat(format=stream.pix_fmt, dst_colorspace="ITU709", interpolation=_TRUE_COLORS)
             frame.pts, frame.time_base = index, 1 / rate
             output.mux(stream.encode(frame))
@@ -107,10 +123,9 @@ def _encode(clip: Film, path: Path, quality: int, progress: Progress | None) -> 
 
 
 def _video_stream(output: Any, clip: Film, rate: Fraction, quality: int) -> Any:
-    even = clip.width % 2 == 0 and clip.height % 2 == 0
     stream = output.add_stream("libx264", rate=rate, options={"crf": str(quality), "preset": "veryfast"})
-    stream.width, stream.height = clip.width, clip.height
-    stream.pix_fmt = "yuv420p" if even else "yuv444p"
+    stream.width, stream.height = written_size(clip.width, clip.height)
+    stream.pix_fmt = "yuv420p"
     stream.time_base = 1 / rate
     context = stream.codec_context
     context.time_base = 1 / rate
