@@ -159,7 +159,7 @@ class Case:
 
 
 def measured(
-    scenes: Iterable[TrueScene], kinds: list[str], only: set[str], folder: Path
+    scenes: Iterable[TrueScene], kinds: list[str], moves: list[str], only: set[str], folder: Path
 ) -> tuple[list[Row], list[Row]]:
     """Rows of pictures and rows of parts; those that `folder` holds from the same code are not made again."""
     rows, pictures, parts = Rows(folder / "rows.jsonl"), [], []
@@ -175,7 +175,7 @@ def measured(
             facts = {"scene": scene.name, "tracks": kind, "scenes": made[kind]}
             if only & set(PARTS):
                 parts.append(rows.get({**facts, "what": "parts", "code": new}, case.parts))
-            for move in MOVES if "pictures" in only else ():
+            for move in moves if "pictures" in only else ():
                 for what, code, make in (
                     ("baseline", old, case.baseline), ("dense", new, case.dense), ("true", new, case.true)
                 ):  # fmt: skip
@@ -209,22 +209,21 @@ def picture_table(rows: list[Row], kinds: list[str]) -> list[str]:
 
 def scene_table(rows: list[Row], kinds: list[str]) -> list[str]:
     """dB over splat + Telea, all pixels, scene by scene and move by move, and how far true depth is."""
-    lines = ["| scene | tracks | " + " | ".join(MOVES) + " | mean | true depth |", "|---" * (len(MOVES) + 4) + "|"]
+    moves = list(dict.fromkeys(row["move"] for row in rows))
+    lines = ["| scene | tracks | " + " | ".join(moves) + " | mean | true depth |", "|---" * (len(moves) + 4) + "|"]
     for scene, kind in dict.fromkeys((row["scene"], row["tracks"]) for row in rows):
         if kind in kinds:
             own = [row for row in rows if row["scene"] == scene and row["tracks"] == kind]
-            cells = [_gain(own, "dense", "all", {move}) for move in MOVES]
-            cells += [_gain(own, method, "all", set(MOVES)) for method in ("dense", "true")]
+            cells = [_gain(own, "dense", "all", move) for move in moves]
+            cells += [_gain(own, method, "all") for method in ("dense", "true")]
             lines.append(f"| {scene} | {kind} | " + " | ".join(f"{cell:+.2f}" for cell in cells) + " |")
     return lines
 
 
-def _gain(rows: list[Row], method: str, column: str, moves: set[str]) -> float:
-    """dB over splat + Telea."""
-    own, old = (
-        mean([row for row in rows if row["method"] == name and row["move"] in moves], column)
-        for name in (method, "splat")
-    )
+def _gain(rows: list[Row], method: str, column: str, move: str | None = None) -> float:
+    """dB over splat + Telea, under one move or all."""
+    of_move = [row for row in rows if move in (None, row["move"])]
+    own, old = (mean([row for row in of_move if row["method"] == name], column) for name in (method, "splat"))
     return own - old
 
 
@@ -262,11 +261,11 @@ def picture_gates(rows: list[Row], kinds: list[str]) -> list[str]:
         own = [row for row in rows if row["tracks"] == kind]
         if kind not in kinds or not own:
             continue
-        worst = min(_gain([row for row in own if row["scene"] == name], "dense", "all", set(MOVES))
+        worst = min(_gain([row for row in own if row["scene"] == name], "dense", "all")
                     for name in {row["scene"] for row in own})  # fmt: skip
         over = "over splat + Telea, dB"
-        lines.append(gate(f"{kind}, all pixels {over}", ">=", wanted, _gain(own, "dense", "all", set(MOVES))))
-        disoccluded = _gain(own, "dense", "disoccluded", set(MOVES))
+        lines.append(gate(f"{kind}, all pixels {over}", ">=", wanted, _gain(own, "dense", "all")))
+        disoccluded = _gain(own, "dense", "disoccluded")
         lines.append(gate(f"{kind}, disoccluded pixels {over}", ">=", 2.0, disoccluded))
         lines.append(gate(f"{kind}, all pixels {over}, worst scene", ">=", -0.3, worst))
     return lines
@@ -320,6 +319,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="a folder for rows, sheets and films")
     parser.add_argument("--scenes", type=int, default=12)
     parser.add_argument("--tracks", default="exact,klt", help="kinds of tracks: exact, klt")
+    parser.add_argument("--moves", default=",".join(MOVES), help="of the target camera; default: %(default)s")
     parser.add_argument("--only", help=f"of {', '.join(SECTIONS)}; default: all, real with --real alone")
     parser.add_argument("--scenes-folder", type=Path, help="where rendered scenes are kept; default: OUT/scenes")
     parser.add_argument("--real", type=Path, help="a folder of clips to re-film")
@@ -327,8 +327,13 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--tracks-folder", type=Path, help="where real clips' tracks are kept; default: OUT/tracks")
     options = parser.parse_args()
     options.tracks = options.tracks.split(",")
+    options.moves = options.moves.split(",")
     options.only = set(options.only.split(",")) if options.only else set(SECTIONS)
-    unknown = [*(options.only - set(SECTIONS)), *(set(options.tracks) - {"exact", "klt"})]
+    unknown = [
+        *(options.only - set(SECTIONS)),
+        *(set(options.tracks) - {"exact", "klt"}),
+        *(set(options.moves) - set(MOVES)),
+    ]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}")
     if options.real is None:
@@ -349,7 +354,7 @@ def main() -> None:
         return
     if only & {"pictures", *PARTS}:
         scenes = true_scenes(options.scenes, options.scenes_folder)
-        pictures, parts = measured(scenes, kinds, only, options.out)
+        pictures, parts = measured(scenes, kinds, options.moves, only, options.out)
         if pictures:
             lines += [f"{options.scenes} scenes, {render_scenes.WIDTH} x {render_scenes.HEIGHT}, amount "
                       f"{render_scenes.AMOUNT}, frames {', '.join(map(str, JUDGED))}", ""]  # fmt: skip
