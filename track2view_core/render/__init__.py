@@ -1,6 +1,7 @@
 """The clip's own pixels from the target camera: dense depth, what moves, other times, holes."""
 
 from .geometry import ClipGeometry, clip_geometry
+from .known_pixels import keep_known_pixels
 from .placed_movers import placed_movers
 from .target_view import TargetFrame, TargetView, render_target_view, target_frames
 
@@ -9,6 +10,7 @@ __all__ = [
     "TargetFrame",
     "TargetView",
     "clip_geometry",
+    "keep_known_pixels",
     "placed_movers",
     "render_target_view",
     "target_frames",
