@@ -12,6 +12,7 @@ from torch import Tensor
 from ..track2view_core.errors import Track2ViewError
 from .bridge.folders import temp_file
 from .bridge.host import progress_callback, schema, show_text
+from .bridge.videos import file_of_video
 from .dense_inputs import dense_view, linked_depth, linked_movers, movers_socket
 from .depth_inputs import depth_distances, depth_kind, geometry_sockets
 from .doors import told_at
@@ -82,17 +83,20 @@ class PrepareClip(io.ComfyNode):
 
     @classmethod
     def execute(cls, width, height, max_frames, fps, video=None, image=None, audio=None) -> io.NodeOutput:
-        from ..track2view_core.video import prepare_clip, prepare_file
+        from ..track2view_core.video import prepare_clip, prepare_file, read_part
 
         if (video is None) == (image is None):
             came = "neither video nor image" if video is None else "both video and image"
             raise Track2ViewError(f"Prepare Clip got {came}; link one of the two.")
         wanted = {"width": width, "height": height, "frames": max_frames or None, "progress": progress_callback()}
-        source = None if video is None else _streamable_source(video)
-        if source is not None:
-            frames, info = prepare_file(source, **wanted)
-        else:
+        source = file_of_video(video)
+        if source is None:
             frames, info = prepare_clip(_clip_in_memory(video, image, fps), **wanted)
+        elif source.whole:
+            frames, info = prepare_file(source.file, **wanted)
+        else:
+            part = read_part(source.file, start=source.start, seconds=source.seconds, progress=wanted["progress"])
+            frames, info = prepare_clip(part, **wanted)
         if audio is not None:
             info = replace(info, audio=_sound(audio).trimmed(info.frames / info.fps))
         report = told_at("Track2View_PrepareClip", info.report())
@@ -361,18 +365,6 @@ def _padded_as(frames: Tensor, clip: Tensor, info: Any) -> Tensor:
 
     height, width = clip.shape[1:3]
     return pad_as_prepared(frames, info, width=width, height=height)
-
-
-def _streamable_source(video: Any) -> Any | None:
-    """The file behind a VIDEO, to be decoded as a stream; None where there is none or only a part of it is meant."""
-    if not isinstance(video, InputImpl.VideoFromFile):
-        return None
-    source = video.get_stream_source()
-    if not isinstance(source, str):
-        return source
-    # A trimmed VIDEO of a newer core still names the whole file: the durations tell.
-    whole = InputImpl.VideoFromFile(source)
-    return source if abs(video.get_duration() - whole.get_duration()) < 1e-3 else None
 
 
 class ExactVideo(InputImpl.VideoFromComponents):

@@ -280,6 +280,11 @@ _VIDEO = {
         _INFO,
         "The file is interlaced, two half pictures woven into one frame; it was deinterlaced, a frame for a frame.",
     ),
+    "combs_found": Kind(
+        _CAUTION,
+        "The pictures show the combs of interlaced ones, though the file does not say that they are; they were "
+        "deinterlaced, a frame for a frame.",
+    ),
     "hdr_tone_mapped": Kind(
         _INFO,
         "The file is HDR ({transfer}, up to {peak:.0f} cd/m2); it was tone-mapped to the range of BT.709, and what is "

@@ -58,6 +58,22 @@ def test_only_the_first_frames_are_taken_and_the_report_says_so(server, portrait
     assert any("first 3 of 7" in text for _, text in run.texts)
 
 
+def test_a_file_is_shown_as_it_asks_to_be(server, portrait):
+    """Mirrored by its display matrix, which core's own reader leaves out; and the report says so."""
+    content = bytearray((server.base / "input/portrait.mp4").read_bytes())
+    at = content.index(b"tkhd") + 4 + 40
+    content[at : at + 4] = (-0x10000).to_bytes(4, "big", signed=True)
+    (server.base / "input/mirrored.mp4").write_bytes(content)
+    graph = there_and_back({"1": {"class_type": "LoadVideo", "inputs": {"file": "mirrored.mp4"}}}, video=["1", 0])
+    shown = []
+    for run in (server.run(graph), server.run(there_and_back(portrait, video=["1", 0]))):
+        with saved(server, run) as container:
+            shown.append(next(container.decode(video=0)).to_ndarray(format="rgb24").astype(int))
+        shown.append(any("mirrored, left to right" in text for _, text in run.texts))
+    assert shown[1] and not shown[3]
+    assert 2 * abs(shown[0][:, ::-1] - shown[2]).mean() < abs(shown[0] - shown[2]).mean()
+
+
 def test_images_of_an_odd_size_play_everywhere_and_take_the_given_rate(server):
     images = {"1": {"class_type": "EmptyImage", "inputs": {"width": 75, "height": 33, "batch_size": 2, "color": 255}}}
     with saved(server, server.run(there_and_back(images, image=["1", 0], fps=23.976))) as container:

@@ -16,7 +16,16 @@ import pytest
 import torch
 
 from track2view_core.errors import Track2ViewError
-from track2view_core.video import Audio, VideoClip, notes_of_writing, prepare_file, read_clip, restore_clip, write_clip
+from track2view_core.video import (
+    Audio,
+    VideoClip,
+    notes_of_writing,
+    prepare_file,
+    read_clip,
+    read_part,
+    restore_clip,
+    write_clip,
+)
 
 from .conftest import grey_levels, lag, make_clip, make_pictures, make_sound
 
@@ -98,6 +107,19 @@ def test_a_limit_cuts_picture_and_sound(tmp_path):
     assert len(read_clip(tmp_path / "clip.mp4", frames=1000)) == 48
     cut = whole.first(12)
     assert torch.equal(cut.audio.waveform, part.audio.waveform)
+
+
+def test_a_part_is_what_lies_there_in_the_whole(tmp_path):
+    whole = read_clip(write_clip(make_clip(48, sound=True), tmp_path / "clip.mp4"))
+    part = read_part(tmp_path / "clip.mp4", start=Fraction(1, 2), seconds=Fraction(3, 4))
+    assert torch.equal(part.frames, whole.frames[12:30])
+    assert torch.equal(part.audio.waveform, whole.audio.waveform[:, 22050:55125])
+    assert (part.fps, part.frames_in_file) == (24, None)
+    again = read_clip(write_clip(part, tmp_path / "part.mp4"))
+    assert abs(lag(part.audio.waveform[0], again.audio.waveform[0])) < 50
+    assert torch.equal(read_part(tmp_path / "clip.mp4", start=Fraction(3, 2)).frames, whole.frames[36:])
+    with pytest.raises(Track2ViewError, match=r"48 frames, 2\.00 s, and none of them from 2\.50 s on"):
+        read_part(tmp_path / "clip.mp4", start=Fraction(5, 2))
 
 
 def test_a_limit_finds_the_same_rate_as_the_whole_file(tmp_path):

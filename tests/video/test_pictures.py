@@ -81,12 +81,16 @@ INTERLACED = [
     ("mpg", "mpeg2video", "yuv420p", {"flags": "+ildct+ilme", "b": "8000000"}),
     ("mkv", "libx264", "yuv422p", {"flags": "+ildct+ilme", "x264-params": "tff=1", "crf": "4"}),
     ("mov", "prores_ks", "yuv422p10le", {"flags": "+ildct"}),
+    ("avi", "mpeg4", "yuv420p", {"flags": "+ildct+ilme", "q": "2"}),
+    ("mp4", "libx264", "yuv420p", {"crf": "4"}),
 ]
 
 
 @pytest.mark.parametrize(("ending", "codec", "format", "options"), INTERLACED)
-@pytest.mark.parametrize("frames", [2, 8])
+@pytest.mark.parametrize("frames", [3, 8])
 def test_interlaced_pictures_lose_their_combs(tmp_path, ending, codec, format, options, frames):
+    if "flags" not in options and (frames < 4 or int(av.__version__.split(".")[0]) < 16):
+        pytest.skip("nothing says so, and nothing shows it")
     file = tmp_path / f"interlaced.{ending}"
     with av.open(str(file), "w") as output:
         stream = output.add_stream(codec, rate=25, options=options)
@@ -100,7 +104,7 @@ def test_interlaced_pictures_lose_their_combs(tmp_path, ending, codec, format, o
         output.mux(stream.encode(None))
     clip = read_clip(file)
     assert (len(clip), clip.fps) == (frames, 25)
-    assert [note.code for note in clip.notes if note.code != "rate_assumed"] == ["deinterlaced"]
+    assert [note.code for note in clip.notes] == ["deinterlaced" if "flags" in options else "combs_found"]
     for index in range(frames):
         combs = np.abs(np.diff(clip.frames[index, 4:60].numpy().astype(int), axis=0)).mean()
         assert combs < 3, (index, combs)  # 8 and more where the fields stand as they are woven

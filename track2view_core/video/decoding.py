@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
 import av
+import numpy as np
 from av.error import BlockingIOError as NotYet
 from av.error import EOFError as Ended
 from av.filter import Graph
@@ -15,6 +16,9 @@ from .time_stamps import TimeStamps
 
 _WITH_TRANSPARENCY = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders of these leave it out
 _LEAST_SIDE = 4  # px, below which bwdif refuses
+_STANDS_OUT = 10  # of 255, more than the noise of a coded picture
+_COMBED = 0.002  # share of pixels in combs, beyond which a file may be woven
+_AGREEING = 4  # frames that must look woven before a file is taken to be
 
 
 def decoded_frames(container: Any, video: Any, stamps: TimeStamps) -> Iterator[tuple[int, Any]]:
@@ -43,15 +47,20 @@ def _decoder(video: Any) -> Any:
     return av.Codec(name, "r").create("video")
 
 
-def deinterlaced(frames: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
-    """The same, those that are flagged as interlaced woven apart by FFmpeg's bwdif, a frame for a frame."""
+def deinterlaced(frames: Iterable[tuple[int, Any]], woven: str | None = None) -> Iterator[tuple[int, Any]]:
+    """The same, those that are flagged as interlaced woven apart by FFmpeg's bwdif, a frame for a frame.
+
+    woven: `woven_order` of files that flag none; all their frames are woven apart.
+    """
     graph, shape = None, None
     for place, frame in frames:
         if graph is not None and shape != _shape_of(frame):
             yield from _pulled(graph, None)
             graph = None
-        if graph is None and frame.interlaced_frame and min(frame.width, frame.height) >= _LEAST_SIDE:
-            graph, shape = _bwdif(frame), _shape_of(frame)
+        interlaced = frame.interlaced_frame or woven is not None
+        if graph is None and interlaced and min(frame.width, frame.height) >= _LEAST_SIDE:
+            which = "deint=interlaced" if woven is None else f"deint=all:parity={woven}"
+            graph, shape = _graph(frame, "bwdif", f"mode=send_frame:{which}"), _shape_of(frame)
         if graph is None:
             yield place, frame
         else:
@@ -61,14 +70,45 @@ def deinterlaced(frames: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, Any]]
         yield from _pulled(graph, None)
 
 
+def woven_order(frames: Sequence[Any]) -> str | None:
+    """Which field comes first, `tff` or `bff`, in frames that show the combs of two fields; None where they show none.
+
+    By FFmpeg's idet, of which all frames must agree, and by lines that stand out from both of their neighbours, as
+    idet takes a smooth picture that moves up or down for a woven one. PyAV before 16 does not hand out what idet finds.
+    """
+    first = frames[0]
+    if len(frames) < _AGREEING or min(first.width, first.height) < _LEAST_SIDE:
+        return None
+    if np.mean([_combs(frame) for frame in frames]) < _COMBED:
+        return None
+    graph = _graph(first, "idet")
+    found: set[str | None] = set()
+    for place, frame in enumerate((*frames, None)):
+        if frame is not None:
+            if _shape_of(frame) != _shape_of(first):
+                return None
+            frame.pts, frame.time_base = place, Fraction(1)
+        told = (getattr(seen, "metadata", {}) for _, seen in _pulled(graph, frame))
+        found |= {tags.get("lavfi.idet.multiple.current_frame") for tags in told}
+    order = found.pop() if len(found) == 1 else None
+    return order if order in ("tff", "bff") else None
+
+
+def _combs(frame: Any) -> float:
+    """The share of a frame's pixels that stand out from the pixel above and the one below alike."""
+    steps = np.diff(frame.to_ndarray(format="gray").astype(np.int16), axis=0)
+    return float(((steps[:-1] > _STANDS_OUT) & (steps[1:] < -_STANDS_OUT)).mean())
+
+
 def _shape_of(frame: Any) -> tuple[int, int, str]:
     return frame.width, frame.height, frame.format.name
 
 
-def _bwdif(frame: Any) -> Graph:
+def _graph(frame: Any, name: str, options: str | None = None) -> Graph:
+    """A graph of one filter, for frames like this one."""
     graph = Graph()
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1))
-    graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
+    graph.link_nodes(source, graph.add(name, options), graph.add("buffersink"))
     graph.configure()
     return graph
 

@@ -62,8 +62,6 @@ def find_development(frames: Sequence[Any], codec: Any) -> tuple[Development, tu
         notes += (Note.of("hdr_tone_mapped", transfer=colours.name, peak=colours.peak),)
     elif colours is not None:
         notes += (Note.of("gamut_mapped", gamut=colours.gamut),)
-    if any(frame.interlaced_frame for frame in frames):
-        notes += (Note.of("deinterlaced"),)
     if any(_transparent(frame) for frame in frames):
         notes += (Note.of("laid_over_black"),)
     return Development(mirrored, turns, colours), notes

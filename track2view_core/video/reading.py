@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -22,7 +23,7 @@ from ..notes import Note
 from ..progress import Progress
 from .arithmetic import fit_inside, square_size
 from .clip import Audio, VideoClip, check_limit
-from .decoding import decoded_frames, deinterlaced
+from .decoding import decoded_frames, deinterlaced, woven_order
 from .pictures import Development, find_development
 from .resizing import resize_picture
 from .sound import read_audio
@@ -58,6 +59,8 @@ class ClipStream:
     stamps: TimeStamps
     development: Development
     """What makes pictures of the frames that the decoder gives."""
+    woven: str | None
+    """Which field comes first, `tff` or `bff`, where all frames are woven of two and none is flagged."""
     expected: int
     """The frames that the file's index promises; no more than those at hand unless its end is missing."""
     notes: tuple[Note, ...]
@@ -105,6 +108,40 @@ def read_clip(
     )
 
 
+def read_part(
+    file: ClipFile, *, start: Fraction, seconds: Fraction | None = None, progress: Progress | None = None
+) -> VideoClip:
+    """Picture and sound of a file from `start` on, both in seconds after its first frame; None: to its end.
+
+    What comes before is decoded but not kept.
+
+    Raises:
+        Track2ViewError: no frame lies there.
+    """
+    stream = open_stream(file)
+    first = max(0, math.ceil(start * stream.fps))
+    last = stream.wanted if seconds is None else min(stream.wanted, math.ceil((start + seconds) * stream.fps))
+    if first >= last:
+        raise Track2ViewError(
+            f"{stream.name} has {stream.wanted} frames, {float(stream.wanted / stream.fps):.2f} s, and none of them "
+            f"from {float(start):.2f} s on as asked; take a part that lies within it."
+        )
+    pictures = torch.empty((last - first, stream.height, stream.width, 3), dtype=torch.uint8)
+    count = 0
+    for picture in stream_pictures(replace(stream, wanted=last, limit=last), begin=first, progress=progress):
+        pictures.numpy()[count] = picture
+        count += 1
+    cut = replace(stream, start=stream.start + first / stream.fps)
+    audio, sound_notes = cut.sound(count)
+    return VideoClip(
+        pictures[:count],
+        stream.fps,
+        audio,
+        notes=stream.notes + sound_notes,
+        pixel_aspect=stream.pixel_aspect,
+    )
+
+
 def open_stream(file: ClipFile, *, frames: int | None = None) -> ClipStream:
     """Find size, turn, time stamps and frame rate without keeping a picture."""
     check_limit(frames)
@@ -118,7 +155,10 @@ def open_stream(file: ClipFile, *, frames: int | None = None) -> ClipStream:
     with _opened(file, name) as container:
         video = _video_stream(container, name)
         first = _first_frames(container, video, name, stamps)
-        development, notes = find_development([frame for _, frame in first], video.codec_context)
+        frames_seen = [frame for _, frame in first]
+        development, notes = find_development(frames_seen, video.codec_context)
+        flagged = any(frame.interlaced_frame for frame in frames_seen)
+        woven = None if flagged else woven_order(frames_seen)
         width, height, aspect, shape_notes = _shape(first[0][1], video, development)
         named = video.codec_context.framerate
     stamps, lost = stamps.as_decoded([place for place, _ in first])
@@ -130,6 +170,8 @@ def open_stream(file: ClipFile, *, frames: int | None = None) -> ClipStream:
     start = (stamps.ticks[0] if len(stamps) else own_start or 0) * base
     promised = round(duration * base * timing.rate) if duration else in_index
     complete = stamps.packets >= in_index
+    if flagged or woven is not None:
+        notes += (Note.of("deinterlaced" if flagged else "combs_found"),)
     if lost:
         notes += (Note.of("beginning_lost", frames=lost),)
     if stamps.unread > _UNREAD:
@@ -150,25 +192,27 @@ def open_stream(file: ClipFile, *, frames: int | None = None) -> ClipStream:
         start=start,
         stamps=stamps,
         development=development,
+        woven=woven,
         expected=promised if stamps.whole and not complete else timing.count,
         notes=notes + shape_notes + timing.notes,
         offsets=tuple(offset * base for _, offset in stamps.recordings),
     )
 
 
-def stream_pictures(stream: ClipStream, *, progress: Progress | None = None) -> Iterator[np.ndarray]:
-    """The frames at the constant rate of `stream.timing`, each [H, W, 3] uint8 RGB, upright."""
+def stream_pictures(stream: ClipStream, *, begin: int = 0, progress: Progress | None = None) -> Iterator[np.ndarray]:
+    """The frames at the constant rate of `stream.timing` from frame `begin` on, each [H, W, 3] uint8 RGB, upright."""
     shown, repeats = 0, stream.timing.repeats
     with _opened(stream.file, stream.name) as container:
         video = _video_stream(container, stream.name)
         try:
-            for place, frame in deinterlaced(decoded_frames(container, video, stream.stamps)):
+            for place, frame in deinterlaced(decoded_frames(container, video, stream.stamps), stream.woven):
                 times = 1 if repeats is None else repeats[place] if place < len(repeats) else 0
                 picture = None
                 for _ in range(times):
-                    if picture is None:
-                        picture = _as_before(stream.development.picture(frame), stream, shown)
-                    yield picture
+                    if shown >= begin:
+                        if picture is None:
+                            picture = _as_before(stream.development.picture(frame), stream, shown)
+                        yield picture
                     shown += 1
                     if progress is not None:
                         progress(shown, stream.wanted, "Reading")
