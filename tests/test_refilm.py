@@ -48,7 +48,9 @@ def test_the_whole_job_is_the_rooms_one_after_another(clip: Path, settings: Refi
     taken, info = prepare_file(clip, width=64, height=64)
     frames = read_clip(clip).frames
     tracks = KltTracker().track(frames, points=64, motion="static")
-    path = track2view_core.preset_path("dolly_in", tracks.camera, amount=0.5, scene_scale=tracks.scene_scale)
+    distance, found = track2view_core.subject_distance(tracks)
+    assert distance != tracks.scene_scale and found in made.report["move"]
+    path = track2view_core.preset_path("dolly_in", tracks.camera, amount=0.5, scene_scale=distance)
     models = load_models(settings.model, settings.vae, settings.bundle)
     by_hand = restore_clip(rerender(taken, pair_in_prepared_frame(tracks, path, info), models=models), info)
     assert torch.equal(made.source.frames, frames)

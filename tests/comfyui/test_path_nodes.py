@@ -153,6 +153,19 @@ def test_a_linked_path_is_what_is_there_until_something_is_drawn(server, clip, e
     same(sample_document(parse_document(seed), camera, scene_scale=scale), start, 5e-3 * scale)
 
 
+def test_a_preset_measures_by_the_subject_and_by_the_median_in_graphs_that_know_none(clip, exported):
+    graph, tracks, *_ = clip
+    preset = {"point_tracks": tracks, "preset": "truck_left", "amount": 0.5, "ease": "smooth", "relative_to": "source"}
+    given = {"old": {}, "median": {"subject": "median"}, "auto": {"subject": "auto"}}
+    graph |= {name: node("CameraPreset", **preset, **subject) for name, subject in given.items()}
+    graph |= {f"said_{name}": {"class_type": "PreviewAny", "inputs": {"source": [name, 1]}} for name in given}
+    done, (old, median, _) = exported(graph, *([name, 0] for name in given))
+    same(old, median, 0)
+    said = {name: done.outputs[f"said_{name}"]["text"][0] for name in given}
+    assert said["old"] == said["median"] and "median depth of the points" in said["old"]
+    assert "the subject is what" in said["auto"] and "point subject at something else" in said["auto"]
+
+
 def test_drawn_on_another_length_the_report_says_so(clip, exported):
     graph, tracks, *_ = clip
     text = to_json(preset_document("orbit_left", 0.4, 33))

@@ -41,3 +41,17 @@ def test_a_tracker_that_trembles_has_standing_points_in_their_usual_place() -> N
     assert found.moving.tolist() == [False] * 40 + [True] * 10
     assert abs(found.inverse[:, :40] * exact[:, :40, 2].numpy() - 1).max() < 0.02
     assert (found.inverse[:, :40].std(0) < 1e-6).all()
+
+
+def test_where_everything_moves_it_is_the_scene() -> None:
+    pose = torch.eye(4, dtype=torch.float64).repeat(FRAMES, 1, 1)
+    lens = torch.tensor([[800.0, 0, 416], [0, 800, 240], [0, 0, 1]]).repeat(FRAMES, 1, 1).double()
+    positions = torch.tensor([[0.0, 0, 2], [0.3, 0.2, 3]]).repeat(FRAMES, 1, 1)
+    positions[..., 1] += 0.1 * torch.arange(FRAMES)[:, None]
+    positions[..., 2] += 0.1 * torch.arange(FRAMES)[:, None]
+    visible = torch.ones(FRAMES, 2, dtype=torch.bool)
+    found = SourceTracks.of(
+        PointTracks(positions, visible, visible.float(), CameraPath(pose, lens, 832, 480)), 832, 480
+    )
+    assert not found.moving.any()
+    assert abs(found.inverse * positions[..., 2].numpy() - 1).max() < 1e-5, "each frame has its own depth"

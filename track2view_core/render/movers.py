@@ -22,7 +22,7 @@ ASSUMED = "mover_depth_assumed"
 """The note of tracks whose movers were only placed by what is around them."""
 
 # which object a pixel is of
-VOTERS, FARTHEST_VOTER = 5, 0.12
+VOTERS, FARTHEST_VOTER = 5, 0.08
 """A pixel is of the object that most of its so many nearest tracks are of, the nearest within this share of the
 width."""
 SMALLEST_SHARE = 0.3
@@ -89,7 +89,7 @@ def object_labels(
 ) -> np.ndarray:
     """The object of every pixel [T, h, w], -1 outside the silhouettes.
 
-    Parts of the silhouettes without any track are objects of their own, numbered on, and keep their number from frame
+    Parts of the silhouettes with hardly a track are objects of their own, numbered on, and keep their number from frame
     to frame as long as they overlap.
     """
     frames, _, width = silhouettes.shape
@@ -109,12 +109,12 @@ def object_labels(
         for part in range(1, count):
             here = parts == part
             own = labels[t][here]
-            if (own >= 0).any():
+            if (own >= 0).mean() > SMALLEST_SHARE:
                 sizes = np.bincount(own[own >= 0])
                 small = (own < 0) | (sizes[np.maximum(own, 0)] < SMALLEST_SHARE * len(own))
                 labels[t][here] = np.where(small, sizes.argmax(), own)
                 continue
-            before = labels[t - 1][here] if t else own
+            before = labels[t - 1][here] if t else np.full(len(own), -1)
             kept = np.bincount(before[before >= 0]) if (before >= 0).any() else np.zeros(1)
             if kept.max() > CARRIED_ON * len(own):
                 labels[t][here] = kept.argmax()

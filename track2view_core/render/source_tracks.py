@@ -46,9 +46,12 @@ class SourceTracks:
         missed = torch.where(seen, (fixed.xy - xy).norm(dim=-1), torch.nan)
         explained = missed.nanquantile(MOST_FRAMES, dim=0) < MISSES * max(width, height)
         moving = (off & seen).any(0) & ~explained
-        depth = torch.where(moving, depth, fixed.depth)
+        fixes = ~moving
+        if not (seen & fixes).any():  # nothing to tell it from: all of it is the scene, anew in every frame
+            moving = torch.zeros_like(moving)
+        depth = torch.where(fixes, fixed.depth, depth)
         return cls(
-            torch.where(moving[:, None], xy, fixed.xy).numpy(),
+            torch.where(fixes[:, None], fixed.xy, xy).numpy(),
             (1 / depth.clamp(min=NEAREST)).numpy(),
             seen.numpy(),
             moving.numpy(),

@@ -11,7 +11,16 @@ from track2view_core.tracks.trackers.camera_solver import (
     rotation_from_vector,
 )
 from track2view_core.tracks.trackers.flow import PixelTracks
-from track2view_core.tracks.trackers.triangulation import carried, lift_turning, refine_points, triangulate
+from track2view_core.tracks.trackers.triangulation import (
+    BACKDROP,
+    BY_CONTACT,
+    ON_BACKDROP,
+    carried,
+    lift_travelling,
+    lift_turning,
+    refine_points,
+    triangulate,
+)
 
 
 def views(count: int = 5, points: int = 60) -> tuple[Cameras, np.ndarray, Observations]:
@@ -64,3 +73,51 @@ def test_a_lost_mover_goes_on_with_its_neighbours():
     wrong = path.copy()
     wrong[~life] = 99
     np.testing.assert_allclose(carried(wrong, life), path, atol=1e-9)
+
+
+def turning(frames: int = 12) -> Cameras:
+    angle = np.linspace(0, 0.3, frames)
+    rotation = rotation_from_vector(np.stack([0 * angle, angle, 0 * angle], 1))
+    return Cameras(rotation, np.zeros((frames, 3)), np.full(frames, 500.0), np.array([320.0, 180.0]))
+
+
+def test_around_a_camera_that_turns_there_is_a_sphere_and_movers_stand_upright_before_it():
+    random, cameras = np.random.default_rng(0), turning()
+    world = np.concatenate(
+        [random.uniform([-2, -1, 4], [3, 1, 9], (80, 3)), random.uniform([1, -1, 5], [2, 1, 5], (30, 3))]
+    )
+    points = np.broadcast_to(world, (12, 110, 3)).copy()
+    points[:, 80:, 1] += 0.15 * np.arange(12)[:, None]
+    local = np.einsum("tij,tnj->tni", cameras.rotation, points)
+    flow = PixelTracks(500 * local[..., :2] / local[..., 2:] + cameras.center, np.ones((12, 110), bool))
+    lifted = lift_turning(flow, cameras, None, limit=1.0)
+    assert lifted.moving[80:].all() and not lifted.moving[:80].any() and (lifted.assumed == ON_BACKDROP).all()
+    np.testing.assert_allclose(np.linalg.norm(lifted.positions[:, :80], axis=2), 1 / BACKDROP)
+    depth = np.einsum("tj,tnj->tn", cameras.rotation[:, 2], lifted.positions[:, 80:])
+    one = np.isclose(depth, np.median(depth, axis=1, keepdims=True), atol=1e-9)
+    assert one.mean() > 0.9, "but for tracks far from all others"
+    assert (depth < 1).all() and (depth > 0.7).all()
+
+
+def test_before_a_travelling_camera_slips_do_not_make_a_mover_and_movers_rest_on_the_floor():
+    random, frames = np.random.default_rng(0), 20
+    centers = np.stack([np.linspace(0, 0.8, frames), 0.05 * np.sin(np.arange(frames)), np.zeros(frames)], 1)
+    cameras = Cameras(np.tile(np.eye(3), (frames, 1, 1)), -centers, np.full(frames, 500.0), np.array([320.0, 180.0]))
+    floor, wall = (
+        random.uniform([-3, 1.5, 3.8], [4, 1.5, 9], (250, 3)),
+        random.uniform([-6, -3, 9], [7, 1.5, 9], (250, 3)),
+    )
+    board = random.uniform([0, -0.2, 6], [0.8, 1.5, 6], (40, 3))
+    points = np.broadcast_to(np.concatenate([floor, wall, board]), (frames, 540, 3)).copy()
+    points[:, 500:, 0] -= 0.04 * np.arange(frames)[:, None]
+    local = points - centers[:, None]
+    xy = 500 * local[..., :2] / local[..., 2:] + cameras.center
+    xy[4::9, :30] += 12.0  # a window that slips twice
+    flow = PixelTracks(xy, np.ones((frames, 540), bool))
+    lifted = lift_travelling(flow, cameras, np.ones(frames, bool), None, limit=1.0)
+    assert not lifted.moving[:500].any() and lifted.kept[:30].mean() > 0.9
+    np.testing.assert_allclose(lifted.positions[0, :30], floor[:30], atol=0.15)
+    moves = np.flatnonzero(lifted.moving[500:]) + 500
+    assert len(moves) > 30 and (lifted.assumed[moves] == BY_CONTACT).all() and not lifted.assumed[:500].any()
+    depth = lifted.positions[:, moves, 2]
+    assert np.ptp(depth, axis=1).max() < 1e-6 and np.abs(depth / 6 - 1).max() < 0.1

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from ...notes import Note
-from ..moving_objects import resting_inverse_depth, standing_again
+from ..moving_objects import moving_objects, resting_inverse_depth, standing_again
 from .camera_solver import CORRELATED, LEAST_NOISE, Cameras, Observations, huber_weight, jacobians, residuals, summed
 from .depth_maps import align_to_each_other, align_to_points, nan_median, smoothed
 from .flow import PixelTracks
@@ -136,8 +136,8 @@ def lift_turning(
 ) -> Lifted:
     """Points before a camera that stands or only turns; all depth comes from the maps or is a flat backdrop's.
 
-    The backdrop is a plane before a camera that stands and a sphere around one that turns, and what moves keeps to
-    a nearer one."""
+    The backdrop is a plane before a camera that stands and a sphere around one that turns; what moves stands upright
+    and nearer, one depth an object."""
     frames, count = flow.seen.shape
     rays, bearing = _rays_and_bearings(flow, cameras)
     stretch = np.linalg.norm(rays, axis=2)
@@ -151,7 +151,7 @@ def lift_turning(
         flat = np.abs(cameras.rotation - cameras.rotation[0]).max() < STANDS_STILL
         apart = np.maximum(bearing @ cameras.rotation[0, 2], 0.1) if flat else np.ones(count)
         inverse_distance = BACKDROP * apart
-        inverse = np.ones((frames, count)) if flat else stretch
+        inverse = np.ones((frames, count)) if flat else _upright(stretch, flow, ~standing, 2 * cameras.center[0])
         assumed[:] = ON_BACKDROP
     else:
         alignment, inverse_distance = align_to_each_other(measured, stretch, standing)
@@ -251,6 +251,17 @@ def _rays_and_bearings(flow: PixelTracks, cameras: Cameras) -> tuple[np.ndarray,
     unit = rays / np.linalg.norm(rays, axis=2, keepdims=True)
     total = np.einsum("tji,tnj,tn->ni", cameras.rotation, unit, flow.seen.astype(float))
     return rays, total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
+
+
+def _upright(inverse: np.ndarray, flow: PixelTracks, moving: np.ndarray, width: float) -> np.ndarray:
+    """Inverse depth [T, N] with one value an object and frame, the median of its tracks."""
+    out = inverse.copy()
+    labels = moving_objects(flow.xy, flow.seen, moving, width)
+    for label in range(labels.max(initial=-1) + 1):
+        mine = labels == label
+        middle = nan_median(np.where(flow.seen[:, mine], inverse[:, mine], np.nan).T)
+        out[:, mine] = np.where(flow.seen[:, mine], middle[:, None], inverse[:, mine])
+    return out
 
 
 def _rays(xy: np.ndarray, cameras: Cameras) -> np.ndarray:
