@@ -42,8 +42,9 @@ FILLS = ("model", "geometric")
 OF_THE_MODEL = ("model", "vae", "bundle", "prompt", "negative_prompt", "steps", "guidance", "shift", "seed", "size")
 """Settings that say nothing where no model runs."""
 BUILT_IN_FILL = "geometric"
-"""Who fills what the clip never shows where no model is named: the built-in one paints it 128 pixels wide, a blur
-beside the clip's own pixels, and takes longer than all the rest."""
+"""Who fills what the clip never shows where no model is named. On held-out rendered scenes the built-in model's fill is
+worse where there is detail (by .2 to .5 dB of the whole picture) and better only on smooth ones, as it was trained on
+(by 1.5 dB); on footage it is a blur with edges of its own beside the clip's pixels, and it has to be run."""
 
 Stage = Literal["clip", "tracks", "geometry", "move", "coverage", "sampling", "render"]
 Report = Callable[[Stage, tuple[Note, ...]], None]
