@@ -127,6 +127,17 @@ def test_what_is_known_already_is_not_made_again(clip: Path, settings: Refilm, m
     assert torch.equal(first.clip.frames, again.clip.frames)  # from memory and from the file, too
 
 
+def test_whose_pixels_are_shown_is_the_bundles_to_say_and_the_users(clip: Path, settings: Refilm):
+    models = load_models(settings.model, settings.vae, settings.bundle)
+    config = models.bundle.config
+    config = replace(config, sampling=replace(config.sampling, pixels="model"))
+    models = replace(models, bundle=replace(models.bundle, config=config))
+    few = Refilm(frames=2, points=64, motion="static")
+    assert refilm(clip, settings=few, models=models).known is None
+    assert refilm(clip, settings=replace(few, pixels="keep"), models=models).known is not None
+    assert "sampling" not in refilm(clip, settings=replace(few, fill="geometric"), models=models).report
+
+
 def test_a_path_and_its_file_make_the_same_move(clip: Path, settings: Refilm, tmp_path: Path):
     poses = torch.eye(4).repeat(6, 1, 1)
     poses[:, 0, 3] = 0.1 * torch.arange(6)
