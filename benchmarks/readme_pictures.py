@@ -52,7 +52,7 @@ def main() -> None:
     demo = furnished_clip()
     clips = {
         "demo.jpg": (VideoClip(demo.frames, demo.fps), 0.5),
-        "bigbuckbunny.jpg": (read_clip(asked.clip, frames=BUNNY_FRAMES), 0.4),
+        "bigbuckbunny.jpg": (read_clip(asked.clip, frames=BUNNY_FRAMES), 0.3),
     }
     for name, (clip, amount) in clips.items():
         made = refilm(clip, "orbit_left", Refilm(amount=amount))
