@@ -56,13 +56,12 @@ def filled(
     colour = torch.where(holes, smooth[:3], layer.colour)
     inverse = torch.where(layer.inverse > 0, layer.inverse, smooth[3].clamp(min=1e-9))
     row, column = (holes & needed).nonzero(as_tuple=True)
-    if not len(row):
-        return Filled(colour, inverse, holes)
-    new = colour[:, row, column] + _texture(layer.colour, levels[COARSE_LEVEL][:3], weight, row, column)
-    if before is not None and to_before is not None:
-        new, inverse[row, column] = _steadied(new, inverse[row, column], row, column, before, to_before)
-    colour[:, row, column] = new.clamp(0, 255)
-    return Filled(colour, inverse, holes)
+    if len(row):
+        colour[:, row, column] += _texture(layer.colour, levels[COARSE_LEVEL][:3], weight, row, column)
+        if before is not None and to_before is not None:
+            now = colour[:, row, column], inverse[row, column]
+            colour[:, row, column], inverse[row, column] = _steadied(*now, row, column, before, to_before)
+    return Filled(colour.clamp_(0, 255), inverse, holes)
 
 
 def _far_side(layer: Layer) -> tuple[Tensor, Tensor]:
@@ -108,16 +107,13 @@ def _texture(colour: Tensor, rough: Tensor, weight: Tensor, row: Tensor, column:
     good = weight[0] > 0.3
     good[1:-1, 1:-1] &= good[:-2, 1:-1] & good[2:, 1:-1] & good[1:-1, :-2] & good[1:-1, 2:]
     reach = max(2, round(2 * TEXTURE_REACH * width / HALF))
-    near_row, near_column = _nearest_good(good, reach)
     h, w = good.shape
-    here = (
-        row.div(HALF, rounding_mode="floor").clamp(max=h - 1),
-        column.div(HALF, rounding_mode="floor").clamp(max=w - 1),
-    )
-    y = 2 * (near_row[here] * HALF + HALF / 2) - (row + 0.5)
-    x = 2 * (near_column[here] * HALF + HALF / 2) - (column + 0.5)
+    here_row, here_column = row.div(HALF, rounding_mode="floor"), column.div(HALF, rounding_mode="floor")
+    near_row, near_column = _nearest_good(good, reach, here_row.clamp(max=h - 1), here_column.clamp(max=w - 1))
+    y = 2 * (near_row * HALF + HALF / 2) - (row + 0.5)
+    x = 2 * (near_column * HALF + HALF / 2) - (column + 0.5)
     away = torch.hypot(y - (row + 0.5), x - (column + 0.5)) / 2
-    found = (near_row[here] >= 0) & (y >= 0) & (x >= 0) & (y < height) & (x < width)
+    found = (near_row >= 0) & (y >= 0) & (x >= 0) & (y < height) & (x < width)
     at = ((y / HALF).long().clamp(0, h - 1), (x / HALF).long().clamp(0, w - 1))
     strength = torch.exp(-((away / (TEXTURE_REACH * width)) ** 2)) * (found & good[at])
     scale = rough.shape[1] / height, rough.shape[2] / width
@@ -125,30 +121,24 @@ def _texture(colour: Tensor, rough: Tensor, weight: Tensor, row: Tensor, column:
     return strength * (detail - sampled(rough, x * scale[1], y * scale[0], "bilinear"))
 
 
-def _nearest_good(good: Tensor, reach: int) -> tuple[Tensor, Tensor]:
-    """Row and column [h, w] of the nearest good cell, exact up to `reach` rows away; -1 where none is."""
+def _nearest_good(good: Tensor, reach: int, row: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
+    """Row and column [K] of the good cell nearest to each of K cells, at most `reach` rows away; -1 where none is."""
     h, w = good.shape
-    column = torch.arange(w, device=good.device).expand(h, w)
-    left = torch.where(good, column, -w * 4).cummax(1).values
-    right = -torch.where(good, -column, -w * 4).flip(1).cummax(1).values.flip(1)
-    across = torch.where(column - left <= right - column, left, right)  # nearest good column of the same row
-    cost = (across - column) ** 2
-    best, best_row, best_column = (
-        cost.clone(),
-        torch.arange(h, device=good.device)[:, None].expand(h, w).clone(),
-        across.clone(),
-    )
-    for step in range(1, min(reach, h - 1) + 1):
-        for here, there in ((slice(step, h), slice(0, h - step)), (slice(0, h - step), slice(step, h))):
-            candidate = cost[there] + step**2
-            better = candidate < best[here]
-            best[here] = torch.where(better, candidate, best[here])
-            first = there.start
-            rows = torch.arange(first, first + h - step, device=good.device)[:, None]
-            best_row[here] = torch.where(better, rows, best_row[here])
-            best_column[here] = torch.where(better, across[there], best_column[here])
-    none = best > (4 * reach) ** 2
-    return best_row.masked_fill(none, -1), best_column.masked_fill(none, -1)
+    across = torch.arange(w, device=good.device).expand(h, w)
+    left = torch.where(good, across, -w * 4).cummax(1).values
+    right = -torch.where(good, -across, -w * 4).flip(1).cummax(1).values.flip(1)
+    nearest = torch.where(across - left <= right - across, left, right)  # the nearest good column of the same row
+    best = torch.full_like(row, (4 * reach) ** 2)
+    best_row, best_column = torch.full_like(row, -1), torch.full_like(row, -1)
+    for step in range(-min(reach, h - 1), min(reach, h - 1) + 1):
+        there = row + step
+        candidate = nearest[there.clamp(0, h - 1), column]
+        cost = (candidate - column) ** 2 + step**2
+        better = (cost < best) & (there >= 0) & (there < h)
+        best = torch.where(better, cost, best)
+        best_row = torch.where(better, there, best_row)
+        best_column = torch.where(better, candidate, best_column)
+    return best_row, best_column
 
 
 def _steadied(
@@ -159,7 +149,7 @@ def _steadied(
     before: Filled,
     to_before: Reprojection,
 ) -> tuple[Tensor, Tensor]:
-    """K invented pixels as the frame before had them: colour [3, K] and inverse depth [K]."""
+    """K pixels much as the frame before had the same places of the scene: colour [3, K] and inverse depth [K]."""
     height, width = before.inverse.shape
     x, y, expected = to_before(column + 0.5, row + 0.5, inverse)
     was = sampled(torch.cat([before.colour, before.inverse[None]]), x, y)

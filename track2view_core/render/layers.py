@@ -19,6 +19,8 @@ TRACE = 0.04
 """A pixel with more of a mover in it than this is not used for what stands."""
 IN_FRONT = 0.97
 """A mover stays in front of what stands up to this share of that's inverse depth: its feet touch the floor."""
+EDGE = 4.0
+"""Grey levels between neighbours below which a step of depth is none of the scene's: where a thing ends, colours do."""
 PARTED = 2.0
 """Pixels of the source between what a mover and what stands behind it show, from which on its rim is see-through."""
 FEWEST_AROUND = 6
@@ -48,7 +50,7 @@ def standing_layer(
     reprojection: Reprojection,
 ) -> Layer:
     """What stands. Where only a mover's pixels would be shown, `inverse` is given and `known` False."""
-    warp = warped(inverse, reprojection, inverse.shape)
+    warp = warped(inverse, reprojection, inverse.shape, whole=_even(picture))
     known = warp.covered
     hides = opacity > TRACE
     if hides.any():
@@ -97,6 +99,14 @@ def composed(colour: Tensor, inverse: Tensor, moving: MovingLayer | None) -> tup
     )
 
 
+def _even(picture: Tensor) -> Tensor:
+    """[H - 1, W - 1] bool: four neighbours, and those around them, of one colour."""
+    grey = picture.mean(0)
+    rows = torch.minimum(grey[:, :-1], grey[:, 1:]), torch.maximum(grey[:, :-1], grey[:, 1:])
+    low, high = torch.minimum(rows[0][:-1], rows[0][1:]), torch.maximum(rows[1][:-1], rows[1][1:])
+    return ~grown_by_one(high - low > EDGE)
+
+
 def _tidy(layer: Layer) -> Layer:
     """Cracks of at most two pixels take the mean of the known ones around them; specks of known pixels go."""
     if layer.known.all():
@@ -104,22 +114,37 @@ def _tidy(layer: Layer) -> Layer:
     colour, inverse, known = layer.colour, layer.inverse, layer.known
     crack = ~known & ~grown_by_one(~grown_by_one(known))
     if crack.any():
-        around = _sums(torch.cat([colour * known, inverse[None] * known, known[None].float()]))
         y, x = crack.nonzero(as_tuple=True)
-        mean = around[:4, y, x] / around[4, y, x].clamp(min=1)
+        mean, any_known = _mean_around(torch.cat([colour, inverse[None]]), known, y, x)
         colour[:, y, x], inverse = mean[:3], inverse.index_put((y, x), mean[3])
-        known = known | (crack & (around[4] > 0))
-    known = known & (_sums(known[None].float())[0] >= FEWEST_AROUND)
-    return replace(layer, colour=colour, inverse=inverse, known=known)
+        known = known.index_put((y, x), any_known)
+    return replace(layer, colour=colour, inverse=inverse, known=known & (_count_around(known) >= FEWEST_AROUND))
 
 
-def _sums(a: Tensor) -> Tensor:
-    """[C, H, W] -> [C, H, W], of 5 x 5 pixels, none outside."""
-    h, w = a.shape[1:]
-    padded = F.pad(a, (0, 0, 2, 2))
-    rows = sum(padded[:, k : k + h] for k in range(1, 5)) + padded[:, :h]
-    padded = F.pad(rows, (2, 2))
-    return sum(padded[:, :, k : k + w] for k in range(1, 5)) + padded[:, :, :w]
+def _mean_around(maps: Tensor, known: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean [C, K] of the known pixels of 5 x 5 around K pixels, and whether there are any [K]."""
+    height, width = known.shape
+    total, count = maps.new_zeros(len(maps), len(y)), maps.new_zeros(len(y))
+    for down in range(-2, 3):
+        for right in range(-2, 3):
+            at = (y + down).clamp(0, height - 1), (x + right).clamp(0, width - 1)
+            share = known[at].float()
+            total += maps[:, at[0], at[1]] * share
+            count += share
+    return total / count.clamp(min=1), count > 0
+
+
+def _count_around(mask: Tensor) -> Tensor:
+    """[H, W] uint8: how many of the 5 x 5 pixels around each are True, none outside."""
+    height, width = mask.shape
+    padded = F.pad(mask.to(torch.uint8), (2, 2, 2, 2))
+    rows = padded[:height].clone()
+    for k in range(1, 5):
+        rows += padded[k : k + height]
+    count = rows[:, :width].clone()
+    for k in range(1, 5):
+        count += rows[:, k : k + width]
+    return count
 
 
 def grown_by_one(mask: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from .warping import Reprojection, Warp, sampled, warped
 
 OTHER_TIMES = (5, -5, 12, -12, 24, -24, 40, -40)
 """Frames from the one that is filled, in the order in which they are asked."""
+FARTHEST = max(map(abs, OTHER_TIMES))
 COARSE = 2
 """Pixels of the analysed video for one point of a plate's mesh."""
 TEAR = 0.05
@@ -24,6 +25,8 @@ RIM = 4
 """Points around a hole whose colours tell how bright another time is."""
 ENOUGH = 64
 """Points that must be known at both times, for their brightness to be compared."""
+COMPARED = 1024
+"""Points that are compared at most: their median needs no more."""
 BRIGHTER = 1.5
 """Another time's colours are changed by at most this factor."""
 FEWEST = 16
@@ -55,7 +58,7 @@ class Plates:
             return layer
         h, w = (side // COARSE for side in self.video.shape[1:3])
         source, small = self.camera.resized(w, h), target.resized(w, h)
-        for time in self._held.keys() - {t + step for step in OTHER_TIMES}:
+        for time in [time for time in self._held if abs(time - t) > FARTHEST]:
             del self._held[time]
         colour, inverse = layer.colour.clone(), layer.inverse.clone()
         for time in (t + step for step in OTHER_TIMES):
@@ -111,6 +114,8 @@ def _brightness(layer: Layer, picture: Tensor, warp: Warp) -> Tensor:
     height, width = layer.known.shape
     h, w = warp.inverse.shape
     row, column = warp.covered.nonzero(as_tuple=True)
+    step = max(1, len(row) // (4 * COMPARED))
+    row, column = row[::step], column[::step]
     y, x = ((row + 0.5) * (height / h)).long(), ((column + 0.5) * (width / w)).long()
     same = layer.known[y, x] & (
         (layer.inverse[y, x] - warp.inverse[row, column]).abs() < ONE_SURFACE * layer.inverse[y, x]

@@ -19,6 +19,7 @@ from .geometry import ClipGeometry, clip_geometry
 from .hole_masks import majority
 from .layers import OPAQUE, composed, moving_layer, standing_layer
 from .plates import Plates
+from .silhouettes import matte
 from .upsampling import upsampled
 from .warping import Reprojection
 
@@ -157,9 +158,10 @@ class _View:
         shot = self.geometry.shot_of(t)
         source, target = self.geometry.camera.resized(width, height), self.target.resized(width, height)
         way = Reprojection.between(source, t, target, t)
-        colour = picture.to(self.device).permute(2, 0, 1).float()
-        opacity = self._opacity(t, height, width)
-        standing = standing_layer(colour, self._standing(t, picture.to(self.device)), opacity, way)
+        picture = picture.to(self.device)
+        colour = picture.permute(2, 0, 1).float().contiguous()
+        opacity = self._opacity(t, picture)
+        standing = standing_layer(colour, self._standing(t, picture), opacity, way)
         moving = moving_layer(colour, self._mover_inverse(t, height, width), opacity, standing, way)
         needed = torch.ones_like(standing.known) if moving is None else moving.opacity < OPAQUE
         seen = standing.known
@@ -185,12 +187,10 @@ class _View:
     def _silhouette(self, t: int, height: int, width: int) -> Tensor:
         return _resized(self.geometry.silhouettes[t].to(self.device).float(), height, width, "bilinear") > 0
 
-    def _opacity(self, t: int, height: int, width: int) -> Tensor:
-        silhouette = self.geometry.silhouettes[t].to(self.device).float()
-        if not silhouette.any():
-            return torch.zeros(height, width, device=self.device)
-        soft = F.avg_pool2d(silhouette[None], 3, stride=1, padding=1)[0]
-        return ((_resized(soft, height, width, "bilinear") - 0.35) / 0.4).clamp(0, 1)
+    def _opacity(self, t: int, picture: Tensor) -> Tensor:
+        """[H, W] the movers' share of each pixel of the frame's picture [H, W, 3] uint8."""
+        silhouette = self.geometry.silhouettes[t].to(self.device)
+        return matte(picture, silhouette) if silhouette.any() else torch.zeros(picture.shape[:2], device=self.device)
 
     def _mover_inverse(self, t: int, height: int, width: int) -> Tensor:
         """Inverse depth of what moves, also a few pixels around it, 0 elsewhere."""

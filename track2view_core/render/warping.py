@@ -22,6 +22,8 @@ TEAR_STANDING = 0.04
 """Four neighbouring pixels whose inverse depths differ by more than this share of the largest lie on two surfaces."""
 TEAR_MOVERS = 0.12
 """The same on what moves, whose depth is rougher and whose rim is cut out by its silhouette anyway."""
+TEAR_WITHIN = 0.12
+"""The same where the picture shows no edge: the smaller step is none of the scene's."""
 LOOSE = 2.0
 """Pixels of the target: where four neighbours stay this near to each other nothing is torn, whatever their depth."""
 LARGEST_CELL = 16
@@ -89,6 +91,7 @@ def warped(
     size: Sequence[int],  # height and width of the target
     *,
     valid: Tensor | None = None,  # [h, w] bool: pixels that may be drawn
+    whole: Tensor | None = None,  # [h - 1, w - 1] bool: four neighbours that show no edge, to be torn later than others
     wanted: Tensor | None = None,  # [H, W] bool: the target's pixels that matter, all if None
     tear: float = TEAR_STANDING,
     corner: tuple[int, int] = (0, 0),  # row and column of the map's first pixel in the source
@@ -107,6 +110,7 @@ def warped(
             reprojection,
             size,
             None if valid is None else valid[rows],
+            None if whole is None else whole[first : rows.stop - 1],
             wanted,
             tear,
             (corner[0] + first, corner[1]),
@@ -160,6 +164,7 @@ def _strip(
     reprojection: Reprojection,
     size: Sequence[int],
     valid: Tensor | None,  # [h, w]
+    whole: Tensor | None,  # [h - 1, w - 1]
     wanted: Tensor | None,  # [H, W] already grown by two pixels
     tear: float,
     corner: tuple[int, int],
@@ -174,6 +179,8 @@ def _strip(
     low, high = _least(inverse), _most(inverse)
     left, right, top, bottom = _least(u), _most(u), _least(v), _most(v)
     ok = (high - low <= tear * high) | ((right - left <= LOOSE) & (bottom - top <= LOOSE))
+    if whole is not None:
+        ok |= whole & (high - low <= TEAR_WITHIN * high)
     ok &= _least(near) > 0
     if valid is not None:
         ok &= valid[:-1, :-1] & valid[:-1, 1:] & valid[1:, :-1] & valid[1:, 1:]
