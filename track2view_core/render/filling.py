@@ -13,12 +13,10 @@ from .warping import Reprojection, sampled
 
 HALF = 2
 """Pixels for one of what is invented before its texture: it is smooth."""
-FAR_REACH = 48 / 832
-"""Share of the width within which known pixels are compared, for which of them is the farther side."""
-FAR = 0.08
-"""Share of inverse depth by which a pixel is nearer than the farther side and has 1/e of its word."""
+OFF_SURFACE = 0.1
+"""Share of inverse depth by which a known pixel is nearer than what a hole uncovers, and has 1/e of its word."""
 LEAST_WORD = 1e-5
-"""The word of the nearer side: it tells the colour only where nothing else is known."""
+"""The word of what is much nearer: it tells the colour only where nothing else is known."""
 FULL_WORD = 0.25
 """From this mean weight on, known pixels alone tell the colour of a cell of the pyramid."""
 TEXTURE_REACH = 30 / 832
@@ -50,7 +48,7 @@ def filled(
     holes = ~layer.known
     if not holes.any():
         return Filled(layer.colour, layer.inverse, holes)
-    weight, small = _far_side(layer)
+    weight, small = _farther_side(layer)
     levels = _push_pull(small, weight)
     smooth = F.interpolate(levels[0][None], holes.shape, mode="bilinear", align_corners=False)[0]
     colour = torch.where(holes, smooth[:3], layer.colour)
@@ -64,22 +62,22 @@ def filled(
     return Filled(colour.clamp_(0, 255), inverse, holes)
 
 
-def _far_side(layer: Layer) -> tuple[Tensor, Tensor]:
-    """Weight [1, h, w] and colour with inverse depth [4, h, w] at half size: the farther side has the word."""
+def _farther_side(layer: Layer) -> tuple[Tensor, Tensor]:
+    """Weight [1, h, w] and colour with inverse depth [4, h, w] at half size: known pixels that are nearer than what
+    the holes beside them uncover have little word. How far that is is known behind a mover and behind a step of depth.
+    """
     known = layer.known[None].float()
     stack = _halved(torch.cat([layer.colour * known, layer.inverse[None] * known, known]))
     share = stack[4:]
     small = stack[:4] / share.clamp(min=1e-6)
-    inverse = small[3:]
-    away = torch.where(share > 0, inverse, torch.inf)
-    reach = max(1, round(FAR_REACH * layer.known.shape[1] / HALF / 2))
-    coarse = -F.max_pool2d(-away, 2, ceil_mode=True)
-    for size in ((2 * reach + 1, 1), (1, 2 * reach + 1)):
-        coarse = -F.max_pool2d(-coarse, size, stride=1, padding=(size[0] // 2, size[1] // 2))
-    farthest = coarse.repeat_interleave(2, 1).repeat_interleave(2, 2)[:, : share.shape[1], : share.shape[2]]
-    usual = inverse[share > 0].median() if bool((share > 0).any()) else inverse.new_ones(())
-    nearer = ((inverse - farthest) / farthest.clamp(min=0.3 * usual)).clamp(0, 5).masked_fill(share == 0, 0)
-    return share * (torch.exp(-nearer / FAR) + LEAST_WORD), small
+    behind = (~layer.known & (layer.inverse > 0))[None].float()
+    sums = _halved(_halved(torch.cat([layer.inverse[None] * known, known, layer.inverse[None] * behind, behind])))
+    beside = _push_pull(sums[:1] / sums[1:2].clamp(min=1e-6), sums[1:2])[0]  # of holes that the picture's edge cuts
+    expected = torch.where(sums[3:] > 0, sums[2:3] / sums[3:].clamp(min=1e-6), beside)
+    expected = _push_pull(expected, 1 - sums[1:2])[0]
+    expected = expected.repeat_interleave(2, 1).repeat_interleave(2, 2)[:, : share.shape[1], : share.shape[2]]
+    off = ((small[3:] - expected).clamp(min=0) / expected.clamp(min=1e-9)).masked_fill(share == 0, 0)
+    return share * (torch.exp(-(off / OFF_SURFACE).clamp(max=20)) + LEAST_WORD), small
 
 
 def _push_pull(

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .warping import TEAR_MOVERS, Reprojection, sampled, warped
+from .warping import TEAR_MOVERS, Reprojection, behind_steps, sampled, warped
 
 OPAQUE = 0.98
 """Where a mover hides this much, nothing behind it is needed."""
@@ -49,14 +49,17 @@ def standing_layer(
     opacity: Tensor,  # [H, W] float32, the movers' share of each pixel of the source
     reprojection: Reprojection,
 ) -> Layer:
-    """What stands. Where only a mover's pixels would be shown, `inverse` is given and `known` False."""
+    """What stands. Behind movers, and where a step of depth uncovers what lies behind it, only `inverse` is known."""
     warp = warped(inverse, reprojection, inverse.shape, whole=_even(picture))
     known = warp.covered
     hides = opacity > TRACE
     if hides.any():
         known = known & (sampled(grown_by_one(hides).float()[None], warp.x, warp.y, "bilinear")[0] == 0)
     colour = sampled(picture, warp.x, warp.y).clamp(0, 255)
-    return _tidy(Layer(colour, warp.inverse, known, warp.x, warp.y))
+    far = warp.inverse
+    if not known.all():
+        far = torch.where(warp.covered, far, behind_steps(inverse, reprojection, inverse.shape))
+    return _tidy(Layer(colour, far, known, warp.x, warp.y))
 
 
 def moving_layer(

@@ -28,6 +28,8 @@ LOOSE = 2.0
 """Pixels of the target: where four neighbours stay this near to each other nothing is torn, whatever their depth."""
 LARGEST_CELL = 16
 """Pixels: four neighbours that the target draws farther apart than this show no detail any more and leave a hole."""
+WIDEST_HOLE = 0.5
+"""Share of the width: neighbours that part by more tell nothing of what lies between them."""
 SLACK = 1e-3
 """Pixels by which a triangle is larger than it is, so that rounding opens no gap between two."""
 LEAST_AREA = 1e-4
@@ -130,6 +132,45 @@ def warped(
         for map, values in zip(out, zip(*found, strict=True), strict=True):
             map[drawn] = torch.cat(values)[winner]
     return Warp(*(map.view(*size) for map in out))
+
+
+def behind_steps(
+    inverse: Tensor,  # [h, w] float32
+    reprojection: Reprojection,
+    size: Sequence[int],
+    tear: float = TEAR_STANDING,
+) -> Tensor:
+    """Inverse depth [H, W] of the farther side of each torn step, drawn between its two sides; 0 elsewhere.
+
+    Where two neighbours part in the target, a hole lies between them, and what it uncovers goes on from the farther.
+    """
+    height, width = size
+    h, w = inverse.shape
+    nothing = torch.zeros(height * width, device=inverse.device)
+    ends = []
+    for down, right in ((0, 1), (1, 0)):
+        first, second = inverse[: h - down, : w - right], inverse[down:, right:]
+        row, column = ((first - second).abs() > tear * torch.maximum(first, second)).nonzero(as_tuple=True)
+        swap = first[row, column] < second[row, column]  # the second is the nearer
+        step_down, step_right = down * swap.long(), right * swap.long()
+        near = row + step_down, column + step_right
+        far = row + down - step_down, column + right - step_right
+        ends.append(torch.stack([*near, *far]))
+    near_row, near_column, far_row, far_column = torch.cat(ends, 1)
+    u0, v0, _ = reprojection(near_column + 0.5, near_row + 0.5, inverse[near_row, near_column])
+    u1, v1, far = reprojection(far_column + 0.5, far_row + 0.5, inverse[far_row, far_column])
+    length = torch.maximum((u1 - u0).abs(), (v1 - v0).abs())
+    wide = ((length > LOOSE) & (length < WIDEST_HOLE * width) & (far > 0)).nonzero().squeeze(1)
+    if not len(wide):
+        return nothing.view(height, width)
+    count = length[wide].ceil().long()
+    owner = wide.repeat_interleave(count)
+    place = torch.arange(len(owner), device=inverse.device) - (count.cumsum(0) - count).repeat_interleave(count)
+    share = (place + 0.5) / length[owner].ceil()
+    c, r = (torch.lerp(a[owner], b[owner], share).floor().long() for a, b in ((u0, u1), (v0, v1)))
+    inside = (c >= 0) & (r >= 0) & (c < width) & (r < height)
+    pixel = (r * width + c)[inside]
+    return nothing.scatter_reduce(0, pixel, far[owner[inside]], "amax").view(height, width)
 
 
 def sampled(

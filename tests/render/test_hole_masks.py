@@ -1,0 +1,54 @@
+"""Masks of holes: as core's VACE node reads them, grown in discs, steady in time."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from track2view_core.errors import Track2ViewError
+from track2view_core.render.hole_masks import grown, majority, over_latent_frames, vace_mask
+
+
+@pytest.mark.parametrize("frames", [1, 17, 49, 81, 121])
+def test_vace_reads_a_hole_of_any_frame_of_its_latent_frame(frames: int) -> None:
+    holes = torch.rand(frames, 5, 7, generator=torch.Generator().manual_seed(frames)) < 0.1
+    latent = (frames - 1) // 4 + 1
+    # As WanVaceToVideo does: frames are the depth of a volume that is resampled to the latent's length.
+    volume = vace_mask(holes).float()[None, None]
+    read = F.interpolate(volume, size=(latent, 5, 7), mode="nearest-exact")[0, 0] > 0.5
+    for k in range(latent):
+        group = holes[:1] if k == 0 else holes[4 * k - 3 : 4 * k + 1]
+        assert torch.equal(read[k], group.any(0)), k
+
+
+def test_frames_that_vace_does_not_read_hold_their_latent_frame() -> None:
+    holes = torch.rand(81, 5, 7, generator=torch.Generator().manual_seed(1)) < 0.1
+    off = (vace_mask(holes) != over_latent_frames(holes)).flatten(1).any(1)
+    read = F.interpolate(torch.arange(81.0)[None, None], 21, mode="nearest-exact")[0, 0].long()
+    assert set(off.nonzero().flatten().tolist()) <= set(read.tolist())
+
+
+def test_vace_takes_4n_plus_1_frames() -> None:
+    with pytest.raises(Track2ViewError, match="has 16 frames; VACE takes 4n \\+ 1 of them, as 13"):
+        vace_mask(torch.zeros(16, 2, 2, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("pixels", [0, 1, 3, 40])
+def test_a_mask_grows_by_a_disc(pixels: int) -> None:
+    mask = torch.rand(2, 23, 31, generator=torch.Generator().manual_seed(2)) < 0.01
+    y, x = torch.meshgrid(torch.arange(23), torch.arange(31), indexing="ij")
+    truth = torch.stack(
+        [
+            ((y[..., None] - at[:, 0]) ** 2 + (x[..., None] - at[:, 1]) ** 2 <= pixels**2).any(-1)
+            for at in (frame.nonzero() for frame in mask)
+        ]
+    )
+    assert torch.equal(grown(mask, pixels), truth)
+    with pytest.raises(Track2ViewError, match="cannot grow by -1 px"):
+        grown(mask, -1)
+
+
+def test_two_of_three_frames_decide() -> None:
+    a, b, c = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 0, 1, 0, 1, 0, 1]]).bool()
+    assert majority(a, b, c).tolist() == [False, False, False, True, False, True, True, True]
