@@ -366,7 +366,7 @@ def main() -> None:
         lines += ["", *seconds_in_a_process_of_its_own(options)]
     if "real" in only:
         names = options.clips.split(",") if options.clips else None
-        lines += ["", *film_clips(options.real, names, options.tracks_folder, options.out / "real")]
+        lines += ["", *film_clips(options.real, names, options.moves, options.tracks_folder, options.out / "real")]
     text = "\n".join([*lines, "", *gates]).strip()
     print(text)
     (options.out / "table.md").write_text(text + "\n", encoding="utf-8")

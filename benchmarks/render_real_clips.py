@@ -69,8 +69,8 @@ class Refilmed:
         return contact_sheet(rows, 40)
 
 
-def film_clips(folder: Path, names: list[str] | None, tracks_folder: Path, out: Path) -> list[str]:
-    """Films and sheets of every clip and move into `out`; returns a table, the gates, and the clips' notes."""
+def film_clips(folder: Path, names: list[str] | None, moves: list[str], tracks_folder: Path, out: Path) -> list[str]:
+    """Films and sheets of every clip and those of `MOVES` that are asked for; returns a table, gates, and notes."""
     files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in ENDINGS]
     files = [file for file in files if names is None or file.stem in names]
     if not files:
@@ -86,7 +86,7 @@ def film_clips(folder: Path, names: list[str] | None, tracks_folder: Path, out: 
         tracks = placed_movers(tracks, geometry)
         notes = [note.text() for note in (*tracks.notes, *geometry.notes)]
         told += [f"{file.stem}: {note}" for note in notes]
-        for move in MOVES:
+        for move in (move for move in MOVES if move in moves):
             name = f"{file.stem}_{move}"
             result = _refilmed(clip.frames, tracks, geometry, move)
             write_clip(VideoClip(result.film, clip.fps), out / f"{name}.mp4")
