@@ -83,6 +83,7 @@ def write_greys(
     size: tuple[int, int] = (64, 48),
     format: str = "yuv420p",
     clicks: Sequence[float] = (),
+    layout: str = "mono",
     options: dict[str, str] | None = None,
 ) -> bytes:
     """A file whose frame k, shown at (first + k) / rate seconds, is plain grey of level 8 levels[k]; and its bytes.
@@ -92,7 +93,7 @@ def write_greys(
     with av.open(str(file), "w") as output:
         stream = output.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height, stream.pix_fmt = *size, format
-        sound = output.add_stream("mp2", rate=48000, layout="mono") if clicks else None
+        sound = output.add_stream("mp2", rate=48000, layout=layout) if clicks else None
         for index, level in enumerate(levels):
             picture = np.full((size[1], size[0], 3), 8 * level, np.uint8)
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=format)
@@ -106,7 +107,7 @@ def write_greys(
             frame = av.AudioFrame.from_ndarray(heard, format="s16", layout="mono")
             frame.sample_rate, frame.time_base = 48000, Fraction(1, 48000)
             frame.pts = round(first / rate * 48000)
-            resampler = av.AudioResampler(sound.codec_context.format.name, "mono", 48000, 1152)
+            resampler = av.AudioResampler(sound.codec_context.format.name, layout, 48000, 1152)
             for part in (*resampler.resample(frame), *resampler.resample(None)):
                 output.mux(sound.encode(part))
             output.mux(sound.encode(None))

@@ -212,6 +212,21 @@ def test_pixel_aspect_comes_back(tmp_path):
     assert (boxed.width, boxed.height, boxed.pixel_aspect) == (32, 17, 1)
 
 
+def test_tags_in_another_encoding_are_no_hindrance(tmp_path):
+    """Titles in Latin 1 or GBK stand in many an old AVI."""
+    file = tmp_path / "clip.avi"
+    with av.open(str(file), "w") as output:
+        output.metadata["title"] = "a title"
+        stream = output.add_stream("mpeg4", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        output.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p")))
+        output.mux(stream.encode(None))
+    content = file.read_bytes()
+    assert b"a title" in content
+    file.write_bytes(content.replace(b"a title", b"\xfcber t\xfc"))
+    assert len(read_clip(file)) == 1
+
+
 def test_reading_into_a_box(tmp_path):
     file = write_clip(make_clip(3, 160, 90), tmp_path / "clip.mp4")
     assert read_clip(file, box=(80, 80)).frames.shape == (3, 45, 80, 3)

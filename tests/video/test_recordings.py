@@ -69,6 +69,17 @@ def test_the_sound_of_both_recordings_keeps_its_place(tmp_path, starts):
     assert heard.seconds == pytest.approx(Fraction(26, 24), abs=2e-3)
 
 
+def test_sound_that_changes_its_channels_at_the_joint(tmp_path):
+    parts = [
+        write_greys(tmp_path / "part.ts", levels, clicks=(0.25,), layout=layout)
+        for levels, layout in ((FIRST, "stereo"), (SECOND, "mono"))
+    ]
+    (tmp_path / "joined.ts").write_bytes(b"".join(parts))
+    heard = read_clip(tmp_path / "joined.ts").audio
+    assert heard.waveform.shape == (2, round(26 / 24 * 48000))
+    assert (heard.waveform[:, 24000:].abs() > 0.4).any(dim=1).all()
+
+
 def test_a_joint_at_which_the_shape_changes_is_refused(tmp_path):
     file = joined(tmp_path, "ts", "libx264", 0, 0, size=(96, 48))
     with pytest.raises(Track2ViewError, match="from 64 x 48 to 96 x 48 after 12 frames; set frames to 12 or less"):

@@ -12,7 +12,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import torch
 from av.error import FFmpegError
@@ -27,7 +26,7 @@ from .decoding import decoded_frames, deinterlaced, woven_order
 from .pictures import Development, find_development
 from .resizing import resize_picture
 from .sound import read_audio
-from .source import ClipFile, openable
+from .source import ClipFile, opened
 from .time_stamps import TimeStamps, scan_time_stamps
 from .timing import Timing, counted_timing, plan_timing
 
@@ -268,7 +267,7 @@ def _checked_name(file: ClipFile) -> str:
 @contextmanager
 def _opened(file: ClipFile, name: str) -> Iterator[Any]:
     try:
-        container = av.open(openable(file))
+        container = opened(file)
     except FFmpegError as error:
         raise Track2ViewError(
             f"{name} cannot be read as a video ({error.strerror}); give a whole .mp4, .mov, .mkv or .webm file."

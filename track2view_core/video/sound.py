@@ -14,7 +14,7 @@ from av.error import FFmpegError
 
 from ..notes import Note
 from .clip import Audio
-from .source import ClipFile, openable
+from .source import ClipFile, opened
 from .time_stamps import Clock
 
 # What MP4 holds and common players decode.
@@ -31,7 +31,7 @@ def read_audio(
 
     offsets: seconds to add to the clock of each recording in the file, where it holds several.
     """
-    with av.open(openable(file)) as container:
+    with opened(file) as container:
         if not container.streams.audio:
             return None, ()
         stream = container.streams.audio[0]
@@ -83,6 +83,8 @@ class _Samples:
         self._parts: list[np.ndarray] = []
         self._position: int | None = None
         self._resampler: Any = None
+        self._kind: tuple[str, str, int] | None = None
+        self._layout: Any = None  # of its first frame, and of all that is handed out
         self._joined = False
 
     def join(self) -> None:
@@ -93,18 +95,29 @@ class _Samples:
         at = None if frame.pts is None else round((frame.pts * frame.time_base - self.start) * self.rate)
         if self._position is None:
             self._position = min(at or 0, 0)
+            self._layout = frame.layout
         skipped = 0
         if at is not None:
             ahead = at - self._position
             if ahead > (self.rate // 10 if self._parts and not self._joined else 0):
-                self._append(np.zeros((frame.layout.nb_channels, ahead), np.float32))
+                self._silence(ahead)
             elif self._joined:
                 skipped = -ahead
             self._joined = False
-        if self._resampler is None:
-            self._resampler = av.AudioResampler(format="fltp", layout=frame.layout.name, rate=self.rate)
+        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._resampler is None or kind != self._kind:  # it changes where recordings were joined
+            self._resampler = av.AudioResampler(format="fltp", layout=self._layout.name, rate=self.rate)
+            self._kind = kind
         for block in self._resampler.resample(frame):
             self._append(block.to_ndarray()[:, skipped:])
+
+    def _silence(self, samples: int) -> None:
+        """No more of it than the clip is long: a stray time stamp may ask for days."""
+        position = self._position or 0
+        wanted = max(0, min(position + samples, self._length) - max(position, 0))
+        if wanted:
+            self._parts.append(np.zeros((self._layout.nb_channels, wanted), np.float32))
+        self._position = position + samples
 
     def _append(self, block: np.ndarray) -> None:
         """Keep what lies between the clip's start and end."""

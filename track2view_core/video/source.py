@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import av
 
 ClipFile = str | os.PathLike[str] | BinaryIO
+
+
+def opened(file: ClipFile) -> Any:
+    """PyAV's container of a path or an open file, for reading; tags that are no UTF-8 are no reason to refuse it."""
+    return av.open(openable(file), metadata_errors="replace")
 
 
 def openable(file: ClipFile) -> str | BinaryIO:
