@@ -16,12 +16,13 @@ from .bridge.videos import file_of_video
 from .dense_inputs import dense_view, linked_depth, linked_movers, movers_socket
 from .depth_inputs import depth_distances, depth_kind, geometry_sockets
 from .doors import told_at
-from .sockets import CAMERA_PATH, CLIP_INFO, PAIRED_TRACKS, frames_from_image, image_from_frames, unpadded
+from .sockets import CAMERA_PATH, CLIP_INFO, PAIRED_TRACKS, frames_from_image, image_from_frames, one_of, unpadded
 
 if TYPE_CHECKING:
     from ..track2view_core.video import VideoClip
 
 CATEGORY = "Track2View/clip"
+DEMO_SCENES = ("shapes", "room")
 
 
 class DemoClip(io.ComfyNode):
@@ -34,12 +35,21 @@ class DemoClip(io.ComfyNode):
             description="Render the built-in sample clip, with the true path of its camera, so that a first try "
             "needs no file.",
             search_aliases=["sample video", "test clip"],
-            inputs=[],
+            inputs=[
+                io.Combo.Input(
+                    "scene",
+                    options=list(DEMO_SCENES),
+                    default=DEMO_SCENES[0],
+                    optional=True,
+                    tooltip="shapes: smooth moving shapes, 17 frames of 256 x 256 at 8 fps. room: a furnished room and "
+                    "a figure that walks, 25 frames of 480 x 272 at 12 fps.",
+                )
+            ],
             outputs=[
                 io.Video.Output(
                     "video",
                     display_name="video",
-                    tooltip="17 frames of 256 x 256 at 8 fps, a moving camera over moving shapes.",
+                    tooltip="The clip of the scene, filmed by a moving camera.",
                 ),
                 CAMERA_PATH.Output(
                     "true_path", display_name="true path", tooltip="The camera path the clip was rendered with."
@@ -48,11 +58,11 @@ class DemoClip(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls) -> io.NodeOutput:
-        from ..track2view_core.scenes import demo_clip
+    def execute(cls, scene=DEMO_SCENES[0]) -> io.NodeOutput:
+        from ..track2view_core.scenes import demo_clip, furnished_clip
         from ..track2view_core.video import VideoClip
 
-        demo = demo_clip()
+        demo = demo_clip() if one_of(DEMO_SCENES, scene, "scene") == "shapes" else furnished_clip()
         clip = VideoClip(demo.frames, demo.fps)
         return io.NodeOutput(ExactVideo(clip, image_from_frames(clip.frames)), demo.camera)
 
