@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from track2view_core.errors import Track2ViewError
-from track2view_core.render.hole_masks import grown, majority, over_latent_frames, vace_mask
+from track2view_core.render.hole_masks import grown, majority, over_latent_frames, vace_mask, with_edges_cut
 
 
 @pytest.mark.parametrize("frames", [1, 17, 49, 81, 121])
@@ -52,3 +52,18 @@ def test_a_mask_grows_by_a_disc(pixels: int) -> None:
 def test_two_of_three_frames_decide() -> None:
     a, b, c = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 0, 1, 0, 1, 0, 1]]).bool()
     assert majority(a, b, c).tolist() == [False, False, False, True, False, True, True, True]
+
+
+def test_edges_of_things_are_cut_and_slopes_are_not() -> None:
+    depth = torch.linspace(2, 4, 40).expand(1, 30, 40).clone()  # a slope
+    depth[:, 10:20, 10:20] = 1.0
+    none = torch.zeros(1, 30, 40, dtype=torch.bool)
+    assert torch.equal(with_edges_cut(none, depth, 0), none)
+    one = with_edges_cut(none, depth, 1)[0]
+    ring = torch.zeros(30, 40, dtype=torch.bool)
+    ring[9:21, 10:20] = ring[10:20, 9:21] = True
+    ring[11:19, 11:19] = False
+    assert torch.equal(one, ring)
+    assert torch.equal(with_edges_cut(none, depth, 3)[0], grown(ring, 2))
+    with pytest.raises(Track2ViewError, match="cannot grow by"):
+        with_edges_cut(none, depth, -2)

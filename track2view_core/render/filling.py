@@ -106,8 +106,15 @@ def _texture(colour: Tensor, rough: Tensor, weight: Tensor, row: Tensor, column:
     good[1:-1, 1:-1] &= good[:-2, 1:-1] & good[2:, 1:-1] & good[1:-1, :-2] & good[1:-1, 2:]
     reach = max(2, round(2 * TEXTURE_REACH * width / HALF))
     h, w = good.shape
-    here_row, here_column = row.div(HALF, rounding_mode="floor"), column.div(HALF, rounding_mode="floor")
-    near_row, near_column = _nearest_good(good, reach, here_row.clamp(max=h - 1), here_column.clamp(max=w - 1))
+    cell = (
+        row.div(HALF, rounding_mode="floor").clamp(max=h - 1),
+        column.div(HALF, rounding_mode="floor").clamp(max=w - 1),
+    )
+    asked = torch.zeros_like(good)
+    asked[cell] = True
+    near = torch.full((2, h, w), -1, device=good.device)
+    near[:, asked] = torch.stack(_nearest_good(good, reach, *asked.nonzero(as_tuple=True)))
+    near_row, near_column = near[:, cell[0], cell[1]]
     y = 2 * (near_row * HALF + HALF / 2) - (row + 0.5)
     x = 2 * (near_column * HALF + HALF / 2) - (column + 0.5)
     away = torch.hypot(y - (row + 0.5), x - (column + 0.5)) / 2

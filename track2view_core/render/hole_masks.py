@@ -11,10 +11,35 @@ from ..errors import Track2ViewError
 LATENT_FRAMES = 4
 """Video frames that one latent frame holds; the first holds one."""
 
+EDGE_STEP = 0.1
+"""Share of inverse depth between two neighbouring pixels that is the edge of a thing."""
+
 
 def majority(before: Tensor, now: Tensor, after: Tensor) -> Tensor:
     """True where at least two of three frames are: a mask `[...]` bool that does not flicker."""
     return (before & now) | (now & after) | (before & after)
+
+
+def with_edges_cut(
+    holes: Tensor,  # [T, H, W] bool
+    depth: Tensor,  # [T, H, W] float32, camera z
+    pixels: int,
+) -> Tensor:
+    """The holes and what lies within `pixels` of a step of depth, where colours of both sides are mixed.
+
+    Raises:
+        Track2ViewError: `pixels` is below 0.
+    """
+    if not pixels:
+        return holes
+    inverse = 1 / depth
+    steps = torch.zeros_like(holes)
+    for here, found in ((inverse, steps), (inverse.mT, steps.mT)):
+        first, second = here[..., 1:], here[..., :-1]
+        step = (first - second).abs() > EDGE_STEP * torch.maximum(first, second)
+        found[..., 1:] |= step
+        found[..., :-1] |= step
+    return holes | grown(steps, pixels - 1)
 
 
 def grown(
