@@ -17,15 +17,19 @@ FINE = 2
 """Pixels of the pictures for one of the maps of motion."""
 STEPS = (2, 6)
 """Frames between which motion is looked for: near ones for what is fast and soon covered, far ones for what is slow."""
-LEAST_MISS, LEAST_DENIAL = 0.1, 0.5
-"""Pixels of the maps and grey levels: no clip is taken for less noisy."""
+LEAST_MISS, MOST_MISS, LEAST_DENIAL = 0.1, 1.0, 0.5
+"""Pixels of the maps and grey levels: no clip is taken for less noisy, nor for more, or nothing would move in it."""
 NOISE_FRAMES = 12
 """Frames spread over the clip whose standing tracks tell the noise."""
 WINDOW = 5
 """Pixels across over which colours are compared."""
-TEXTURE = 6.0
-"""Grey levels a pixel at which a thing that stands is seen to stand half as well as at best."""
-MOVING_WORD, STANDING_WORD, MOVING_TRACK, STANDING_TRACK = 1.0, 2.5, 2.0, 2.0
+TEXTURE, CORNERS, SLOPES = 6.0, 200.0, 0.2
+"""Texture at which a thing that stands is seen to stand half as well as at best; how much of it corners make, and how
+little grey levels a pixel do: a straight edge that moves along itself seems to stand."""
+ALONE, DOUBT_RATE, MOST_DOUBT = 0.03, 10.0, 0.7
+"""Beyond this share of the width from any track the standing depth is doubted, by so much more a width, at most so
+much: any depth from (1 - doubt) to 1 / (1 - doubt) of it will do."""
+MOVING_WORD, STANDING_WORD, MOVING_TRACK, STANDING_TRACK = 1.0, 3.5, 6.0, 2.0
 """What a pixel, and a track over it, says at most. Flow spreads motion over its rim: standing has the louder word."""
 SILENCE = 0.01
 """Weight of the word for standing where nothing else speaks."""
@@ -36,6 +40,9 @@ SAME_COLOUR = 12.0
 NEIGHBOURS = 8
 LONE, AMID = 0.35, 0.75
 """Below this share of movers among its neighbours a moving track has no word; above this one, a standing one."""
+AROUND = 0.05
+"""Share of the width: so far around moving tracks, unless standing ones are nearer, a pixel that seems to stand has no
+word; what has moved may pause. The word comes back over as far again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +71,8 @@ def moving_probability(
     size = (width // FINE, height // FINE)
     pictures = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in video])
     flow = clip_flow(pictures, progress)
-    seeds = _Seeds.of(tracks, np.array([size[0] / width, size[1] / height]), size)
-    clip = _Clip(pictures, flow, standing, *_camera(tracks, size))
+    seeds = _Seeds.of(tracks, size)
+    clip = _Clip(pictures, flow, standing, seeds, *_camera(tracks, size))
     looked = {t: clip.against_standing(t) for t in np.unique(np.linspace(0, frames - 1, NOISE_FRAMES).astype(int))}
     noise = {step: _noise([(looked[t], seeds.standing[t]) for t in looked], step) for step in STEPS}
     said = np.stack(
@@ -78,7 +85,7 @@ def moving_probability(
     probability = np.empty(said.shape[:3], np.float32)
     for t in range(frames):
         spread = edge_aware_sum(said[t], pictures[t])
-        probability[t] = spread[..., 0] / (spread[..., 1] + SILENCE)
+        probability[t] = spread[..., 0] / (spread.sum(-1) + SILENCE)
     return PixelMotion(probability, flow, float(noise[STEPS[0]][0]) * FINE)
 
 
@@ -97,6 +104,7 @@ class _Clip:
     pictures: np.ndarray  # [T, h, w, 3] uint8
     flow: ClipFlow
     standing: np.ndarray  # [T, h', w']
+    seeds: _Seeds
     intrinsics: np.ndarray  # [T, 3, 3], pixels of the maps
     world_from_camera: np.ndarray  # [T, 4, 4]
 
@@ -108,11 +116,12 @@ class _Clip:
     def _look(self, step: int, t: int, u: int) -> _Look:
         measured = self.flow.between(t, u)
         # At a step of depth either side may be on the wrong pixel: any depth of the neighbourhood will do.
-        window = np.ones((3, 3), np.uint8)
-        near = (cv2.erode(self.standing[t], window), self.standing[t], cv2.dilate(self.standing[t], window))
-        low, middle, high = (self.standing_flow(inverse, t, u) for inverse in near)
+        window, inverse = np.ones((3, 3), np.uint8), self.standing[t]
+        sure = 1 - cv2.resize(self.seeds.doubt(t), inverse.shape[::-1])
+        near = (cv2.erode(inverse, window) * sure, inverse, cv2.dilate(inverse, window) / sure)
+        low, middle, high = (self.standing_flow(guess, t, u) for guess in near)
         span, off = high - low, measured - low
-        along = (off * span).sum(-1) / np.maximum((span * span).sum(-1), 1e-9)
+        along = _dot(off, span) / np.maximum(_dot(span, span), 1e-9)
         miss = length(off - np.clip(along, 0, 1)[..., None] * span)
         denial = np.minimum.reduce([self._unlike(t, u, flow) for flow in (low, middle, high)])
         denial -= self._unlike(t, u, measured)
@@ -137,7 +146,16 @@ class _Clip:
 
     def _unlike(self, t: int, u: int, flow: np.ndarray) -> np.ndarray:
         """Grey levels [h, w] between frame t and frame u brought to it along the flow."""
-        return cv2.blur(cv2.absdiff(self.pictures[t], carried(self.pictures[u], flow)).mean(-1), (WINDOW, WINDOW))
+        return cv2.blur(_colour_distance(self.pictures[t], carried(self.pictures[u], flow)), (WINDOW, WINDOW))
+
+
+def _colour_distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Grey levels [h, w] float32 between pictures [h, w, 3] uint8, mean of the channels."""
+    return cv2.transform(cv2.absdiff(one, other).astype(np.float32), np.full((1, 3), 1 / 3, np.float32))
+
+
+def _dot(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return one[..., 0] * other[..., 0] + one[..., 1] * other[..., 1]
 
 
 def _inside(flow: np.ndarray) -> np.ndarray:
@@ -154,20 +172,39 @@ def _camera(tracks: SourceTracks, size: tuple[int, int]) -> tuple[np.ndarray, np
 
 @dataclass(frozen=True, eq=False)
 class _Seeds:
-    """Pixels [n, 2] of the maps, column and row, under tracks whose word counts, frame by frame."""
+    """Pixels [n, 2] of the maps, column and row, under tracks, frame by frame."""
 
-    standing: list[np.ndarray]
+    standing: list[np.ndarray]  # tracks whose word counts
     moving: list[np.ndarray]
+    every: list[np.ndarray]  # those without a word, too
+    size: tuple[int, int]  # w, h
 
     @classmethod
-    def of(cls, tracks: SourceTracks, scale: np.ndarray, size: tuple[int, int]) -> _Seeds:
-        among = _movers_around(tracks)
-        frames = range(len(tracks.xy))
+    def of(cls, tracks: SourceTracks, size: tuple[int, int]) -> _Seeds:
+        scale = np.array([size[0] / tracks.camera.width, size[1] / tracks.camera.height])
         pixel = np.clip((tracks.xy * scale).astype(int), 0, np.array(size) - 1)
-        stand, move = ~tracks.moving & (among <= AMID), tracks.moving & (among >= LONE)
-        return cls(
-            [pixel[t, tracks.seen[t] & stand] for t in frames], [pixel[t, tracks.seen[t] & move] for t in frames]
-        )
+        among = _movers_around(tracks)
+        kinds = ~tracks.moving & (among <= AMID), tracks.moving & (among >= LONE), np.ones_like(tracks.moving)
+        standing, moving, every = ([pixel[t, seen & kind] for t, seen in enumerate(tracks.seen)] for kind in kinds)
+        return cls(standing, moving, every, size)
+
+    def doubt(self, t: int) -> np.ndarray:
+        """[h, w] 0..MOST_DOUBT: how little the standing depth is known for want of tracks."""
+        return np.clip((self._distance(self.every[t]) - ALONE) * DOUBT_RATE, 0, MOST_DOUBT)
+
+    def around_moving(self, t: int) -> np.ndarray:
+        """[h, w] 0..1: 1 where moving tracks are near and standing ones are not nearer."""
+        moving = self._distance(self.moving[t])
+        return np.where(moving < self._distance(self.standing[t]), np.clip(2 - moving / AROUND, 0, 1), 0)
+
+    def _distance(self, pixel: np.ndarray) -> np.ndarray:
+        """[h, w] float32 to the nearest of pixels [n, 2], in widths; infinite where there are none."""
+        width, height = self.size
+        if not len(pixel):
+            return np.full((height, width), np.inf, np.float32)
+        free = np.ones((height, width), np.uint8)
+        free[pixel[:, 1], pixel[:, 0]] = 0
+        return cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_3) / np.float32(width)
 
 
 def _movers_around(tracks: SourceTracks) -> np.ndarray:
@@ -195,7 +232,8 @@ def _noise(looked: list[tuple[list[_Look], np.ndarray]], step: int) -> tuple[flo
     misses, denials = np.concatenate(miss), np.concatenate(denial)
     if not len(misses):
         return LEAST_MISS, LEAST_DENIAL
-    return max(float(np.quantile(misses, 0.7)), LEAST_MISS), max(float(np.quantile(denials, 0.7)), LEAST_DENIAL)
+    miss_noise = float(np.clip(np.quantile(misses, 0.7), LEAST_MISS, MOST_MISS))
+    return miss_noise, max(float(np.quantile(denials, 0.7)), LEAST_DENIAL)
 
 
 def _said(
@@ -204,7 +242,8 @@ def _said(
     """[h, w, 2] float32: the weight of what speaks for motion, and of all that speaks."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     slope = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=0.125))
-    texture = cv2.blur(slope, (WINDOW, WINDOW))
+    corner = np.sqrt(np.maximum(cv2.cornerMinEigenVal(grey, WINDOW), 0))
+    texture = SLOPES * cv2.blur(slope, (WINDOW, WINDOW)) + CORNERS * corner
     texture /= texture + TEXTURE
     moving, standing = np.zeros(grey.shape, np.float32), np.full(grey.shape, np.inf, np.float32)
     for step in STEPS:
@@ -222,10 +261,11 @@ def _said(
         # The smaller of near and far: what moves slowly seems to stand at first.
         standing = np.where(known > 0.3, np.minimum(standing, stands), standing)
     standing = np.where(np.isfinite(standing), standing, 0) * (1 - moving)
-    said = np.stack([MOVING_WORD * moving, MOVING_WORD * moving + STANDING_WORD * standing], -1)
+    standing *= 1 - seeds.around_moving(t)
+    said = np.stack([MOVING_WORD * moving, STANDING_WORD * standing], -1)
     stand, move = (tuple(pixel[t].T[::-1]) for pixel in (seeds.standing, seeds.moving))
     said[(*stand, 1)] += STANDING_TRACK * (1 - moving[stand])
-    said[move] += MOVING_TRACK
+    said[(*move, 0)] += MOVING_TRACK
     return said.astype(np.float32)
 
 
@@ -241,7 +281,7 @@ def _sum_over_time(said: np.ndarray, pictures: np.ndarray, flow: ClipFlow) -> No
         for t in order:
             other = t - 1 if there is flow.backward else t + 1
             index = min(t, other)
-            colour = cv2.absdiff(pictures[t], carried(pictures[other], there[index])).mean(-1)
+            colour = _colour_distance(pictures[t], carried(pictures[other], there[index]))
             trust = KEPT * loop_trust(there[index], back[index]) * np.exp(-np.square(colour / SAME_COLOUR))
             memory = carried(own[other] + memory, there[index]) * trust[..., None].astype(np.float32)
             said[t] += memory
