@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from ..errors import Track2ViewError
 from ..notes import Note
 from ..progress import Progress
 from ..tracks import PairedTracks, PointTracks
+from ..tracks.moving_objects import amid_movers
 from .motion import moving_probability
 from .movers import mover_inverse_depth
 from .silhouettes import given_silhouettes, silhouettes
@@ -96,7 +97,11 @@ def _of_shot(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Inverse depth of what stands, silhouettes and inverse depth of what moves, over the frames of one shot."""
     maps = None if depth is None else depth.cpu().float().numpy()
-    standing = standing_inverse_depth(video, tracks, progress=progress)
+    doubted = amid_movers(tracks.xy, tracks.seen, tracks.moving)
+    believed = replace(tracks, seen=tracks.seen & ~doubted)
+    standing = standing_inverse_depth(
+        video, believed if (believed.seen & ~tracks.moving).any() else tracks, progress=progress
+    )
     if maps is not None:
         standing = _known(maps, standing)
     if movers is None:
