@@ -271,10 +271,10 @@ _VIDEO = {
     "beginning_lost": Kind(
         _CAUTION, "The file begins in the middle: its first {frames:# frame} cannot be decoded and were left out."
     ),
-    "rest_unread": Kind(
-        _CAUTION,
-        "The last {share:.0%} of the file are not read, as where two files were joined byte by byte; convert the parts "
-        "one by one.",
+    "second_file_unread": Kind(
+        _WARNING,
+        "The file is several files joined byte by byte, of which only the first is sure to be read; the last "
+        "{share:.0%} are another: give the parts one by one.",
     ),
     "deinterlaced": Kind(
         _INFO,

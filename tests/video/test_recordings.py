@@ -89,9 +89,15 @@ def test_a_joint_at_which_the_shape_changes_is_refused(tmp_path):
     assert grey_levels(read_clip(larger)) == FIRST + SECOND
 
 
-def test_what_ffmpeg_cannot_read_on_is_told(tmp_path):
-    clip = read_clip(joined(tmp_path, "flv", "libx264", 0, 0))
-    assert (grey_levels(clip), codes(clip)) == (FIRST, ["rest_unread"])
+@pytest.mark.parametrize("ending", ["flv", "mp4", "mov"])
+def test_what_ffmpeg_cannot_read_on_is_told(tmp_path, ending):
+    file = joined(tmp_path, ending, "libx264", 0, 0)
+    clip = read_clip(file)
+    assert (grey_levels(clip), codes(clip)) == (FIRST, ["second_file_unread"])
+    assert clip.notes[0].facts["share"] == pytest.approx(0.5, abs=0.1)
+    with file.open("rb") as content:
+        assert codes(read_clip(content)) == ["second_file_unread"]
+    assert codes(read_clip(tmp_path / f"part.{ending}")) == []
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from .decoding import decoded_frames, deinterlaced, woven_order
 from .pictures import Development, find_development
 from .resizing import resize_picture
 from .sound import read_audio
-from .source import ClipFile, opened
+from .source import ClipFile, opened, second_movie
 from .time_stamps import TimeStamps, scan_time_stamps
 from .timing import Timing, counted_timing, plan_timing
 
@@ -146,7 +146,7 @@ def open_stream(file: ClipFile, *, frames: int | None = None) -> ClipStream:
     check_limit(frames)
     name = _checked_name(file)
     with _opened(file, name) as container:
-        video = _video_stream(container, name)
+        video, is_movie = _video_stream(container, name), "mp4" in container.format.name
         stamps = scan_time_stamps(container, video, frames)
         base, own_start = video.time_base, video.start_time
         declared = video.average_rate or video.guessed_rate
@@ -173,8 +173,9 @@ def open_stream(file: ClipFile, *, frames: int | None = None) -> ClipStream:
         notes += (Note.of("deinterlaced" if flagged else "combs_found"),)
     if lost:
         notes += (Note.of("beginning_lost", frames=lost),)
-    if stamps.unread > _UNREAD:
-        notes += (Note.of("rest_unread", share=stamps.unread),)
+    unread = second_movie(file) if is_movie else stamps.unread
+    if unread > _UNREAD:
+        notes += (Note.of("second_file_unread", share=unread),)
     wanted = timing.count if frames is None else min(frames, timing.count)
     if joints := [frame for frame in _joints(stamps, timing) if frame < wanted]:
         notes += (Note.of("recordings_joined", count=len(joints) + 1, frames=joints),)

@@ -41,7 +41,7 @@ class TimeStamps:
     whole: bool
     """The packets are those of the whole file."""
     unread: float = 0.0
-    """The share of the file behind the last packet, where FFmpeg stops at the header of a second file."""
+    """The share of the file behind the last packet, in containers of which FFmpeg stops at the header of a second."""
     made_up: bool = False
     """The file has no stamps: FFmpeg or this module counted pictures instead."""
 
