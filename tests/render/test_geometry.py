@@ -96,3 +96,9 @@ def test_maps_of_another_clip_are_refused_by_name(name: str):
     clip, tracks = clip_and_tracks(3)
     with pytest.raises(Track2ViewError, match=f"{name} has shape"):
         clip_geometry(clip.frames, tracks, **{name: torch.ones(FRAMES + 1, HEIGHT, WIDTH, dtype=torch.bool)})
+
+
+def test_frames_of_another_shape_than_the_tracks_are_refused():
+    clip, tracks = clip_and_tracks(3)
+    with pytest.raises(Track2ViewError, match="another shape; give the frames that were tracked"):
+        clip_geometry(clip.frames[:, : HEIGHT // 2], tracks)

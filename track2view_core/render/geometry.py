@@ -14,6 +14,7 @@ from ..notes import Note
 from ..progress import Progress
 from ..tracks import PairedTracks, PointTracks
 from ..tracks.moving_objects import amid_movers
+from ..tracks.pairing import ASPECT_TOLERANCE
 from .motion import moving_probability
 from .movers import mover_inverse_depth
 from .silhouettes import given_silhouettes, silhouettes
@@ -65,6 +66,12 @@ def clip_geometry(
     if len(tracks) != frames:
         raise Track2ViewError(
             f"The video has {frames} frames and the tracks have {len(tracks)} frames; give both of the same clip."
+        )
+    camera = tracks.source_camera if isinstance(tracks, PairedTracks) else tracks.camera
+    if abs(camera.width * height / (camera.height * width) - 1) > ASPECT_TOLERANCE:
+        raise Track2ViewError(
+            f"The video is {width} x {height} and the tracks are of {camera.width} x {camera.height}, another shape; "
+            "give the frames that were tracked."
         )
     given = {"depth": depth, "movers": movers}
     for name, value in given.items():
