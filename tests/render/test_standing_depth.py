@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -93,3 +94,48 @@ def test_no_standing_track_is_refused() -> None:
     tracks = tracks_on(plane)
     with pytest.raises(Track2ViewError, match="standing track"):
         standing_inverse_depth(pictures(), replace(tracks, moving=np.ones(SEEDS, bool)))
+
+
+def test_pictures_from_aside_tell_which_side_of_a_step_a_pixel_is_on() -> None:
+    """A near board before a far wall of the same colours: no edge of colour between them, tracks on both far apart."""
+    frames, edge, near, far, travel = 17, 80, 0.5, 0.2, 0.1
+    random = np.random.default_rng(3)
+    fine = [cv2.GaussianBlur(random.uniform(0, 255, (HEIGHT, 400, 3)), (0, 0), 2) for _ in range(2)]
+    wall, board = [np.clip((each - 127) * 6 + 127, 0, 255).astype(np.uint8) for each in fine]
+    video = np.zeros((frames, HEIGHT, WIDTH, 3), np.uint8)
+    pose = torch.eye(4, dtype=torch.float64).repeat(frames, 1, 1)
+    pose[:, 0, 3] = torch.arange(frames) * travel
+    path = CameraPath(pose, camera().intrinsics[:1].repeat(frames, 1, 1), WIDTH, HEIGHT)
+    shift = 150 * travel * np.arange(frames)
+    for t in range(frames):
+        for texture, inverse in ((wall, far), (board, near)):
+            columns = (np.arange(WIDTH) + shift[t] * inverse).astype(np.float32)
+            rows = np.arange(HEIGHT, dtype=np.float32)
+            x, y = np.meshgrid(columns, rows)
+            seen = cv2.remap(texture, x, y, cv2.INTER_LINEAR)
+            video[t] = seen if inverse == far else np.where((x < edge)[..., None], seen, video[t])
+    xy = random.uniform([0, 0], [WIDTH, HEIGHT], (60, 2))
+    xy = xy[np.abs(xy[:, 0] - edge) > 12]
+    inverse = np.where(xy[:, 0] < edge, near, far)
+    moved = np.stack([xy - np.stack([shift[t] * inverse, 0 * inverse], -1) for t in range(frames)])
+    seen = (moved[..., 0] > 0) & ((inverse == near) | (moved[..., 0] > edge - shift[:, None] * near))
+    depth = np.tile(inverse, (frames, 1)).astype(np.float32)
+    tracks = SourceTracks(moved.astype(np.float32), depth, seen, np.zeros(len(xy), bool), path)
+    found = standing_inverse_depth(video, tracks)
+    x, _ = pixels()
+    for t in (4, 8):
+        true = np.where(x < edge - shift[t] * near, near, far)
+        assert (np.abs(found[t] / true - 1) > 0.05).mean() < 0.03
+
+
+def test_what_stands_goes_on_behind_what_is_known_to_move() -> None:
+    video, tracks = pictures(), tracks_on(step, 60)
+    hidden = np.zeros((FRAMES, HEIGHT, WIDTH), bool)
+    hidden[:, 30:60, 90:130] = True
+    video[hidden] = (0, 200, 0)
+    video[:, :, :70] = (200, 60, 60)
+    uncovered = tracks.seen & ~hidden[0][tracks.xy[0, :, 1].astype(int), tracks.xy[0, :, 0].astype(int)]
+    found = standing_inverse_depth(video, replace(tracks, seen=uncovered), ignored=hidden)
+    x, y = pixels()
+    behind = (x > 90) & (x < 130) & (y > 30) & (y < 60)
+    assert np.abs(found[:, behind] / 0.2 - 1).max() < 0.01

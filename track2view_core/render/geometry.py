@@ -19,7 +19,7 @@ from .motion import moving_probability
 from .movers import mover_inverse_depth
 from .silhouettes import given_silhouettes, silhouettes
 from .source_tracks import SourceTracks
-from .standing_depth import standing_inverse_depth
+from .standing_depth import StandingDepth
 
 ANALYSED_SIDE = 832
 """Long side of the pictures that are analysed; larger ones bring nothing but time."""
@@ -106,15 +106,17 @@ def _of_shot(
     maps = None if depth is None else depth.cpu().float().numpy()
     doubted = amid_movers(tracks.xy, tracks.seen, tracks.moving)
     believed = replace(tracks, seen=tracks.seen & ~doubted)
-    standing = standing_inverse_depth(
-        video, believed if (believed.seen & ~tracks.moving).any() else tracks, progress=progress
-    )
+    analysis = StandingDepth(video, believed if (believed.seen & ~tracks.moving).any() else tracks)
+    masks = silhouettes(moving_probability(video, tracks, analysis.maps(progress=progress), progress))
+    standing = analysis.maps(
+        masks, progress
+    )  # now compared wherever nothing moves; maps and masks given leave it alone
     if maps is not None:
         standing = _known(maps, standing)
-    if movers is None:
-        masks = silhouettes(moving_probability(video, tracks, standing, progress))
-    else:
+    if movers is not None:
         masks = given_silhouettes(movers)
+    elif maps is not None:
+        masks = silhouettes(moving_probability(video, tracks, standing, progress))
     inverse = mover_inverse_depth(tracks, masks, standing, codes)
     if maps is not None:
         inverse = np.where(masks, _known(maps, inverse), 0)

@@ -1,45 +1,45 @@
-"""Inverse depth for every pixel of what stands, from tracks and picture.
+"""Inverse depth for every pixel of what stands, from tracks and pictures: the analysis from top to bottom.
 
-The picture says where surfaces end, the tracks how far they are. Every standing track is a seed; a pixel belongs to
-the seed that is nearest along a way that crosses no colour edge (a geodesic cell), and every seed carries a plane,
-fitted to its geodesic neighbours. Inverse depth of a plane is affine in the picture, so a wall stays a wall.
+At every fourth frame the tracks' planes are spread over the picture (geodesic_planes.py) and the pictures from aside
+are compared (plane_sweep.py); the cheapest map of both is carried to the frames between and made steady
+(standing_fusion.py).
 """
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import KDTree
 
 from ..errors import Track2ViewError
 from ..progress import Progress
+from .geodesic_planes import PixelGraph, spread_planes
+from .plane_sweep import (
+    BLUR,
+    LITTLE_PARALLAX,
+    MOST,
+    NOISE,
+    cheapest_map,
+    depths_swept,
+    frames_to_compare,
+    prior_costs,
+    swept_costs,
+)
 from .source_tracks import SourceTracks
-from .standing_fusion import fused
+from .standing_fusion import asked, carried, fused
 
 MAP_PIXELS = 32_000
 """Pixels of a map, about: 240 x 136. Finer maps cost time and find few more edges."""
-STEP = 0.15
-"""What a pixel of way costs beside colour edges; less, and cells run along edges instead of across plain walls."""
-COLOUR_STEP = 12.0
-"""A step of colour (CIELAB units) that costs as much as 1 / STEP pixels of way."""
-NEIGHBOURS = 10
-"""Seeds that a plane is fitted to: three fix it, the others outvote the wrong side of an edge."""
-WAY = 60.0
-"""Seeds farther apart than this (in costs of the way) are never neighbours."""
-OUTLIER = 0.02
-"""Share of inverse depth at which a seed counts half in its neighbours' planes."""
-LEVEL = 2e-4
-"""How strongly a plane is held level, as a share of its seeds' spread: against seeds that lie in a row."""
-ROUNDS = 4
-"""Rounds of re-weighting; the planes hardly change after the third."""
-BEYOND = 0.1
-"""Share by which a plane may leave the range of its own seeds."""
+KEY = 4
+"""Every KEY-th frame is looked at; frames between see nearly the same."""
 WITNESSES, AGREEING, AGREEMENT = 11, 3, 0.12
 """A seed needs this many of its nearest seeds within this share of its inverse depth, or it is dropped."""
-FEWEST = 8
-"""With fewer seeds in a frame there are no planes to fit."""
+DOUBTED, DOUBTED_PIXELS = 0.1, 0.7
+"""A seed is dropped whose depth the pictures deny: by this share of it, and by this many pixels of parallax."""
+PLAIN = 0.1
+"""Share of the pixels, the plainest, that tell the noise."""
+QUANTUM = MOST / 255
+"""Costs are kept in bytes: a clip has many of them."""
 
 
 def standing_inverse_depth(
@@ -54,34 +54,157 @@ def standing_inverse_depth(
     Raises:
         Track2ViewError: no standing track is visible in any frame.
     """
-    frames, height, width = video.shape[:3]
-    h, w = map_size(height, width)
-    graph = _PixelGraph(h, w)
-    maps: dict[int, np.ndarray] = {}
-    for t in range(frames):
-        use = tracks.seen[t] & ~tracks.moving
-        xy, inverse = tracks.xy[t, use] * np.array([w / width, h / height]), tracks.inverse[t, use].astype(np.float64)
-        kept = _agreeing(xy, inverse)
-        xy, inverse = xy[kept], inverse[kept]
-        hidden = None
-        if ignored is not None:
-            hidden = cv2.resize(ignored[t].astype(np.uint8), (w, h), interpolation=cv2.INTER_AREA) > 0
-        if len(xy) >= FEWEST:
-            maps[t] = _planes_in_cells(xy, inverse, graph.costs(video[t], hidden), graph)
-        elif len(xy):
-            maps[t] = np.full((h, w), np.median(inverse))
-        if progress is not None:
-            progress(t + 1, frames, "depth of what stands")
-    if not maps:
-        raise Track2ViewError("No standing track is visible in any frame; give tracks of this clip, or more of them.")
-    nearest = [min(maps, key=lambda k, t=t: abs(k - t)) for t in range(frames)]
-    return fused(np.stack([maps[k] for k in nearest]).astype(np.float32), tracks.camera)
+    return StandingDepth(video, tracks).maps(ignored, progress)
 
 
 def map_size(height: int, width: int) -> tuple[int, int]:
     """Height and width of the map of a picture."""
     share = min(1.0, (MAP_PIXELS / (height * width)) ** 0.5)
     return max(2, round(height * share)), max(2, round(width * share))
+
+
+class StandingDepth:
+    """Maps of one clip, made again at little cost once it is known what moves."""
+
+    def __init__(
+        self,
+        video: np.ndarray,  # [T, H, W, 3] uint8
+        tracks: SourceTracks,  # of the same T frames, in pixels of the video
+    ) -> None:
+        height, width = video.shape[1:3]
+        h, w = map_size(height, width)
+        self._small = np.stack([cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA) for picture in video])
+        self._pictures = np.stack([cv2.GaussianBlur(each.astype(np.float32), (0, 0), BLUR) for each in self._small])
+        self._camera = tracks.camera.resized(w, h)
+        self._graph = PixelGraph(h, w)
+        self._seen, self._moving = tracks.seen, tracks.moving
+        self._xy, self._inverse = tracks.xy * np.array([w / width, h / height], np.float32), tracks.inverse
+        known = tracks.inverse[tracks.seen & ~tracks.moving]
+        if not len(known):
+            raise Track2ViewError("No standing track is visible in any frame; give other tracks, or more of them.")
+        self._depths = depths_swept(known)
+        self._trusted = np.zeros_like(tracks.moving)  # tracks whose depth no frame denies
+        self._compared: dict[int, tuple[np.ndarray, float]] = {}
+
+    def maps(
+        self,
+        ignored: np.ndarray | None = None,  # [T, h, w] bool, any size: pixels known to move
+        progress: Progress | None = None,
+    ) -> np.ndarray:
+        """Inverse camera z [T, h, w] float32 > 0; what stands goes on behind what moves.
+
+        Where it is not known what moves, the surroundings of moving tracks are taken for moving.
+        """
+        frames = len(self._small)
+        found: dict[int, np.ndarray] = {}
+        keys = sorted({*range(0, frames, KEY), frames - 1})
+        for done, t in enumerate(keys, 1):
+            map_ = self._map(t, None if ignored is None else self._hidden(ignored[t]))
+            if map_ is not None:
+                found[t] = map_.astype(np.float32)
+            if progress is not None:
+                progress(done, len(keys), "depth of what stands")
+        if not found:  # tracks are seen between the keys alone
+            level = np.float32(np.median(self._inverse[self._seen & ~self._moving]))
+            return np.full((frames, *self._graph.size), level, np.float32)
+        every = []
+        for t in range(frames):
+            near = sorted(found, key=lambda k, t=t: abs(k - t))[:2]
+            sources = [found[k] for k in near]
+            every.append(found[t] if t in found else carried(sources, near, self._pictures, self._camera, t))
+        return fused(np.stack(every), self._camera)
+
+    def _map(self, t: int, hidden: np.ndarray | None) -> np.ndarray | None:
+        """Inverse depth [h, w] of frame t; none where no standing track is visible."""
+        graph = self._graph
+        index = np.flatnonzero(self._seen[t] & ~self._moving)
+        index = index[_agreeing(self._xy[t, index], self._inverse[t, index])]
+        if not len(index):
+            return None
+        ties = graph.costs(self._small[t], hidden)
+        costs, parallax = self._costs(t, index)
+        movers = self._around_moving_tracks(t, index, ties) if hidden is None else hidden
+        if hidden is not None:
+            on_mover = hidden.ravel()[graph.pixels(self._xy[t, index])]  # seen there, so not behind it
+            index = np.union1d(index[~on_mover], self._behind(t, hidden))
+            if not len(index):
+                return None
+        if not parallax:
+            return spread_planes(self._xy[t, index], self._inverse[t, index], ties, graph)[0]
+        costs[movers] = 0
+        lab = cv2.cvtColor(self._pictures[t] / 255, cv2.COLOR_RGB2LAB)
+        if hidden is not None:
+            lab[hidden] = 0
+        seen = cheapest_map(costs, lab, self._depths)
+        fits = _confirmed(
+            graph.pixels(self._xy[t, index]),
+            self._inverse[t, index],
+            seen,
+            max(DOUBTED, DOUBTED_PIXELS / parallax),
+        ) | movers.ravel()[graph.pixels(self._xy[t, index])]  # fmt: skip
+        index = index[fits]
+        if not len(index):
+            return seen
+        self._trusted[index] = True
+        planes, way = spread_planes(self._xy[t, index], self._inverse[t, index], ties, graph)
+        way[movers] = 0  # nothing but the tracks speaks there
+        return cheapest_map(costs + prior_costs(planes, way, self._depths), lab, self._depths)
+
+    def _costs(self, t: int, index: np.ndarray) -> tuple[np.ndarray, float]:
+        """Cost [h, w, D] of each depth, and the parallax (pixels) it rests on, 0 if there is next to none."""
+        if t not in self._compared:
+            sides, parallax = frames_to_compare(self._camera, t, float(np.median(self._inverse[t, index])))
+            kept = np.zeros((0,), np.uint8)
+            if sides:
+                noise = self._noise(t, float(np.median(self._inverse[t, index])), sides)
+                together = parallax < LITTLE_PARALLAX
+                costs = swept_costs(self._pictures, self._camera, t, self._depths, sides, together, noise)
+                kept = np.round(costs / QUANTUM).astype(np.uint8)
+            self._compared[t] = kept, parallax if sides else 0.0
+        kept, parallax = self._compared[t]
+        return kept.astype(np.float32) * np.float32(QUANTUM), parallax
+
+    def _hidden(self, ignored: np.ndarray) -> np.ndarray:
+        """Pixels [h, w] that are known to move."""
+        h, w = self._graph.size
+        return cv2.resize(ignored.astype(np.uint8) * 255, (w, h), interpolation=cv2.INTER_AREA) > 0
+
+    def _behind(self, t: int, hidden: np.ndarray) -> np.ndarray:
+        """Standing tracks that other frames see, and that are behind what moves in frame t."""
+        h, w = self._graph.size
+        x, y = self._xy[t, :, 0], self._xy[t, :, 1]
+        inside = (x >= 0) & (x < w) & (y >= 0) & (y < h) & (self._inverse[t] > 0)
+        index = np.flatnonzero(inside & self._trusted & ~self._moving & ~self._seen[t])
+        return index[hidden.ravel()[self._graph.pixels(self._xy[t, index])]]
+
+    def _around_moving_tracks(self, t: int, standing: np.ndarray, ties: np.ndarray) -> np.ndarray:
+        """Pixels [h, w] that may move, as they are nearer to a moving track than to a standing one.
+
+        They are not compared: a depth at which something that moves matches by chance would hide that it moves.
+        """
+        moving = np.flatnonzero(self._seen[t] & self._moving)
+        both = np.concatenate([standing, moving])
+        _, seed = self._graph.ways(ties, self._graph.pixels(self._xy[t, both]))
+        return (seed >= len(standing)).reshape(self._graph.size)
+
+    def _noise(self, t: int, inverse: float, sides: list[list[int]]) -> float:
+        """Grey levels by which plain pixels differ between frames, where a wrong depth makes no difference."""
+        s = min((s for side in sides for s in side), key=lambda s: abs(s - t))
+        picture = self._pictures[t]
+        planes = np.full(self._graph.size, inverse, np.float32)
+        _, u, v = asked(planes, planes, self._camera, t, s)
+        there = cv2.remap(self._pictures[s], u - 0.5, v - 0.5, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        slope = np.abs(cv2.Sobel(picture, -1, 1, 0)).sum(-1) + np.abs(cv2.Sobel(picture, -1, 0, 1)).sum(-1)
+        slope = cv2.blur(slope, (5, 5))
+        plain = slope <= np.quantile(slope, PLAIN)
+        return max(NOISE, float(np.median(np.abs(there - picture)[plain])) / 2)
+
+
+def _confirmed(pixels: np.ndarray, inverse: np.ndarray, seen: np.ndarray, tolerance: float) -> np.ndarray:
+    """Which of the seeds at pixels [N] with inverse depth [N] lie within what the map [h, w] says around them."""
+    around = np.ones((3, 3), np.uint8)
+    low, high = cv2.erode(seen, around).ravel()[pixels], cv2.dilate(seen, around).ravel()[pixels]
+    return (inverse > (1 - tolerance) * low) & (inverse < (1 + tolerance) * high)
 
 
 def _agreeing(xy: np.ndarray, inverse: np.ndarray) -> np.ndarray:
@@ -91,99 +214,3 @@ def _agreeing(xy: np.ndarray, inverse: np.ndarray) -> np.ndarray:
     near = np.asarray(KDTree(xy).query(xy, k=WITNESSES + 1)[1])
     off = np.abs(inverse[near[:, 1:]] - inverse[:, None]) / np.maximum(inverse[:, None], 0.25 * np.median(inverse))
     return np.sort(off, 1)[:, AGREEING - 1] < AGREEMENT
-
-
-class _PixelGraph:
-    """The pixels of a map, each tied to its eight neighbours, ready for new costs in every frame."""
-
-    def __init__(self, h: int, w: int) -> None:
-        pixel = np.arange(h * w).reshape(h, w)
-        ties = [
-            (pixel[:, :-1], pixel[:, 1:], 1.0),
-            (pixel[:-1], pixel[1:], 1.0),
-            (pixel[:-1, :-1], pixel[1:, 1:], 2**0.5),
-            (pixel[:-1, 1:], pixel[1:, :-1], 2**0.5),
-        ]
-        self.size = h, w
-        self.start = np.concatenate([a.ravel() for a, _, _ in ties])
-        self.end = np.concatenate([b.ravel() for _, b, _ in ties])
-        self.length = np.concatenate([np.full(a.size, length) for a, _, length in ties])
-        count = len(self.start)
-        row, column = np.concatenate([self.start, self.end]), np.concatenate([self.end, self.start])
-        order = np.lexsort((column, row))  # the layout of a sparse matrix, made once
-        self._tie, self._indices = (order % count).astype(np.int32), column[order].astype(np.int32)
-        self._indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=h * w))]).astype(np.int32)
-
-    def costs(self, picture: np.ndarray, hidden: np.ndarray | None) -> np.ndarray:
-        """What each tie costs [E] in a picture [H, W, 3]; colours of hidden pixels [h, w] say nothing."""
-        h, w = self.size
-        small = cv2.bilateralFilter(cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA), 5, 25, 3)
-        lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).reshape(-1, 3)
-        step = np.linalg.norm(lab[self.start] - lab[self.end], axis=1)
-        if hidden is not None:
-            step *= ~(hidden.ravel()[self.start] | hidden.ravel()[self.end])
-        return STEP * self.length + step / COLOUR_STEP
-
-    def ways(self, costs: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """For every pixel the cost of the way [h * w] to the nearest of some pixels [N], and which of the N it is."""
-        n = self.size[0] * self.size[1]
-        graph = csr_matrix((costs[self._tie], self._indices, self._indptr), shape=(n, n))
-        cost, _, source = dijkstra(graph, indices=pixels, min_only=True, return_predecessors=True)
-        first = np.zeros(n, np.int64)
-        first[pixels[::-1]] = np.arange(len(pixels))[::-1]
-        return cost, first[source]
-
-
-def _planes_in_cells(xy: np.ndarray, inverse: np.ndarray, costs: np.ndarray, graph: _PixelGraph) -> np.ndarray:
-    """Inverse depth [h, w]: in the geodesic cell of each seed [N, 2] the plane through its neighbours."""
-    h, w = graph.size
-    column, row = np.clip(xy[:, 0].astype(int), 0, w - 1), np.clip(xy[:, 1].astype(int), 0, h - 1)
-    way, seed = graph.ways(costs, row * w + column)
-    near, weight = _neighbours(way, seed, costs, graph, len(xy))
-    plane, low, high = _planes(xy, inverse, near, weight)
-    y, x = np.mgrid[:h, :w] + 0.5
-    x, y = x.ravel() - xy[seed, 0], y.ravel() - xy[seed, 1]
-    flat = plane[seed, 0] * x + plane[seed, 1] * y + plane[seed, 2]
-    return np.clip(flat, (1 - BEYOND) * low[seed], (1 + BEYOND) * high[seed]).reshape(h, w)
-
-
-def _neighbours(
-    way: np.ndarray, seed: np.ndarray, costs: np.ndarray, graph: _PixelGraph, count: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """For each seed its geodesic neighbours [N, k] (itself first) and their weights [N, k]; none weighs 0."""
-    a, b = seed[graph.start], seed[graph.end]
-    border = a != b
-    low, high = np.minimum(a, b)[border], np.maximum(a, b)[border]
-    length = (way[graph.start] + way[graph.end] + costs)[border]
-    order = np.lexsort((length, low * count + high))
-    key = (low * count + high)[order]
-    shortest = order[np.concatenate([[True], key[1:] != key[:-1]])[: len(order)]]
-    cells = csr_matrix((length[shortest] + 1e-6, (low[shortest], high[shortest])), shape=(count, count))
-    between = dijkstra(cells, directed=False, limit=WAY)
-    k = min(NEIGHBOURS, count)
-    near = np.argpartition(between, k - 1, axis=1)[:, :k]
-    distance = np.take_along_axis(between, near, 1)
-    order = np.argsort(distance, 1)
-    near, distance = np.take_along_axis(near, order, 1), np.take_along_axis(distance, order, 1)
-    others = distance[:, 1:][np.isfinite(distance[:, 1:])]
-    scale = max(float(np.median(others)), 1e-3) if len(others) else 1.0
-    return near, np.where(np.isfinite(distance), np.exp(-distance / scale), 0.0)
-
-
-def _planes(
-    xy: np.ndarray, inverse: np.ndarray, near: np.ndarray, weight: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Per seed: inverse depth's slope in x and y and its value at the seed [N, 3], and its neighbours' range [N]."""
-    x = np.concatenate([xy[near] - xy[:, None], np.ones((*near.shape, 1))], -1)  # [N, k, 3]
-    y = inverse[near]
-    spread = np.einsum("nk,nki->n", weight, x[..., :2] ** 2)
-    level = np.diag([1.0, 1.0, 0.0]) * (LEVEL * spread)[:, None, None] + 1e-9 * np.eye(3)
-    trust = weight
-    plane = np.zeros((len(xy), 3))
-    for _ in range(ROUNDS):
-        normal = np.einsum("nk,nki,nkj->nij", trust, x, x) + level
-        plane = np.linalg.solve(normal, np.einsum("nk,nki,nk->ni", trust, x, y)[..., None])[..., 0]
-        off = np.abs(np.einsum("nki,ni->nk", x, plane) - y) / np.maximum(np.abs(y), 1e-9)
-        trust = weight / (1 + (off / OUTLIER) ** 2)
-    valid = weight > 0
-    return plane, np.where(valid, y, np.inf).min(1), np.where(valid, y, -np.inf).max(1)

@@ -1,9 +1,10 @@
-"""Maps of what stands, made steady: every frame's map asks what its neighbours, re-projected, say."""
+"""What maps of other frames say of a frame: carried into it, and the median that makes all maps steady."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 from ..cameras import CameraPath
 
@@ -14,37 +15,78 @@ ROUNDS = 2
 
 
 def fused(maps: np.ndarray, camera: CameraPath) -> np.ndarray:
-    """Inverse depth [T, h, w] of each frame, from the maps of all; T frames of a camera at any size."""
-    frames, h, w = maps.shape
-    camera = camera.resized(w, h)
+    """Inverse depth [T, h, w] of each frame, from the maps of all; T frames of a camera of h x w pixels."""
+    frames = len(maps)
     for _ in range(ROUNDS):
         new = np.empty_like(maps)
         for t in range(frames):
-            said = [maps[t], maps[t]]  # its own counts twice
-            for s in range(max(0, t - REACH), min(frames, t + REACH + 1)):
-                if s != t:
-                    said.append(_asked(maps[t], maps[s], camera, t, s))
+            said = [maps[t]] * 2  # its own counts twice
+            said += [asked(maps[t], maps[s], camera, t, s)[0] for s in range(t - REACH, t + REACH + 1)
+                     if s != t and 0 <= s < frames]  # fmt: skip
             new[t] = np.median(np.stack(said), 0)
         maps = new
     return maps
 
 
-def _asked(own: np.ndarray, other: np.ndarray, camera: CameraPath, t: int, s: int) -> np.ndarray:
-    """What map s [h, w] says of the pixels of frame t, found where t's own map [h, w] puts them."""
+def asked(
+    own: np.ndarray, other: np.ndarray, camera: CameraPath, t: int, s: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What map s [h, w] says of the pixels of frame t, found where t's own map [h, w] puts them; and x, y there."""
     h, w = own.shape
     y, x = np.mgrid[:h, :w].astype(np.float32) + np.float32(0.5)
-    # A point at pixel p with inverse depth i is seen from s at  away @ (p, 1) + toward * i,  times 1 / i.
-    away, toward = _pixel_to_pixel(camera, t, s)
-    seen = [away[r, 0] * x + away[r, 1] * y + away[r, 2] + toward[r] * own for r in range(3)]
-    z = np.maximum(seen[2], 1e-6)
-    u, v = seen[0] / z, seen[1] / z
+    u, v, _ = _seen_from(x, y, own, camera, t, s)
     there = cv2.remap(other, u - 0.5, v - 0.5, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    back, offset = _pixel_to_pixel(camera, s, t)
-    z = back[2, 0] * u + back[2, 1] * v + back[2, 2] + offset[2] * there  # of t's z, times the inverse depth
-    return np.where(z > 1e-6, there / np.maximum(z, 1e-6), there)
+    return _seen_from(u, v, there, camera, s, t)[2], u, v
 
 
-def _pixel_to_pixel(camera: CameraPath, t: int, s: int) -> tuple[np.ndarray, np.ndarray]:
+def carried(
+    maps: list[np.ndarray],  # [h, w] inverse depth each
+    frames: list[int],  # their frames
+    pictures: np.ndarray,  # [T, h, w, 3] float32
+    camera: CameraPath,  # of h x w pixels
+    t: int,
+) -> np.ndarray:
+    """Inverse depth [h, w] of frame t from maps of other frames: nearer hides farther, the map whose colour fits wins.
+
+    What none of them shows is as far as the farther things beside it.
+    """
+    h, w = maps[0].shape
+    y, x = (a.ravel() for a in np.mgrid[:h, :w].astype(np.float32) + np.float32(0.5))
+    best, fit = np.zeros((h, w), np.float32), np.full((h, w), np.float32(np.inf))
+    for map_, s in zip(maps, frames, strict=True):
+        u, v, inverse = _seen_from(x, y, map_.ravel(), camera, s, t)
+        column, row = np.floor(u).astype(np.int64), np.floor(v).astype(np.int64)
+        shown = np.flatnonzero((column >= 0) & (column < w) & (row >= 0) & (row < h))
+        shown = shown[np.argsort(inverse[shown], kind="stable")]  # the nearest is written last
+        source = np.full(h * w, -1)
+        source[row[shown] * w + column[shown]] = shown
+        known = source >= 0
+        off = np.where(known, np.abs(pictures[s].reshape(-1, 3)[source] - pictures[t].reshape(-1, 3)).sum(-1), np.inf)
+        better = off.reshape(h, w) < fit
+        best = np.where(better, inverse[source].reshape(h, w), best)
+        fit = np.minimum(fit, off.reshape(h, w))
+    missing = ~np.isfinite(fit)
+    if missing.any():
+        index = np.asarray(distance_transform_edt(missing, return_distances=False, return_indices=True))
+        filled = best[index[0], index[1]]
+        lowest = cv2.erode(filled, np.ones((5, 5), np.uint8))
+        wide = cv2.morphologyEx(missing.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
+        best = np.where(missing, np.where(wide, lowest, filled), best)
+    return best
+
+
+def _seen_from(
+    x: np.ndarray, y: np.ndarray, inverse: np.ndarray, camera: CameraPath, t: int, s: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where frame s sees points of frame t, and their inverse depth in s (as it was for points behind the camera)."""
+    away, toward = pixel_to_pixel(camera, t, s)
+    u, v, z = (away[r, 0] * x + away[r, 1] * y + away[r, 2] + toward[r] * inverse for r in range(3))
+    ahead = z > 1e-6
+    z = np.maximum(z, np.float32(1e-6))
+    return u / z, v / z, np.where(ahead, inverse / z, inverse)
+
+
+def pixel_to_pixel(camera: CameraPath, t: int, s: int) -> tuple[np.ndarray, np.ndarray]:
     """[3, 3] and [3] float32: homogeneous pixel of s = the first @ homogeneous pixel of t + the second * inverse."""
     pose = camera.world_from_camera.numpy()
     lens = camera.intrinsics.numpy()

@@ -1,0 +1,164 @@
+"""Inverse depth of what stands by comparing pictures: the depth at which frames before and after show the same colour.
+
+Tracks say little of smooth walls and nothing of which side of an edge a pixel is on; pictures taken from aside do.
+A sweep of fronto-parallel planes gives the cost of each of some depths at each pixel (Collins 1996), semi-global
+matching the map that is cheapest and changes at edges of colour (Hirschmueller 2008).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from ..cameras import CameraPath
+from .standing_fusion import pixel_to_pixel
+
+DEPTHS = 64
+"""Planes of a sweep. Over a range of 1 to 50 they are 6 % apart, and what lies between is interpolated."""
+NEARER, FARTHER, FARTHEST = 1.15, 0.6, 0.02
+"""The sweep goes beyond what the tracks say: plain things far behind have none."""
+GOALS = (6.0, 14.0)
+"""Parallax (pixels of the map) of the middle depth at which frames are compared: less is not exact, more hides more."""
+FARTHEST_FRAME = 24
+LEAST_PARALLAX = 0.5
+"""Below this many pixels no frame tells a depth."""
+LITTLE_PARALLAX = 3.0
+"""Below this many pixels next to nothing is hidden, and frames before and after are asked together, not either."""
+BLUR = 0.5
+"""Sigma (pixels) that makes interpolated and whole pixels alike blurred; more blurs the edges of things."""
+NOISE = 0.25
+"""Least noise (grey levels) of a small picture."""
+REGISTRATION = 0.15
+"""Pixels by which a point may be beside where the camera puts it."""
+MOST = 4.0
+"""A colour further off than so many deviations is another thing's colour, however far off."""
+NEUTRAL = 1.0
+"""Cost of a depth that no frame shows."""
+SLOPE, JUMP, EDGE_JUMP = 0.8, 4.0, 0.25
+"""Cost of a change by one depth, of a larger one within a surface, and of one at an edge of colour."""
+EDGE = 6.0
+"""Step of colour (CIELAB units) at which JUMP has fallen to about a third."""
+PRIOR, PRIOR_MOST = 0.5, 3.0
+"""Cost of each depth apart from what the tracks' planes say, next to a track; and at how many it ends to rise."""
+PRIOR_WAY = 0.5
+"""Cost of the way to a track at which the tracks' planes count about a third."""
+
+
+def depths_swept(inverse: np.ndarray) -> np.ndarray:
+    """Inverse depths [DEPTHS], ascending by equal ratios, for a scene with tracks of inverse depth [N]."""
+    high = NEARER * np.quantile(inverse, 0.995)
+    low = min(FARTHEST * high, FARTHER * np.quantile(inverse, 0.005))
+    return np.geomspace(low, high, DEPTHS)
+
+
+def frames_to_compare(camera: CameraPath, t: int, inverse: float) -> tuple[list[list[int]], float]:
+    """Frames before and frames after t whose view is far enough aside; and the most parallax (pixels) of them.
+
+    None where the camera does not travel.
+    """
+    sides, most = [], 0.0
+    for step in (-1, 1):
+        frames = [s for k in range(1, FARTHEST_FRAME + 1) if 0 <= (s := t + step * k) < len(camera)]
+        if not frames:
+            continue
+        parallax = np.array([_parallax(camera, t, s, inverse) for s in frames])
+        most = max(most, float(parallax.max()))
+        enough = [int(np.argmax(parallax >= goal)) if (parallax >= goal).any() else -1 for goal in GOALS]
+        widest = int(np.argmax(parallax))
+        sides.append(sorted({frames[k if k >= 0 else widest] for k in enough}))
+    return (sides, most) if most > LEAST_PARALLAX else ([], most)
+
+
+def _parallax(camera: CameraPath, t: int, s: int, inverse: float) -> float:
+    """Pixels of frame s between a point of this inverse depth and one at infinity, the median over frame t."""
+    away, toward = pixel_to_pixel(camera, t, s)
+    y, x = np.mgrid[4 : camera.height : 8, 4 : camera.width : 8]
+    far = away @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
+    near = far + toward[:, None] * inverse
+    ahead = (far[2] > 1e-6) & (near[2] > 1e-6)
+    if not ahead.any():
+        return 0.0
+    apart = near[:2, ahead] / near[2, ahead] - far[:2, ahead] / far[2, ahead]
+    return float(np.median(np.linalg.norm(apart, axis=0)))
+
+
+def swept_costs(
+    pictures: np.ndarray,  # [T, h, w, 3] float32, grey levels
+    camera: CameraPath,  # T frames, of h x w pixels
+    t: int,
+    depths: np.ndarray,  # [D] inverse depth
+    sides: list[list[int]],  # frames to compare with
+    together: bool,  # of the sides the mean; else the better one, as the other may be hidden
+    noise: float,  # grey levels
+) -> np.ndarray:
+    """Cost [h, w, D] float32 of each depth at each pixel of frame t: how badly the colours match, 0 to `MOST`."""
+    h, w = pictures.shape[1:3]
+    own = pictures[t]
+    gradient = np.abs(cv2.Sobel(own, -1, 1, 0, scale=0.125)) + np.abs(cv2.Sobel(own, -1, 0, 1, scale=0.125))
+    sharpness = (1 / (noise + REGISTRATION * gradient)).astype(np.float32)
+    centre = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    costs = []
+    for frames in sides:
+        total, count = np.zeros((len(depths), h, w), np.float32), np.zeros((len(depths), h, w), np.float32)
+        for s in frames:
+            away, toward = pixel_to_pixel(camera, t, s)
+            for k, inverse in enumerate(depths):
+                view = away.astype(np.float64)
+                view[:, 2] += toward * inverse
+                view = np.linalg.inv(centre) @ view @ centre
+                seen = cv2.warpPerspective(
+                    pictures[s], view, (w, h), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderValue=(-1e3,) * 3
+                )
+                inside = (seen[..., 0] >= 0).astype(np.float32)
+                off = np.minimum(np.abs(seen - own) * sharpness, np.float32(MOST))
+                total[k] += (off[..., 0] + off[..., 1] + off[..., 2]) * inside * np.float32(1 / 3)
+                count[k] += inside
+        costs.append(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+    if len(costs) == 2 and together:
+        missing = np.isnan(costs[0]), np.isnan(costs[1])
+        cost = (np.where(missing[0], costs[1], costs[0]) + np.where(missing[1], costs[0], costs[1])) / 2
+    else:
+        cost = np.fmin(costs[0], costs[-1])
+    cost = np.where(np.isnan(cost), np.float32(NEUTRAL), cost)
+    return np.ascontiguousarray(np.stack([cv2.blur(each, (3, 3)) for each in cost], -1))
+
+
+def prior_costs(planes: np.ndarray, way: np.ndarray, depths: np.ndarray) -> np.ndarray:
+    """Cost [h, w, D] of leaving the tracks' planes [h, w], each as far (cost of the way) from its track."""
+    place = np.log(np.maximum(planes, 1e-12) / depths[0]) / np.log(depths[1] / depths[0])
+    apart = np.minimum(np.abs(np.arange(len(depths)) - place[..., None]), PRIOR_MOST)
+    return (PRIOR * np.exp(-way / PRIOR_WAY)[..., None] * apart).astype(np.float32)
+
+
+def cheapest_map(costs: np.ndarray, lab: np.ndarray, depths: np.ndarray) -> np.ndarray:
+    """Inverse depth [h, w] of least cost [h, w, D], changes counted along four ways; colours [h, w, 3] CIELAB."""
+    total = np.zeros_like(costs)
+    for turned in (False, True):
+        cost, sum_, colour = ((a.transpose(1, 0, 2) if turned else a) for a in (costs, total, lab))
+        step = np.linalg.norm(colour[1:] - colour[:-1], axis=-1)
+        jump = (EDGE_JUMP + (JUMP - EDGE_JUMP) * np.exp(-step / EDGE)).astype(np.float32)[..., None]
+        rows = len(cost)
+        padded = np.full((cost.shape[1], cost.shape[2] + 2), np.float32(1e9))
+        for order in (range(rows), range(rows - 1, -1, -1)):
+            before, last = None, order[0]
+            for r in order:
+                row = cost[r]
+                if before is not None:
+                    padded[:, 1:-1] = before
+                    way = np.minimum(padded[:, :-2], padded[:, 2:]) + np.float32(SLOPE)
+                    np.minimum(way, before, out=way)
+                    np.minimum(way, jump[min(r, last)], out=way)
+                    row = way + row
+                sum_[r] += row
+                before, last = row - row.min(1, keepdims=True), r
+    return _between(total, depths)
+
+
+def _between(total: np.ndarray, depths: np.ndarray) -> np.ndarray:
+    """The depth of least total cost, between two planes where a parabola through three says so."""
+    least = total.argmin(-1)
+    middle = np.clip(least, 1, len(depths) - 2)
+    a, b, c = (np.take_along_axis(total, (middle + k)[..., None], -1)[..., 0] for k in (-1, 0, 1))
+    bend = a - 2 * b + c
+    shift = np.where((middle == least) & (bend > 1e-6), (a - c) / (2 * np.maximum(bend, 1e-6)), 0).clip(-0.5, 0.5)
+    return depths[0] * (depths[1] / depths[0]) ** (least + shift)
