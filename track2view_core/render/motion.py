@@ -26,7 +26,7 @@ WINDOW = 5
 TEXTURE, CORNERS, SLOPES = 6.0, 200.0, 0.2
 """Texture at which a thing that stands is seen to stand half as well as at best; how much of it corners make, and how
 little grey levels a pixel do: a straight edge that moves along itself seems to stand."""
-ALONE, DOUBT_RATE, MOST_DOUBT = 0.03, 10.0, 0.7
+ALONE, DOUBT_RATE, MOST_DOUBT = 0.03, 20.0, 0.7
 """Beyond this share of the width from any track the standing depth is doubted, by so much more a width, at most so
 much: any depth from (1 - doubt) to 1 / (1 - doubt) of it will do."""
 MOVING_WORD, STANDING_WORD, MOVING_TRACK, STANDING_TRACK = 1.0, 3.5, 6.0, 2.0

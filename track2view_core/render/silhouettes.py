@@ -59,10 +59,10 @@ def matte(
 
 
 def _box(maps: Tensor) -> Tensor:
-    """Mean [C, H, W] of 2 RADIUS + 1 pixels each way."""
-    side = 2 * RADIUS + 1
-    rows = F.avg_pool2d(maps[None], (1, side), 1, (0, RADIUS), count_include_pad=False)
-    return F.avg_pool2d(rows, (side, 1), 1, (RADIUS, 0), count_include_pad=False)[0]
+    """Mean [C, H, W] of 2 RADIUS + 1 pixels each way, along the rows and then along the columns."""
+    size = 2 * RADIUS + 1
+    rows = F.avg_pool2d(maps[None], (1, size), 1, (0, RADIUS), count_include_pad=False)
+    return F.avg_pool2d(rows, (size, 1), 1, (RADIUS, 0), count_include_pad=False)[0]
 
 
 def _whole(mask: np.ndarray) -> np.ndarray:
