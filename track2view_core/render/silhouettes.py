@@ -59,10 +59,15 @@ def matte(
 
 
 def _box(maps: Tensor) -> Tensor:
-    """Mean [C, H, W] of 2 RADIUS + 1 pixels each way, along the rows and then along the columns."""
-    size = 2 * RADIUS + 1
-    rows = F.avg_pool2d(maps[None], (1, size), 1, (0, RADIUS), count_include_pad=False)
-    return F.avg_pool2d(rows, (size, 1), 1, (RADIUS, 0), count_include_pad=False)[0]
+    """Mean [C, H, W] of 2 RADIUS + 1 pixels each way, of fewer at the rim."""
+    ones = torch.ones_like(maps[:1])
+    return _window_sums(_window_sums(maps).mT).mT / _window_sums(_window_sums(ones).mT).mT
+
+
+def _window_sums(maps: Tensor) -> Tensor:
+    """Sums over 2 RADIUS + 1 columns, as differences of running sums: pooling takes four times as long."""
+    running = F.pad(maps, (RADIUS + 1, RADIUS)).cumsum(-1)
+    return running[..., 2 * RADIUS + 1 :] - running[..., : -2 * RADIUS - 1]
 
 
 def _whole(mask: np.ndarray) -> np.ndarray:
