@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 from ..cameras import CameraPath
 from .standing_fusion import pixel_to_pixel
@@ -20,8 +21,8 @@ NEARER, FARTHER, FARTHEST = 1.15, 0.6, 0.02
 GOALS = (6.0, 14.0)
 """Parallax (pixels of the map) of the middle depth at which frames are compared: less is not exact, more hides more."""
 FARTHEST_FRAME = 24
-LEAST_PARALLAX = 0.5
-"""Below this many pixels no frame tells a depth."""
+LEAST_PARALLAX = 1.0
+"""Below this many pixels no frame tells a depth, and a depth that was assumed stays as it was assumed."""
 LITTLE_PARALLAX = 3.0
 """Below this many pixels next to nothing is hidden, and frames before and after are asked together, not either."""
 BLUR = 0.5
@@ -42,6 +43,8 @@ PRIOR, PRIOR_MOST = 0.5, 3.0
 """Cost of each depth apart from what the tracks' planes say, next to a track; and at how many it ends to rise."""
 PRIOR_WAY = 0.5
 """Cost of the way to a track at which the tracks' planes count about a third."""
+SPECK, SPECK_RATIO = 120, 1.2
+"""Fewer pixels of like depth, each within this ratio of its neighbour, are a chance match unless a track is there."""
 
 
 def depths_swept(inverse: np.ndarray) -> np.ndarray:
@@ -152,6 +155,23 @@ def cheapest_map(costs: np.ndarray, lab: np.ndarray, depths: np.ndarray) -> np.n
                 sum_[r] += row
                 before, last = row - row.min(1, keepdims=True), r
     return _between(total, depths)
+
+
+def without_specks(inverse: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """The map [h, w] with specks as far as what is beside them, but those with a known pixel (indices [K])."""
+    scale = 2000.0  # steps of the logarithm, in 16 bits
+    level = np.log(inverse / inverse.min()) * scale / np.log(SPECK_RATIO)
+    step = max(1.0, float(level.max()) / 30_000)
+    coarse = (level / step).astype(np.int16)
+    cv2.filterSpeckles(coarse, -1, SPECK, scale / step)
+    speck = (coarse < 0).astype(np.uint8)
+    _, part = cv2.connectedComponents(speck, connectivity=4)
+    kept = np.unique(part.ravel()[known])
+    removed = (speck > 0) & ~np.isin(part, kept[kept > 0])
+    if not removed.any():
+        return inverse
+    index = np.asarray(distance_transform_edt(removed, return_distances=False, return_indices=True))
+    return inverse[index[0], index[1]]
 
 
 def _between(total: np.ndarray, depths: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from .plane_sweep import (
     frames_to_compare,
     prior_costs,
     swept_costs,
+    without_specks,
 )
 from .source_tracks import SourceTracks
 from .standing_fusion import asked, carried, fused
@@ -148,7 +149,8 @@ class StandingDepth:
         self._trusted[index] = True
         planes, way = spread_planes(self._xy[t, index], self._inverse[t, index], ties, graph)
         way[movers] = 0  # nothing but the tracks speaks there
-        return cheapest_map(costs + prior_costs(planes, way, self._depths), lab, self._depths)
+        found = cheapest_map(costs + prior_costs(planes, way, self._depths), lab, self._depths)
+        return without_specks(found, graph.pixels(self._xy[t, index]))
 
     def _costs(self, t: int, index: np.ndarray) -> tuple[np.ndarray, float]:
         """Cost [h, w, D] of each depth, and the parallax (pixels) it rests on, 0 if there is next to none."""
