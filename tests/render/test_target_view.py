@@ -239,3 +239,12 @@ def test_holes_do_not_flip(clip) -> None:
     target = preset_path("orbit_left", clip.camera, amount=0.3, scene_scale=float(clip.depth[0].median()))
     holes = holes_of(list(target_frames(clip.frames, geometry, target, plates=clip.frames)))
     assert (holes[1:] != holes[:-1]).float().mean() < 0.025
+
+
+def test_a_wall_guessed_behind_a_mover_does_not_hide_it():
+    video, camera = textured(), still()
+    geometry = flat(camera, silhouettes=walker(video))
+    wrong = torch.where(geometry.mover_inverse[:, ::2, ::2] > 0, 0.9, geometry.standing)
+    views = target_frames(video, replace(geometry, standing=wrong), to_the_side(camera, 0.3))
+    for view, source in zip(views, video, strict=True):
+        assert (magenta(view.picture) > 200).sum() > 0.9 * (magenta(source) > 200).sum()

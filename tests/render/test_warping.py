@@ -125,3 +125,18 @@ def test_only_what_is_wanted_need_be_drawn() -> None:
     wanted[30:40, 50:70] = True
     all_of_it, some = warped(inverse, way, (HEIGHT, WIDTH)), warped(inverse, way, (HEIGHT, WIDTH), wanted=wanted)
     assert torch.equal(some.x[wanted], all_of_it.x[wanted]) and some.covered.sum() < all_of_it.covered.sum() / 4
+
+
+def test_a_wall_seen_askew_is_one_surface_and_a_step_is_two() -> None:
+    source, target = cameras(x=-1.0)  # sees more of the wall's front
+    way = Reprojection.between(source, 0, target, 0)
+    wall = slanted(source, torch.tensor([5.0, 0.0, 3.0], dtype=torch.float64)).clamp(min=0.05)
+    assert (wall.diff(dim=1) / wall[:, 1:]).max() > 2 * warping.TEAR_STANDING
+    covered = warped(wall, way, (HEIGHT, WIDTH)).covered
+    columns = covered[HEIGHT // 2].nonzero().squeeze(1)
+    assert len(columns) > 20
+    assert covered[HEIGHT // 2, columns[0] : columns[-1] + 1].all()
+    step = torch.full((HEIGHT, WIDTH), 0.4)
+    step[:, WIDTH // 2 :] = 0.3
+    torn = warped(step, Reprojection.between(source, 0, cameras(x=1.0)[1], 0), (HEIGHT, WIDTH)).covered
+    assert not torn[HEIGHT // 2].all()

@@ -21,6 +21,8 @@ IN_FRONT = 0.97
 """A mover stays in front of what stands up to this share of that's inverse depth: its feet touch the floor."""
 EDGE = 4.0
 """Grey levels between neighbours below which a step of depth is none of the scene's: where a thing ends, colours do."""
+RIM = 3
+"""Pixels around a silhouette that are not used for what stands: outlines err, and what is left behind shows twice."""
 PARTED = 2.0
 """Pixels of the source between what a mover and what stands behind it show, from which on its rim is see-through."""
 FEWEST_AROUND = 6
@@ -54,7 +56,8 @@ def standing_layer(
     known = warp.covered
     hides = opacity > TRACE
     if hides.any():
-        known = known & (sampled(grown_by_one(hides).float()[None], warp.x, warp.y, "bilinear")[0] == 0)
+        rim = grown_by(hides, RIM).float()
+        known = known & (sampled(rim[None], warp.x, warp.y, "bilinear")[0] == 0)
     colour = sampled(picture, warp.x, warp.y).clamp(0, 255)
     far = warp.inverse
     if not known.all():
@@ -74,7 +77,7 @@ def moving_layer(
     A pixel at a mover's rim shows both the mover and what is behind it. As long as the two go the same way into the
     target view it is right as it is, and only from there on do they part by the rim's opacity.
     """
-    drawn = grown_by_one(grown_by_one(opacity > TRACE)) & (inverse > 0)
+    drawn = grown_by(opacity > TRACE, RIM + 1) & (inverse > 0)
     if not drawn.any():
         return None
     rows, columns = (_span(drawn.any(dim=1 - axis)) for axis in (0, 1))
@@ -148,6 +151,11 @@ def _count_around(mask: Tensor) -> Tensor:
     for k in range(1, 5):
         count += rows[:, k : k + width]
     return count
+
+
+def grown_by(mask: Tensor, pixels: int) -> Tensor:
+    """`[H, W]` bool, also so many pixels around, in a square."""
+    return F.max_pool2d(mask[None, None].float(), 2 * pixels + 1, stride=1, padding=pixels)[0, 0] > 0
 
 
 def grown_by_one(mask: Tensor) -> Tensor:

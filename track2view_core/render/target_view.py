@@ -180,8 +180,13 @@ class _View:
         )
 
     def _standing(self, t: int, picture: Tensor) -> Tensor:
-        """Inverse depth [H, W] of what stands, at the size of the frame's picture [H, W, 3] uint8."""
+        """Inverse depth [H, W] of what stands, at the size of the frame's picture [H, W, 3] uint8.
+
+        Nowhere is it nearer than what moves before it: there it is a guess, and would hide the mover.
+        """
         standing = self.geometry.standing[t].to(self.device)
+        before = _resized(self.geometry.mover_inverse[t].to(self.device), *standing.shape, "nearest-exact")
+        standing = torch.where(before > 0, torch.minimum(standing, before), standing)
         return standing if standing.shape == picture.shape[:2] else upsampled(standing, picture)
 
     def _silhouette(self, t: int, height: int, width: int) -> Tensor:

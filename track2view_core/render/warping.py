@@ -24,6 +24,9 @@ TEAR_MOVERS = 0.12
 """The same on what moves, whose depth is rougher and whose rim is cut out by its silhouette anyway."""
 TEAR_WITHIN = 0.12
 """The same where the picture shows no edge: the smaller step is none of the scene's."""
+STEEPEST, GOES_ON, LIKE = 0.3, 3, 0.5
+"""A step is the slope of a surface seen askew, and is torn beyond this share alone, if it goes on: so many pixels
+farther on either side, inverse depth still changes by this share of it."""
 LOOSE = 2.0
 """Pixels of the target: where four neighbours stay this near to each other nothing is torn, whatever their depth."""
 LARGEST_CELL = 16
@@ -103,6 +106,7 @@ def warped(
     strip = h if inverse.is_cuda else max(1, CELLS_AT_ONCE // w)
     if wanted is not None:  # a cell may cover a wanted pixel if one is within two pixels of its first
         wanted = F.max_pool2d(wanted[None, None].float(), 5, stride=1, padding=2)[0, 0] > 0
+    slopes = _slopes(inverse)
     best = torch.full((size[0] * size[1],), -1, dtype=torch.long, device=inverse.device)
     found, many = [], 0
     for first in range(0, h - 1, strip):
@@ -113,6 +117,7 @@ def warped(
             size,
             None if valid is None else valid[rows],
             None if whole is None else whole[first : rows.stop - 1],
+            slopes[first : rows.stop - 1],
             wanted,
             tear,
             (corner[0] + first, corner[1]),
@@ -200,12 +205,28 @@ def _most(a: Tensor) -> Tensor:
     return torch.maximum(rows[:-1], rows[1:])
 
 
+def _slopes(inverse: Tensor) -> Tensor:
+    """[h - 1, w - 1] bool: four neighbours [h, w] among which inverse depth goes on to change as it does here."""
+
+    def goes_on(change: Tensor) -> Tensor:
+        """Of changes [n, m] along the last axis."""
+        wide = F.pad(change[None], (GOES_ON, GOES_ON), mode="replicate")[0] if change.shape[1] > GOES_ON else None
+        if wide is None:
+            return torch.zeros_like(change, dtype=torch.bool)
+        need = LIKE * change.square()
+        return (wide[:, : -2 * GOES_ON] * change >= need) | (wide[:, 2 * GOES_ON :] * change >= need)
+
+    across, down = goes_on(inverse.diff(dim=1)), goes_on(inverse.diff(dim=0).T).T
+    return across[:-1] & across[1:] & down[:, :-1] & down[:, 1:]
+
+
 def _strip(
     inverse: Tensor,  # [h, w]
     reprojection: Reprojection,
     size: Sequence[int],
     valid: Tensor | None,  # [h, w]
     whole: Tensor | None,  # [h - 1, w - 1]
+    slopes: Tensor,  # [h - 1, w - 1]
     wanted: Tensor | None,  # [H, W] already grown by two pixels
     tear: float,
     corner: tuple[int, int],
@@ -222,6 +243,7 @@ def _strip(
     ok = (high - low <= tear * high) | ((right - left <= LOOSE) & (bottom - top <= LOOSE))
     if whole is not None:
         ok |= whole & (high - low <= TEAR_WITHIN * high)
+    ok |= slopes & (high - low <= STEEPEST * high)
     ok &= _least(near) > 0
     if valid is not None:
         ok &= valid[:-1, :-1] & valid[:-1, 1:] & valid[1:, :-1] & valid[1:, 1:]
