@@ -129,13 +129,16 @@ def test_pictures_from_aside_tell_which_side_of_a_step_a_pixel_is_on() -> None:
 
 
 def test_what_stands_goes_on_behind_what_is_known_to_move() -> None:
-    video, tracks = pictures(), tracks_on(step, 60)
+    """Also where tracks of what moves were taken for standing ones."""
+    video, tracks = pictures(), tracks_on(step)
     hidden = np.zeros((FRAMES, HEIGHT, WIDTH), bool)
     hidden[:, 30:60, 90:130] = True
     video[hidden] = (0, 200, 0)
     video[:, :, :70] = (200, 60, 60)
-    uncovered = tracks.seen & ~hidden[0][tracks.xy[0, :, 1].astype(int), tracks.xy[0, :, 0].astype(int)]
-    found = standing_inverse_depth(video, replace(tracks, seen=uncovered), ignored=hidden)
+    on_mover = hidden[0][tracks.xy[0, :, 1].astype(int), tracks.xy[0, :, 0].astype(int)]
+    called_standing = np.where(on_mover, 0.9, tracks.inverse).astype(np.float32)
+    found = standing_inverse_depth(video, replace(tracks, inverse=called_standing), ignored=hidden)
     x, y = pixels()
     behind = (x > 90) & (x < 130) & (y > 30) & (y < 60)
+    assert on_mover.sum() >= 3
     assert np.abs(found[:, behind] / 0.2 - 1).max() < 0.01
