@@ -134,3 +134,28 @@ def test_silhouettes_without_any_track_stand_before_an_assumed_backdrop() -> Non
     np.testing.assert_allclose(found[silhouettes], 1.0, rtol=1e-5)
     rests = mover_inverse_depth(source, silhouettes, standing)
     assert np.abs(rests[silhouettes] * 6.0 - 1).max() < 0.1
+
+
+def test_what_passes_behind_keeps_its_depth_and_ends_at_its_colour() -> None:
+    silhouettes = np.ones((1, 68, 120), bool)
+    places = np.array([[60 + 10 * i, 10 + 10 * j] for i in range(6) for j in range(6)] + [[4, 20], [8, 40], [4, 60]])
+    objects = np.array([0] * 36 + [1] * 3)
+    near, far = np.full(36, 0.5), np.full(3, 0.2)
+    given = silhouettes, places[None] + 0.5, np.ones((1, 39), bool), objects
+    assert (object_labels(*given) == 0).all(), "a small part of like depth belongs to the large one"
+    video = np.full((1, 68, 120, 3), 200, np.uint8)
+    video[:, :, :30] = 40  # less than a third of the whole
+    labels = object_labels(*given, np.concatenate([near, far])[None], video)
+    assert (labels[:, :, 2:28] == 1).mean() > 0.95 and (labels[:, :, 33:] == 0).all()
+
+
+def test_a_lone_track_joins_the_nearest_object_of_its_depth() -> None:
+    tracks, silhouettes, standing = room()
+    source = SourceTracks.of(tracks, WIDTH, HEIGHT)
+    alone = mover_inverse_depth(source, silhouettes, standing)
+    board = np.flatnonzero(source.moving)
+    few = replace(source, seen=source.seen.copy())
+    few.seen[:, board[12:]] = False
+    fewer = mover_inverse_depth(few, silhouettes, standing)
+    ratio = fewer[silhouettes] / alone[silhouettes]
+    assert np.abs(np.median(ratio) - 1) < 0.02

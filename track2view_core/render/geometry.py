@@ -117,7 +117,7 @@ def _of_shot(
         masks = given_silhouettes(movers)
     elif maps is not None:
         masks = silhouettes(moving_probability(video, tracks, standing, progress))
-    inverse = mover_inverse_depth(tracks, masks, standing, codes)
+    inverse = mover_inverse_depth(tracks, masks, standing, codes, video)
     if maps is not None:
         inverse = np.where(masks, _known(maps, inverse), 0)
     return standing, masks, inverse

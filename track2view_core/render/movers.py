@@ -16,17 +16,21 @@ from scipy.spatial import KDTree
 from ..tracks.moving_objects import contact_inverse_depth, growth, moving_objects, steady
 from ..tracks.trackers.camera_solver import Cameras
 from ..tracks.trackers.triangulation import BACKDROP
+from .geodesic_planes import PixelGraph
 from .source_tracks import SourceTracks
+from .standing_depth import map_size
 
 ASSUMED = "mover_depth_assumed"
 """The note of tracks whose movers were only placed by what is around them."""
 
 # which object a pixel is of
-VOTERS, FARTHEST_VOTER = 5, 0.08
-"""A pixel is of the object that most of its so many nearest tracks are of, the nearest within this share of the
-width."""
+FARTHEST_VOTER = 0.08
+"""A pixel is of the object of its nearest track if there is one within this share of the width."""
 SMALLEST_SHARE = 0.3
 """An object that holds less of a connected part belongs to the largest one there: no head without a body."""
+APART = 0.1
+"""Share by which two objects of one part differ in known inverse depth to be two whatever they hold of it: one passes
+behind the other."""
 CARRIED_ON = 0.3
 """A part without tracks is what it overlaps by so much in the frame before."""
 
@@ -48,16 +52,19 @@ def mover_inverse_depth(
     silhouettes: np.ndarray,  # [T, h2, w2] bool
     standing: np.ndarray,  # [T, h, w] inverse depth of what stands
     codes: frozenset[str] = frozenset(),  # of the notes of the tracks
+    video: np.ndarray | None = None,  # [T, H, W, 3] uint8; without it objects part halfway between their tracks
 ) -> np.ndarray:
     """Inverse depth [T, h2, w2] float32, > 0 within the silhouettes and 0 elsewhere."""
     frames, height, width = silhouettes.shape
     scale = np.array([width / tracks.camera.width, height / tracks.camera.height])
     xy = tracks.xy * scale
     objects = moving_objects(xy, tracks.seen, tracks.moving, width)
-    labels = object_labels(silhouettes, xy, tracks.seen, objects)
-    out = np.zeros(silhouettes.shape, np.float32)
     # of a clip in several shots: before a camera that stands, movers have the depth that its backdrop is assumed by
     by_contact = ASSUMED in codes and Cameras.of_path(tracks.camera, np.zeros(2)).travels
+    if not by_contact:
+        objects = _joined_by_depth(objects, tracks, xy)
+    labels = object_labels(silhouettes, xy, tracks.seen, objects, None if by_contact else tracks.inverse, video)
+    out = np.zeros(silhouettes.shape, np.float32)
     for label in np.unique(labels[labels >= 0]):
         mine = objects == label
         measured = None
@@ -86,33 +93,42 @@ def object_labels(
     xy: np.ndarray,  # [T, N, 2] in their pixels
     seen: np.ndarray,  # [T, N] bool
     objects: np.ndarray,  # [N] as `moving_objects` numbers them
+    inverse: np.ndarray | None = None,  # [T, N] where it is known
+    video: np.ndarray | None = None,  # [T, H, W, 3] uint8
 ) -> np.ndarray:
     """The object of every pixel [T, h, w], -1 outside the silhouettes.
 
     Parts of the silhouettes with hardly a track are objects of their own, numbered on, and keep their number from frame
     to frame as long as they overlap.
     """
-    frames, _, width = silhouettes.shape
+    frames, height, width = silhouettes.shape
     labels = np.full(silhouettes.shape, -1)
     new = int(objects.max(initial=-1)) + 1
     for t in range(frames):
         rows, columns = np.nonzero(silhouettes[t])
+        guessed = np.full(silhouettes.shape[1:], -1)
         near = np.flatnonzero(seen[t] & (objects >= 0))
         if len(rows) and len(near):
-            voters = min(VOTERS, len(near))
-            distance, which = KDTree(xy[t, near]).query(np.stack([columns, rows], 1) + 0.5, k=voters)
-            distance, which = distance.reshape(-1, voters), objects[near][which.reshape(-1, voters)]
-            votes = (which[:, :, None] == which[:, None]) @ (1 / (distance + 2))[:, :, None]
-            chosen = which[np.arange(len(rows)), votes[..., 0].argmax(1)]
-            labels[t, rows, columns] = np.where(distance[:, 0] < FARTHEST_VOTER * width, chosen, -1)
+            distance, nearest = KDTree(xy[t, near]).query(np.stack([columns, rows], 1) + 0.5)
+            chosen = objects[near][nearest]
+            if video is not None and np.ptp(objects[near]) > 0:
+                by_colour = _nearest_by_colour(video[t], xy[t, near] / (width, height), (height, width))
+                chosen = objects[near][by_colour[rows, columns]]
+                guessed[rows, columns] = chosen
+            labels[t, rows, columns] = np.where(distance < FARTHEST_VOTER * width, chosen, -1)
         count, parts = cv2.connectedComponents(silhouettes[t].astype(np.uint8))
         for part in range(1, count):
             here = parts == part
             own = labels[t][here]
             if (own >= 0).mean() > SMALLEST_SHARE:
-                sizes = np.bincount(own[own >= 0])
-                small = (own < 0) | (sizes[np.maximum(own, 0)] < SMALLEST_SHARE * len(own))
-                labels[t][here] = np.where(small, sizes.argmax(), own)
+                sizes = np.bincount(own[own >= 0], minlength=int(objects.max()) + 1)
+                joins = sizes < SMALLEST_SHARE * len(own)
+                if inverse is not None:
+                    depth = _middles(inverse[t, near], objects[near], len(sizes))
+                    joins &= ~(np.abs(np.log(depth / depth[sizes.argmax()])) > APART)
+                far = (own < 0) & (guessed[here] >= 0)
+                own = np.where(far & (sizes[guessed[here]] > 0), guessed[here], own)  # of an object of this part
+                labels[t][here] = np.where((own < 0) | joins[np.maximum(own, 0)], sizes.argmax(), own)
                 continue
             before = labels[t - 1][here] if t else np.full(len(own), -1)
             kept = np.bincount(before[before >= 0]) if (before >= 0).any() else np.zeros(1)
@@ -121,6 +137,35 @@ def object_labels(
             else:
                 labels[t][here], new = new, new + 1
     return labels
+
+
+def _nearest_by_colour(picture: np.ndarray, places: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Which of the tracks at places [n, 2] (share of width and height) is nearest to each pixel, along a way over the
+    picture [H, W, 3] that crosses no colour edge; of a map of `size`."""
+    h, w = map_size(*picture.shape[:2])
+    graph = PixelGraph(h, w)
+    small = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA)
+    _, nearest = graph.ways(graph.costs(small), graph.pixels(places * (w, h)))
+    row, column = ((np.arange(n) + 0.5) * m / n for n, m in zip(size, (h, w), strict=True))
+    return nearest.reshape(h, w)[row.astype(int)[:, None], column.astype(int)]
+
+
+def _joined_by_depth(objects: np.ndarray, tracks: SourceTracks, xy: np.ndarray) -> np.ndarray:
+    """Objects [N] that lone moving tracks join, too, if they are as far: the nearest of those."""
+    out = objects.copy()
+    for n in np.flatnonzero(tracks.moving & (objects < 0) & tracks.seen.any(0)):
+        times = np.flatnonzero(tracks.seen[:, n])
+        t = times[len(times) // 2]
+        alike = tracks.seen[t] & (objects >= 0) & (np.abs(np.log(tracks.inverse[t] / tracks.inverse[t, n])) < APART)
+        if alike.any():
+            index = np.flatnonzero(alike)
+            out[n] = objects[index[np.linalg.norm(xy[t, index] - xy[t, n], axis=1).argmin()]]
+    return out
+
+
+def _middles(values: np.ndarray, of: np.ndarray, count: int) -> np.ndarray:
+    """The median of the values [n] of each of `count` objects, NaN where it has none."""
+    return np.array([np.median(values[of == k]) if (of == k).any() else np.nan for k in range(count)])
 
 
 # --- how far an object is ---------------------------------------------------------------------------------------------

@@ -42,6 +42,9 @@ PLAIN = 0.1
 QUANTUM = MOST / 255
 """Costs are kept in bytes: a clip has many of them."""
 
+SAME_STEP = 0.75
+"""Steps of the sweep within which the tracks' planes say the same as the pictures, and say it more exactly."""
+
 
 def standing_inverse_depth(
     video: np.ndarray,  # [T, H, W, 3] uint8
@@ -150,7 +153,9 @@ class StandingDepth:
         planes, way = spread_planes(self._xy[t, index], self._inverse[t, index], ties, graph)
         way[movers] = 0  # nothing but the tracks speaks there
         found = cheapest_map(costs + prior_costs(planes, way, self._depths), lab, self._depths)
-        return without_specks(found, graph.pixels(self._xy[t, index]))
+        found = without_specks(found, graph.pixels(self._xy[t, index]))
+        step = self._depths[1] / self._depths[0] - 1
+        return np.where(np.abs(planes / found - 1) < SAME_STEP * step, planes, found)
 
     def _costs(self, t: int, index: np.ndarray) -> tuple[np.ndarray, float]:
         """Cost [h, w, D] of each depth, and the parallax (pixels) it rests on, 0 if there is next to none."""
