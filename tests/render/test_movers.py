@@ -159,3 +159,19 @@ def test_a_lone_track_joins_the_nearest_object_of_its_depth() -> None:
     fewer = mover_inverse_depth(few, silhouettes, standing)
     ratio = fewer[silhouettes] / alone[silhouettes]
     assert np.abs(np.median(ratio) - 1) < 0.02
+
+
+def test_a_measured_relief_stands_out_of_its_plane() -> None:
+    tracks, silhouettes, standing = room()
+    positions = tracks.positions.clone()
+    board = positions[:, 600:]
+    middle = board[..., 0].mean(1, keepdim=True)
+    board[..., 2] += 2.0 * (board[..., 0] - middle).abs()  # the edge of a house, nearest in the middle
+    tracks = replace(tracks, positions=positions)
+    source = SourceTracks.of(tracks, WIDTH, HEIGHT)
+    found = mover_inverse_depth(source, silhouettes, standing)
+    for t in range(0, FRAMES, 5):
+        column, row = (source.xy[t, 600:] / 2).astype(int).T
+        inside = silhouettes[t, row.clip(0, HEIGHT // 2 - 1), column.clip(0, WIDTH // 2 - 1)]
+        ratio = found[t, row[inside], column[inside]] / source.inverse[t, 600:][inside]
+        assert inside.sum() > 20 and np.quantile(np.abs(ratio - 1), 0.9) < 0.02

@@ -45,6 +45,9 @@ SLOPE_STEADY, DEPTH_STEADY = 3.0, 1.0
 """Standard deviations in frames over which a measured slope and depth are averaged."""
 BEYOND = 0.1
 """Share by which a slope may leave the range of the tracks' own inverse depth."""
+RELIEF_TRACKS, RELIEF_STEADY, BLUNT = 6, 3.0, 2.0
+"""Tracks around a pixel that say how far it is off its object's plane, frames over which each is averaged, and pixels
+within which a track's word does not grow any more."""
 
 
 def mover_inverse_depth(
@@ -192,7 +195,8 @@ Plane = Callable[[int, np.ndarray, np.ndarray], np.ndarray]
 
 
 def _measured(xy: np.ndarray, inverse: np.ndarray, seen: np.ndarray) -> Plane | None:
-    """The depth of one object, of its tracks [T, n], affine in the picture and steady in time; None without tracks."""
+    """The depth of one object, of its tracks [T, n]: a plane, steady in time, and the tracks' relief over it; None
+    without tracks."""
     frames = len(xy)
     depth, slope, centre = np.full(frames, np.nan), np.full((frames, 2), np.nan), np.full((frames, 2), np.nan)
     low, high = np.full(frames, np.nan), np.full(frames, np.nan)
@@ -214,8 +218,22 @@ def _measured(xy: np.ndarray, inverse: np.ndarray, seen: np.ndarray) -> Plane | 
     middle_x, middle_y = (np.interp(each, known, centre[known, axis]) for axis in (0, 1))
     least, most = (np.interp(each, known, side[known]) for side in (low, high))
 
-    def at(t: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def plane(t: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.clip(depth[t] + across[t] * (x - middle_x[t]) + down[t] * (y - middle_y[t]), least[t], most[t])
+
+    off = np.stack([inverse[t] / plane(t, *xy[t].T) - 1 for t in range(frames)])
+    heard = gaussian_filter1d(seen.astype(float), RELIEF_STEADY, axis=0, mode="nearest")
+    relief = gaussian_filter1d(np.where(seen, off, 0.0), RELIEF_STEADY, axis=0, mode="nearest") / np.maximum(
+        heard, 1e-9
+    )
+
+    def at(t: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        flat, here = plane(t, x, y), np.flatnonzero(seen[t])
+        if len(here) < RELIEF_TRACKS or not len(x):
+            return flat
+        distance, near = KDTree(xy[t, here]).query(np.stack([x, y], 1), k=RELIEF_TRACKS)
+        word = 1 / (distance**2 + BLUNT**2)
+        return flat * (1 + (relief[t, here][near] * word).sum(1) / word.sum(1))
 
     return at
 
