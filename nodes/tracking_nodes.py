@@ -82,10 +82,11 @@ class TrackPoints(io.ComfyNode):
             "proposed": geometry and geometry.camera,
         }
         progress = progress_callback()
-        tracks = _kept_between_runs(
-            lambda: KltTracker().track(**settings, progress=progress), progress=progress, **settings
-        )
-        tracks = tracks_placed_in(settings["video"], tracks, progress)
+
+        def track():
+            return tracks_placed_in(settings["video"], KltTracker().track(**settings, progress=progress), progress)
+
+        tracks = _kept_between_runs(track, progress=progress, **settings)
         return _tracker_output("Track2View_TrackPoints", tracks, clip_info)
 
 
@@ -179,10 +180,11 @@ def _kept_between_runs(track: Callable[[], Any], progress: Progress | None = Non
 
 @functools.cache
 def _trackers_version() -> str:
-    """Of the code that this server runs, whatever becomes of its files meanwhile."""
+    """Of the code that this server runs, whatever becomes of its files meanwhile: it follows points and places them."""
+    from ..track2view_core import render
     from ..track2view_core.tracks import cache
 
-    return cache.code_version(Path(cache.__file__).parent)
+    return "".join(cache.code_version(Path(room.__file__).parent) for room in (cache, render))
 
 
 class TrackPointsSpatialTracker(io.ComfyNode):
