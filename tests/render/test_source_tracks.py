@@ -55,3 +55,15 @@ def test_where_everything_moves_it_is_the_scene() -> None:
     )
     assert not found.moving.any()
     assert abs(found.inverse * positions[..., 2].numpy() - 1).max() < 1e-5, "each frame has its own depth"
+
+
+def test_a_shot_in_which_all_moves_is_a_scene_of_its_own() -> None:
+    lens = torch.tensor([[80.0, 0, 48], [0, 80, 32], [0, 0, 1]]).repeat(FRAMES, 1, 1).double()
+    camera = CameraPath(torch.eye(4, dtype=torch.float64).repeat(FRAMES, 1, 1), lens, 96, 64)
+    positions = torch.tensor([[0.0, 0, 2], [0.3, 0.2, 3]]).repeat(FRAMES, 1, 1)
+    positions[:, 1, 0] += 0.05 * torch.arange(FRAMES)
+    visible = torch.zeros(FRAMES, 2, dtype=torch.bool)
+    visible[:3, 0] = visible[3:, 1] = True
+    found = SourceTracks.of(PointTracks(positions, visible, visible.float(), camera), 96, 64)
+    assert found.shots() == (slice(0, 3), slice(3, FRAMES)) and found.moving.tolist() == [False, True]
+    assert not found.frames(slice(3, FRAMES)).moving[1]

@@ -46,17 +46,14 @@ class SourceTracks:
         missed = torch.where(seen, (fixed.xy - xy).norm(dim=-1), torch.nan)
         explained = missed.nanquantile(MOST_FRAMES, dim=0) < MISSES * max(width, height)
         moving = (off & seen).any(0) & ~explained
-        fixes = ~moving
-        if not (seen & fixes).any():  # nothing to tell it from: all of it is the scene, anew in every frame
-            moving = torch.zeros_like(moving)
-        depth = torch.where(fixes, fixed.depth, depth)
+        depth = torch.where(moving, depth, fixed.depth)
         return cls(
-            torch.where(fixes[:, None], fixed.xy, xy).numpy(),
+            torch.where(moving[:, None], xy, fixed.xy).numpy(),
             (1 / depth.clamp(min=NEAREST)).numpy(),
             seen.numpy(),
             moving.numpy(),
             camera,
-        )
+        )._of_a_scene()
 
     def shots(self) -> tuple[slice, ...]:
         """The frames between cuts, in order, all T of them: no track is seen on both sides of a cut."""
@@ -69,7 +66,13 @@ class SourceTracks:
     def frames(self, span: slice) -> SourceTracks:
         """Some of the frames, of all tracks."""
         camera = self.camera.with_frames(span)
-        return replace(self, xy=self.xy[span], inverse=self.inverse[span], seen=self.seen[span], camera=camera)
+        part = replace(self, xy=self.xy[span], inverse=self.inverse[span], seen=self.seen[span], camera=camera)
+        return part._of_a_scene()
+
+    def _of_a_scene(self) -> SourceTracks:
+        """The tracks themselves, or where all that are seen move, with nothing to tell it from: all of them the scene,
+        anew in every frame."""
+        return self if (self.seen & ~self.moving).any() else replace(self, moving=np.zeros_like(self.moving))
 
 
 def _usual(camera: CameraPath, world: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
