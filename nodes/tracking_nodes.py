@@ -181,10 +181,10 @@ def _kept_between_runs(track: Callable[[], Any], progress: Progress | None = Non
 @functools.cache
 def _trackers_version() -> str:
     """Of the code that this server runs, whatever becomes of its files meanwhile: it follows points and places them."""
-    from ..track2view_core import render
     from ..track2view_core.tracks import cache
 
-    return "".join(cache.code_version(Path(room.__file__).parent) for room in (cache, render))
+    core = Path(cache.__file__).parents[1]
+    return "".join(cache.code_version(core / room) for room in ("tracks", "render"))
 
 
 class TrackPointsSpatialTracker(io.ComfyNode):

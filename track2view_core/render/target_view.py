@@ -185,7 +185,8 @@ class _View:
         Nowhere is it nearer than what moves before it: there it is a guess, and would hide the mover.
         """
         standing = self.geometry.standing[t].to(self.device)
-        before = _resized(self.geometry.mover_inverse[t].to(self.device), *standing.shape, "nearest-exact")
+        height, width = standing.shape
+        before = _resized(self.geometry.mover_inverse[t].to(self.device), height, width, "nearest-exact")
         standing = torch.where(before > 0, torch.minimum(standing, before), standing)
         return standing if standing.shape == picture.shape[:2] else upsampled(standing, picture)
 
