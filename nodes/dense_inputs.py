@@ -92,7 +92,7 @@ def dense_view(
 def analysed_clip(video: Tensor, tracks: Any, *, depth=None, movers=None, progress=None):
     """`clip_geometry`, or what it gave for the same inputs by value before.
 
-    Of paired tracks it reads the source view alone, so that another target camera needs no other analysis.
+    Of paired tracks it reads the source view and the notes alone: another target camera needs no other analysis.
     """
     from ..track2view_core.render import clip_geometry
     from ..track2view_core.render.source_tracks import SourceTracks
@@ -100,7 +100,8 @@ def analysed_clip(video: Tensor, tracks: Any, *, depth=None, movers=None, progre
 
     height, width = video.shape[1:3]
     seen = SourceTracks.of(tracks, width, height)
-    key = cache_key(video=video, depth=depth, movers=movers, **vars(seen))
+    notes = sorted({note.code for note in tracks.notes})  # whether the depth of what moves was assumed
+    key = cache_key(video=video, depth=depth, movers=movers, notes=notes, **vars(seen))
     with _kept_lock:
         geometry = _kept.get(key)
         if geometry is not None:

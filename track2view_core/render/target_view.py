@@ -14,6 +14,7 @@ from ..cameras import CameraPath
 from ..errors import Track2ViewError
 from ..progress import Progress
 from ..tracks import PairedTracks
+from ..tracks.pairing import ASPECT_TOLERANCE
 from .filling import Filled, filled
 from .geometry import ClipGeometry, clip_geometry
 from .hole_masks import majority
@@ -74,7 +75,7 @@ def render_target_view(
             f"The video has {frames} frames and the tracks have {len(paired)}; give both of the same clip."
         )
     camera = paired.source_camera
-    if abs(camera.width * height / (camera.height * width) - 1) > 0.03:
+    if abs(camera.width * height / (camera.height * width) - 1) > ASPECT_TOLERANCE:
         raise Track2ViewError(
             f"The video is {width} x {height} and the tracks are of {camera.width} x {camera.height}, another shape; "
             "give the frames that were tracked, or pair the tracks with the clip info of these frames."
