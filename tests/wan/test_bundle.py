@@ -143,6 +143,20 @@ def test_broken_config_is_one_sentence(file):
         load_bundle(rewritten(file, config=[1, 2]))
 
 
+def test_a_conditioner_that_is_wrapped_loads_and_one_that_is_not_finite_is_named(bundle, file):
+    state, (key, *_) = load_file(file), bundle.conditioner.state_dict()
+    wrapped = {f"track2view._orig_mod.{name}": value for name, value in bundle.conditioner.state_dict().items()}
+    again = load_bundle(rewritten(file, extra=wrapped, drop="track2view."))
+    assert all(
+        torch.equal(again.conditioner.state_dict()[name], v) for name, v in bundle.conditioner.state_dict().items()
+    )
+    broken = state[f"track2view.{key}"].clone()
+    broken.flatten()[-1] = float("inf")
+    other = rewritten(file, extra={f"track2view.{key}": broken})
+    with pytest.raises(Track2ViewError, match=rf"The bundle other\.safetensors has track2view\.{key}, which holds NaN"):
+        load_bundle(other)
+
+
 def test_foreign_missing_and_misfitting_weights_are_named(bundle, file):
     with pytest.raises(Track2ViewError, match="unknown key surprise"):
         load_bundle(rewritten(file, extra={"surprise": torch.zeros(1)}))

@@ -65,6 +65,42 @@ def test_a_single_file_loads_exactly_whatever_its_prefix(transformer, original, 
     assert not model.training and not any(weight.requires_grad for weight in model.parameters())
 
 
+@pytest.mark.parametrize("wrapper", ["_orig_mod.", "module.", "_fsdp_wrapped_module._orig_mod."])
+def test_a_file_of_a_compiled_or_wrapped_model_loads_exactly(original, written, wrapper):
+    inside = {key.replace("self_attn", f"{wrapper}self_attn"): value for key, value in original.items()}
+    for state, prefix in ((original, wrapper), (original, f"model.diffusion_model.{wrapper}"), (inside, "")):
+        assert largest_difference(load_transformer(written(state, prefix)), original) == 0.0
+    with pytest.raises(Track2ViewError, match=r"has blocks\.\S+ twice, once as "):
+        load_transformer(written({**original, **{key: value.clone() for key, value in inside.items()}}))
+
+
+@pytest.mark.parametrize("broken", [float("nan"), -float("inf")])
+@pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16, FP8])
+def test_weights_that_are_not_finite_are_named(original, written, stored, broken):
+    state = {key: value.to(stored, copy=True) for key, value in original.items()}
+    state["blocks.1.ffn.2.weight"][3, 5] = broken if stored != FP8 else float("nan")
+    with pytest.raises(Track2ViewError, match=r"diffusion_model\.blocks\.1\.ffn\.2\.weight, which holds NaN or inf"):
+        load_transformer(written(state, "diffusion_model."))
+
+
+def test_weights_that_are_not_finite_are_named_in_a_folder_and_when_written(transformer, original, tmp_path):
+    model = WanTransformer3DModel.from_config(transformer.config)
+    model.blocks[1].ffn.net[2].weight.data[3, 5] = float("nan")
+    model.save_pretrained(tmp_path / "transformer")
+    with pytest.raises(Track2ViewError, match=r"transformer has blocks\.1\.ffn\.net\.2\.weight, which holds NaN"):
+        load_transformer(tmp_path)
+    with pytest.raises(Track2ViewError, match=r"to out\.safetensors has blocks\.1\.ffn\.2\.weight, which holds NaN"):
+        save_transformer(model, tmp_path / "out.safetensors")
+
+
+def test_what_only_float16_cannot_hold_is_told_there(original, written):
+    state = {key: value.clone() for key, value in original.items()}
+    state["blocks.1.ffn.2.weight"][3, 5] = 1e5
+    assert load_transformer(written(state), torch.bfloat16)
+    with pytest.raises(Track2ViewError, match=r"ffn\.net\.2\.weight with numbers larger than float16 holds"):
+        load_transformer(written(state), torch.float16)
+
+
 def test_text_encoder_and_vae_in_the_same_file_are_left_alone(original, written):
     state = {f"model.diffusion_model.{key}": value for key, value in original.items()}
     state["first_stage_model.conv1.weight"] = state["text_encoders.umt5.weight"] = torch.zeros(1)

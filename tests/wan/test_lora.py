@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from peft.tuners.lora import LoraModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
 from track2view_core.errors import Track2ViewError
 from track2view_core.wan.bundle import METADATA_KEY, load_bundle, save_bundle
@@ -20,6 +22,7 @@ from track2view_core.wan.bundle_config import BaseConfig
 from track2view_core.wan.convert_lora import convert_lora
 from track2view_core.wan.lora import (
     add_lora,
+    fill_lora,
     for_stock_loaders,
     load_lora,
     lora_layout,
@@ -98,11 +101,10 @@ def test_removing_restores_the_very_modules(make):
     add_lora(transformer, rank=2, alpha=2)  # the place is free again
 
 
-class Unreadable:
-    """A LoRA's weight of the right shape whose copy to the device fails."""
+class Unreadable(Tensor):
+    """A LoRA's weight whose copy to the device fails."""
 
-    def __init__(self, weight: Tensor, failure: BaseException):
-        self.shape, self.ndim, self.failure = weight.shape, weight.ndim, failure
+    failure: BaseException
 
     def to(self, *_: object) -> Tensor:
         raise self.failure
@@ -115,7 +117,8 @@ def test_a_lora_that_fails_half_way_leaves_nothing_behind(make, monkeypatch, mom
     state, modules, before = make.lora(transformer), dict(transformer.named_modules()), velocity(transformer, make)
     broken = dict(state)
     if "filled" in moment:
-        broken[KEYS[-2]] = Unreadable(state[KEYS[-2]], failure)
+        broken[KEYS[-2]] = state[KEYS[-2]].as_subclass(Unreadable)
+        broken[KEYS[-2]].failure = failure
     else:
         replaced, replace = [], LoraModel._create_and_replace
 
@@ -225,16 +228,16 @@ MODULES = [f"blocks.{n}.{name}" for n in (0, 1, 11, 39) for name in IN_A_BLOCK] 
 ]
 
 
-def spelled(spelling: str, lora: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A LoRA in our layout as another program writes it."""
+def spelled(spelling: str, lora: dict[str, Tensor], wrap=lambda name: name) -> dict[str, Tensor]:
+    """A LoRA in our layout as another program writes it, of modules whose names `wrap` changes."""
     front, down, up = SPELLINGS[spelling]
     behind = {"lora_A.weight": down, "lora_B.weight": up, "alpha": ".alpha"}
     out = {}
     for key, value in lora.items():
         part = next(part for part in behind if key.endswith(part))
         original = key.removeprefix("diffusion_model.").removesuffix(f".{part}")
-        names = {"original": original, "diffusers": dit_name_from_original(original)}
-        names |= {"flat": original.replace(".", "_"), "flat_diffusers": names["diffusers"].replace(".", "_")}
+        names = {"original": wrap(original), "diffusers": wrap(dit_name_from_original(original))}
+        names |= {"flat": names["original"].replace(".", "_"), "flat_diffusers": names["diffusers"].replace(".", "_")}
         out[front.format(**names) + behind[part]] = value
     return out
 
@@ -264,6 +267,76 @@ def test_every_layout_comes_back_in_ours(spelling, lora):
     assert same(to_comfyui_lora(state), lora)
     assert same(to_comfyui_lora(dict(reversed(state.items()))), lora)  # whatever the order in the file
     assert lora_layout(state) == spelling.split(",")[0]
+
+
+# Where a wrapper's name may stand in a module's.
+WRAPPED = {
+    "in front": lambda name, wrapper: f"{wrapper}.{name}",
+    "around a block": lambda name, wrapper: re.sub(r"(?<=blocks\.\d\.)", f"{wrapper}.", name),
+    "around the linear": lambda name, wrapper: re.sub(r"(?<=\.)(?=[^.]+$)", f"{wrapper}.", name),
+}
+
+
+@pytest.mark.parametrize("where", WRAPPED)
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        "_orig_mod",
+        "module",
+        "_fsdp_wrapped_module",
+        "_checkpoint_wrapped_module",
+        "_forward_module",
+        "module._orig_mod",
+        "_fsdp_wrapped_module._checkpoint_wrapped_module._orig_mod",
+        "base_model.model",
+    ],
+)
+def test_what_wraps_a_module_may_stand_anywhere_in_a_key(where, wrapper):
+    lora = {**pair("diffusion_model.blocks.1.ffn.0"), "diffusion_model.blocks.1.ffn.0.alpha": torch.tensor(3.0)}
+    for spelling, (front, *_) in SPELLINGS.items():
+        flat = "flat" in front  # peft knows no names without dots
+        if not (flat and "base_model" in wrapper):
+            state = spelled(spelling, lora, lambda name: WRAPPED[where](name, wrapper))
+            assert same(to_comfyui_lora(state), lora)
+        if not flat:
+            whole = {f"{wrapper}.{key}": value for key, value in spelled(spelling, lora).items()}
+            assert same(to_comfyui_lora(whole), lora)
+    halves = {key.replace(".weight", f".{wrapper}.weight"): value for key, value in lora.items()}
+    assert same(to_comfyui_lora(halves), lora)
+    with pytest.raises(Track2ViewError, match=f"has both .* and .*{wrapper}"):
+        to_comfyui_lora({**lora, **halves})
+
+
+@pytest.mark.parametrize(
+    "pattern", ["_orig_mod.blocks.0.attn1.to_q", r"^_orig_mod\.blocks\.\d+\.attn1\.to_q", "attn1.to_q"]
+)
+@pytest.mark.parametrize("front", ["", "_orig_mod."])
+def test_the_settings_of_a_wrapped_model_give_the_same_alpha(front, pattern):
+    config = {"lora_alpha": 6, "alpha_pattern": {pattern: 2}}
+    lora = to_comfyui_lora(pair(f"base_model.model.{front}blocks.0.attn1.to_q"), config=config)
+    assert float(lora[f"{KEY}.alpha"]) == 2
+
+
+def wrapped(transformer: nn.Module, how: str) -> nn.Module:
+    if how == "compiled":
+        return torch.compile(transformer, backend="eager")
+    for index, block in enumerate(transformer.blocks):
+        transformer.blocks[index] = torch.compile(checkpoint_wrapper(block), backend="eager")
+    return transformer
+
+
+@pytest.mark.parametrize("how", ["compiled", "block by block"])
+def test_a_wrapped_transformer_takes_and_gives_the_same_lora(make, how):
+    state = make.lora(make.transformer())
+    transformer = wrapped(make.transformer(), how)
+    modules = dict(transformer.named_modules())
+    load_lora(transformer, state)
+    assert same(lora_state(transformer), state)
+    remove_lora(transformer)
+    assert dict(transformer.named_modules()) == modules
+    add_lora(transformer, 4, 4)
+    fill_lora(transformer, state)
+    assert same(lora_state(transformer), state)
 
 
 def test_every_linear_of_wan_is_known_and_no_two_share_a_name(make, transformer):
@@ -412,6 +485,8 @@ def test_alpha_is_the_files_else_the_settings_else_left_out():
         {},
         {"lora_alpha": None},
         {"lora_alpha": "much"},
+        {"lora_alpha": float("nan")},
+        {"lora_alpha": 4, "alpha_pattern": {"to_q": float("inf")}},
         {"lora_alpha": 4, "alpha_pattern": {"(": 1}},
         {"lora_alpha": 4, "alpha_pattern": 3},
     ],
@@ -498,6 +573,54 @@ def test_halves_that_do_not_fit_each_other_are_refused_with_their_shapes(down, u
     with pytest.raises(Track2ViewError, match=r"blocks\.0\.self_attn\.q\.lora_A\.weight of shape") as caught:
         to_comfyui_lora({f"{KEY}.lora_A.weight": torch.zeros(down), f"{KEY}.lora_B.weight": torch.zeros(up)})
     assert str(list(down)) in str(caught.value) and str(list(up)) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2]
+)
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("half", ["lora_A.weight", "lora_B.weight"])
+def test_a_weight_that_is_not_finite_is_named(make, tmp_path, dtype, broken, half):
+    if dtype == torch.float8_e4m3fn:  # it has no infinity: torch makes NaN of it
+        broken = float("nan")
+    key, told = f"{KEY}.{half}", rf"{re.escape(KEY)}\.{half}, which holds NaN or infinity"
+    state = {name: value.to(dtype) for name, value in pair(KEY).items()}
+    assert to_comfyui_lora(state)  # and nothing else is wrong with it
+    largest = torch.finfo(dtype).max
+    state[key] = torch.full(state[key].shape, largest).to(dtype)
+    state[key][0, 0] = -largest
+    assert to_comfyui_lora(state)
+    state[key][1, 2] = broken
+    save_file(state, tmp_path / "in.safetensors")
+    with pytest.raises(Track2ViewError, match=f"The LoRA has {told}"):
+        to_comfyui_lora(state)
+    with pytest.raises(Track2ViewError, match=rf"in\.safetensors has {told}"):
+        convert_lora(tmp_path / "in.safetensors", tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.mark.parametrize("part", ["lora_A.weight", "lora_B.weight", "alpha"])
+def test_a_lora_that_is_not_finite_is_put_on_no_transformer(make, part):
+    transformer = make.transformer()
+    before, state = velocity(transformer, make), make.lora(transformer)
+    broken = {**state, f"{KEY}.{part}": torch.full_like(state[f"{KEY}.{part}"], float("nan"))}
+    with pytest.raises(Track2ViewError, match=rf"The LoRA has {re.escape(KEY)}\.{part}, which holds NaN"):
+        load_lora(transformer, broken)
+    with pytest.raises(Track2ViewError, match="strength is nan"):
+        load_lora(transformer, state, float("nan"))
+    assert torch.equal(velocity(transformer, make), before)
+    add_lora(transformer, 4, 4)
+    with pytest.raises(Track2ViewError, match=rf"to start from has {re.escape(KEY)}\.{part}, which holds NaN"):
+        fill_lora(transformer, broken)
+
+
+def test_a_lora_too_large_for_float16_is_refused_there(make):
+    transformer = make.transformer().half()
+    state = make.lora(make.transformer())
+    state[f"{KEY}.lora_A.weight"][0, 0] = 7e4
+    with pytest.raises(Track2ViewError, match=r"lora_A\.weight with numbers larger than float16 holds \(65504\)"):
+        load_lora(transformer, state)
+    load_lora(transformer.to(torch.bfloat16), state)
 
 
 @pytest.mark.parametrize("alpha", [torch.tensor(float("nan")), torch.tensor(float("inf")), torch.zeros(2)])

@@ -119,6 +119,19 @@ def test_what_peft_saves(make, tmp_path, config):
         assert_does_the_same(make, load_file(tmp_path / f"{number}.safetensors"), make.velocity(loaded))
 
 
+def test_what_peft_saves_of_a_transformer_whose_blocks_are_compiled(make, tmp_path):
+    transformer = make.transformer()
+    for index, block in enumerate(transformer.blocks):
+        transformer.blocks[index] = torch.compile(block, backend="eager")
+    peft_model = get_peft_model(transformer, LoraConfig(target_modules=TARGETS, **CONFIGS["patterns"])).eval()
+    filled(peft_model).save_pretrained(tmp_path / "peft")
+    assert any(".0._orig_mod." in key for key in load_file(tmp_path / "peft/adapter_model.safetensors"))
+    convert_lora(tmp_path / "peft", tmp_path / "ours.safetensors")
+    for index, block in enumerate(transformer.blocks):
+        transformer.blocks[index] = block._orig_mod  # the same layers, for a quick answer
+    assert_does_the_same(make, load_file(tmp_path / "ours.safetensors"), make.velocity(peft_model))
+
+
 def test_peft_weights_that_keep_the_adapters_name(make):
     peft_model = get_peft_model(make.transformer(), LoraConfig(target_modules=TARGETS, r=4, lora_alpha=6)).eval()
     state = {name: weight.detach() for name, weight in filled(peft_model).named_parameters() if "lora_" in name}

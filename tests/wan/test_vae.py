@@ -10,6 +10,7 @@ from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
 
 from track2view_core.errors import Track2ViewError
+from track2view_core.wan.original_layout import vae_to_original
 from track2view_core.wan.vae import decode, encode, load_vae, save_vae
 
 MEAN = [-0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508]
@@ -52,6 +53,17 @@ def test_a_file_in_either_layout_and_a_folder_load_the_same(vae, tmp_path):
         assert found.config.base_dim == 8
         assert all(torch.equal(value, expected[key]) for key, value in found.state_dict().items())
         assert not any(weight.requires_grad for weight in found.parameters())
+
+
+def test_a_wrapped_vae_loads_and_one_that_is_not_finite_is_named(vae, tmp_path):
+    state = vae_to_original(vae.state_dict())
+    save_file({f"_orig_mod.{key}": value.contiguous() for key, value in state.items()}, tmp_path / "vae.safetensors")
+    found = load_vae(tmp_path / "vae.safetensors").state_dict()
+    assert all(torch.equal(found[key], value) for key, value in vae.state_dict().items())
+    state["conv2.bias"] = torch.full_like(state["conv2.bias"], float("nan"))
+    save_file({key: value.contiguous() for key, value in state.items()}, tmp_path / "vae.safetensors")
+    with pytest.raises(Track2ViewError, match=r"The VAE vae\.safetensors has conv2\.bias, which holds NaN or infinity"):
+        load_vae(tmp_path / "vae.safetensors")
 
 
 @pytest.mark.parametrize("stage", ["encode", "decode"])

@@ -19,7 +19,7 @@ from ..errors import Track2ViewError
 from .bundle_config import BaseConfig, BundleConfig
 from .lora import PREFIX as LORA_PREFIX
 from .lora import peft_settings, to_comfyui_lora
-from .tensor_files import cast_floats, check_shapes, read_tensors, write_tensors
+from .tensor_files import cast_floats, check_shapes, read_tensors, unwrapped, write_tensors
 
 CONDITIONER_PREFIX = "track2view."
 METADATA_KEY = "track2view"
@@ -54,7 +54,7 @@ def save_bundle(file: Path | str, bundle: Bundle, *, dtype: torch.dtype | None =
             raise Track2ViewError(
                 f"The LoRA key {key} does not start with {LORA_PREFIX}; convert the LoRA to ComfyUI's keys first."
             )
-    state = cast_floats({**conditioner, **bundle.lora}, dtype)
+    state = cast_floats({**conditioner, **bundle.lora}, dtype, "The bundle")
     state |= {k: v for k, v in bundle.lora.items() if k.endswith(".alpha")}
     write_tensors(state, file, {METADATA_KEY: json.dumps(bundle.config.to_dict())})
 
@@ -80,8 +80,9 @@ def bundle_from(
     """
     config = _config_of(metadata, name)
     size = len(CONDITIONER_PREFIX)
-    weights = {k[size:]: v.to(dtype) for k, v in state.items() if k.startswith(CONDITIONER_PREFIX)}
     what = f"The bundle {name}"
+    found = {k: v for k, v in state.items() if k.startswith(CONDITIONER_PREFIX)}
+    weights = {k[size:]: v for k, v in cast_floats(unwrapped(found, what), dtype, what).items()}
     lora = to_comfyui_lora(
         {k: v for k, v in state.items() if not k.startswith(CONDITIONER_PREFIX)},
         config=peft_settings(metadata, what),

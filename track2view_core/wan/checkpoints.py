@@ -14,6 +14,7 @@ from torch import Tensor
 from ..errors import Track2ViewError
 from .original_layout import dit_from_original, dit_name_from_original, dit_to_original
 from .tensor_files import (
+    cast_float,
     cast_floats,
     check_shapes,
     dequantised,
@@ -21,6 +22,7 @@ from .tensor_files import (
     load_part,
     read_json,
     read_tensors,
+    unwrapped,
     write_tensors,
 )
 
@@ -59,7 +61,7 @@ def load_transformer(path: Path | str, dtype: torch.dtype = torch.float32) -> Wa
 
 def save_transformer(transformer: WanTransformer3DModel, file: Path | str, dtype: torch.dtype | None = None) -> None:
     """Write a transformer in WAN's original layout, the one ComfyUI's loader for diffusion models opens."""
-    write_tensors(cast_floats(dit_to_original(transformer.state_dict()), dtype), file)
+    write_tensors(cast_floats(dit_to_original(transformer.state_dict()), dtype, "The model"), file)
 
 
 def _refuse(file: Path, variant: str) -> None:
@@ -96,7 +98,7 @@ def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _from_file(file: Path, dtype: torch.dtype) -> WanTransformer3DModel:
-    state = _without_prefix(read_tensors(file, "The model")[0])
+    state = _without_prefix(unwrapped(read_tensors(file, "The model")[0], f"The model {file.name}"))
     for start, variant in _VARIANTS:
         if any(key.startswith(start) for key in state):
             _refuse(file, variant)
@@ -142,9 +144,10 @@ def _assembled(
     """The model around the given weights, without ever holding a second, random set of them."""
     with torch.device("meta"):
         model = WanTransformer3DModel(**config)
-    check_shapes(state, model.state_dict(), f"The model {file.name}", WANTED)
+    what = f"The model {file.name}"
+    check_shapes(state, model.state_dict(), what, WANTED)
     for key in list(state):
-        state[key] = state[key].to(torch.float32 if _keeps_float32(key) else dtype)
+        state[key] = cast_float(key, state[key], torch.float32 if _keeps_float32(key) else dtype, what)
     model.load_state_dict(state, assign=True)
     rope = model.config  # its tables are buffers that no file holds: built anew, where the rest was only shapes
     model.rope = type(model.rope)(rope["attention_head_dim"], rope["patch_size"], rope["rope_max_seq_len"])

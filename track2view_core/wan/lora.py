@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from ..errors import Track2ViewError
 from .bundle_config import BaseConfig
 from .original_layout import dit_name_from_original, dit_name_to_original
+from .tensor_files import cast_float, check_finite, without_wrappers
 
 ADAPTER = "track2view"
 PREFIX = "diffusion_model."
@@ -36,6 +37,7 @@ _KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.(?P<part>lora_A\.weight|
 
 
 def _layers(transformer: nn.Module) -> dict[str, LoraLayer]:
+    """The layers with a LoRA by the names that they have here, where compiled and wrapped modules add their own."""
     return {name: module for name, module in transformer.named_modules() if isinstance(module, LoraLayer)}
 
 
@@ -80,7 +82,7 @@ def _grouped(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
 
 def _checked_layer(original: str, parts: Mapping[str, Tensor], linears: Mapping[str, nn.Linear]) -> str:
-    """diffusers' name of the linear that the LoRA pair changes, once it is known to exist and to fit."""
+    """diffusers' name of the linear that the LoRA pair changes, once it is known to exist, to fit and to be finite."""
     name = dit_name_from_original(original)
     if name is None or name not in linears:
         raise Track2ViewError(
@@ -90,6 +92,7 @@ def _checked_layer(original: str, parts: Mapping[str, Tensor], linears: Mapping[
         raise Track2ViewError(
             f"The LoRA for {PREFIX}{original} lacks lora_A.weight or lora_B.weight; get the whole file again."
         )
+    check_finite({f"{PREFIX}{original}.{part}": value for part, value in parts.items()}, "The LoRA")
     linear, down, up = linears[name], parts["lora_A.weight"], parts["lora_B.weight"]
     rank = down.shape[0] if down.ndim == 2 else 0
     if tuple(down.shape) != (rank, linear.in_features) or tuple(up.shape) != (linear.out_features, rank):
@@ -103,13 +106,19 @@ def _checked_layer(original: str, parts: Mapping[str, Tensor], linears: Mapping[
 def load_lora(transformer: WanTransformer3DModel, state: Mapping[str, Tensor], strength: float = 1.0) -> None:
     """Apply a LoRA in ComfyUI's keys beside the unchanged base; a missing alpha means alpha = rank, as in ComfyUI.
 
-    An empty state is no LoRA and leaves the transformer as it is.
+    An empty state is no LoRA and leaves the transformer as it is. The transformer, or blocks of it, may be compiled.
     """
+    if not math.isfinite(strength):
+        raise Track2ViewError(f"The LoRA's strength is {strength}; give a finite number, 1 as trained.")
     if not state:
         return
     with _whole_or_not_at_all(transformer):
         linears = {name: module for name, module in transformer.named_modules() if isinstance(module, nn.Linear)}
-        groups = {_checked_layer(original, parts, linears): parts for original, parts in _grouped(state).items()}
+        name_here = {without_wrappers(name): name for name in linears}
+        plain = {name: linears[here] for name, here in name_here.items()}
+        groups = {
+            name_here[_checked_layer(original, parts, plain)]: parts for original, parts in _grouped(state).items()
+        }
         ranks = {name: parts["lora_A.weight"].shape[0] for name, parts in groups.items()}
         alphas = {
             name: float(parts["alpha"]) if "alpha" in parts else float(ranks[name]) for name, parts in groups.items()
@@ -128,14 +137,16 @@ def load_lora(transformer: WanTransformer3DModel, state: Mapping[str, Tensor], s
             weight = linears[name].weight
             dtype = weight.dtype if weight.is_floating_point() and weight.dtype.itemsize > 1 else torch.bfloat16
             for part, holder in (("lora_A.weight", layer.lora_A), ("lora_B.weight", layer.lora_B)):
-                holder[ADAPTER].weight = nn.Parameter(groups[name][part].to(weight.device, dtype), requires_grad=False)
+                value = cast_float(f"{name}.{part}", groups[name][part], dtype, "The LoRA").to(weight.device)
+                holder[ADAPTER].weight = nn.Parameter(value, requires_grad=False)
             layer.scaling[ADAPTER] = alphas[name] / ranks[name] * strength
 
 
 def fill_lora(transformer: WanTransformer3DModel, state: Mapping[str, Tensor]) -> None:
     """Give the LoRA that `add_lora` put on this transformer the weights of `state`, in ComfyUI's keys, to train on."""
     groups = {dit_name_from_original(original): parts for original, parts in _grouped(state).items()}
-    layers = _layers(transformer)
+    layers = {without_wrappers(name): layer for name, layer in _layers(transformer).items()}
+    check_finite(state, "The LoRA to start from")
     if groups.keys() != layers.keys():
         raise Track2ViewError(
             f"The LoRA to start from changes {len(groups)} linears, and the one to train {len(layers)} (self-attention "
@@ -176,7 +187,7 @@ def lora_state(transformer: WanTransformer3DModel) -> dict[str, Tensor]:
     """The LoRA on this transformer in ComfyUI's keys, detached copies on the CPU."""
     state = {}
     for name, layer in _layers(transformer).items():
-        key = f"{PREFIX}{dit_name_to_original(name)}"
+        key = f"{PREFIX}{dit_name_to_original(without_wrappers(name))}"
         state[f"{key}.lora_A.weight"] = _weight(layer.lora_A).detach().cpu().clone()
         state[f"{key}.lora_B.weight"] = _weight(layer.lora_B).detach().cpu().clone()
         state[f"{key}.alpha"] = torch.tensor(float(layer.lora_alpha[ADAPTER]))
@@ -271,6 +282,7 @@ def to_comfyui_lora(
     """A LoRA of any common layout in ours: `diffusion_model.<module>.lora_A.weight`, `.lora_B.weight`, `.alpha`.
 
     Read are the layouts of ComfyUI, diffusers, peft, DiffSynth, kohya / musubi and WAN Fun; ours comes back as it is.
+    What compiled and wrapped modules put into a name (`without_wrappers`) may stand anywhere in a key.
     What a pair (A [rank, in], B [out, rank]) adds to the module's weight is alpha / rank * B A, and alpha is
 
     - the key `.alpha`, where the file has one (ComfyUI, kohya, musubi);
@@ -284,7 +296,8 @@ def to_comfyui_lora(
 
     Raises:
         Track2ViewError: a key that is no part of a plain LoRA on a linear of text-to-video WAN, half a pair, two keys
-            for one thing, shapes that do not fit each other or the base. Names the key; nothing is left out.
+            for one thing, shapes that do not fit each other or the base, NaN or infinity. Names the key; nothing is
+            left out.
     """
     _check_settings(config, what)
     modules: dict[str, dict[str, _Found]] = {}
@@ -342,7 +355,7 @@ def for_stock_loaders(lora: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _place(key: str, what: str) -> _Place:
-    match = _PART.fullmatch(key)
+    match = _PART.fullmatch(without_wrappers(key))
     if match is None:
         _refuse_part(key, what)
     name, layout = match["module"], None
@@ -389,6 +402,7 @@ def _checked_rank(module: str, parts: Mapping[str, _Found], base: BaseConfig | N
         if not found.value.is_floating_point():
             kind = str(found.value.dtype).removeprefix("torch.")
             raise Track2ViewError(f"{what} has {found.key} in {kind}; the weights must be floating-point numbers.")
+        check_finite({found.key: found.value}, what)
     shapes = [list(found.value.shape) for found in (down, up)]
     rank = down.value.shape[0] if down.value.ndim == 2 else 0
     if rank < 1 or up.value.ndim != 2 or up.value.shape[1] != rank:
@@ -437,11 +451,13 @@ def _check_settings(config: Mapping[str, Any] | None, what: str) -> None:
 def _alpha_by_settings(config: Mapping[str, Any], name: str, rank: int, what: str) -> Tensor:
     """alpha as peft finds it for the module `name`: by the first pattern that ends it, else lora_alpha."""
     try:
-        patterns = dict(config.get("alpha_pattern") or {})
-        alpha = next((v for k, v in patterns.items() if re.match(rf"(.*\.)?({k})$", name)), config["lora_alpha"])
-        return torch.tensor(float(alpha) * (math.sqrt(rank) if config.get("use_rslora") else 1.0))
+        patterns = {without_wrappers(k): v for k, v in dict(config.get("alpha_pattern") or {}).items()}
+        alpha = float(next((v for k, v in patterns.items() if re.match(rf"(.*\.)?({k})$", name)), config["lora_alpha"]))
+        if not math.isfinite(alpha):
+            raise ValueError(f"{alpha} for {name}")
+        return torch.tensor(alpha * (math.sqrt(rank) if config.get("use_rslora") else 1.0))
     except (KeyError, TypeError, ValueError, re.error) as error:
         raise Track2ViewError(
-            f"{what} comes with settings whose lora_alpha or alpha_pattern is missing or no number ({error!r}); "
+            f"{what} comes with settings whose lora_alpha or alpha_pattern is missing or no finite number ({error!r}); "
             "mend them, or remove them for alpha = rank."
         ) from error

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..errors import Track2ViewError
 from .bundle import Bundle, load_bundle
 from .checkpoints import load_transformer
+from .tensor_files import check_finite
 from .vae import load_vae
 
 TEXT_TOKENS = 512
@@ -53,6 +54,7 @@ class TextEncoder:
             raise Track2ViewError(
                 f"The text encoder in {self.folder} cannot be loaded ({reason}); copy the folder again."
             ) from error
+        check_finite(encoder.state_dict(), f"The text encoder in {self.folder}", "copy the folder again")
         # transformers and diffusers wrap torch's `to` in a way that loses its types.
         encoder = encoder.to(self.device).eval()  # pyright: ignore[reportArgumentType]
         return [_embedding(tokenizer, encoder, prompt) for prompt in prompts]

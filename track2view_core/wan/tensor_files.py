@@ -1,9 +1,11 @@
-"""Files of weights, read whole or refused: .safetensors, the scaled fp8 of ComfyUI, a folder of diffusers."""
+"""Files of weights, read whole and finite or refused: .safetensors, scaled fp8 of ComfyUI, a folder of diffusers."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,16 +40,44 @@ def _opened(file: Path, what: str):
 
 
 def read_tensors(file: Path | str, what: str = "The file") -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors of a .safetensors file on the CPU, and its metadata. `what` opens the sentence of an error."""
+    """All tensors of a .safetensors file on the CPU, and its metadata. `what` opens the sentence of an error.
+
+    Raises:
+        Track2ViewError: there is no such file, it is damaged, or a tensor in it is not finite.
+    """
     file = Path(file)
     with _opened(file, what) as handle:
         state = {name: handle.get_tensor(name) for name in handle.keys()}
+        check_finite(state, f"{what} {file.name}")
         return state, dict(handle.metadata() or {})
+
+
+# The bits of the largest finite number, without its sign, where torch has no minimum and maximum.
+_LARGEST_BITS = {torch.float8_e4m3fn: 0x7E, torch.float8_e5m2: 0x7B}
+
+
+def is_finite(value: Tensor) -> bool:
+    """Whether no number is NaN or infinite; by the extremes, which costs a fortieth of `isfinite` and no memory."""
+    if not value.is_floating_point() or not value.numel():
+        return True
+    if value.dtype in _LARGEST_BITS:
+        return int((value.view(torch.uint8) & 0x7F).max()) <= _LARGEST_BITS[value.dtype]
+    if value.dtype.itemsize == 1:  # formats of scales and of packed halves, which nothing here reads
+        return True
+    return all(math.isfinite(float(extreme)) for extreme in torch.aminmax(value))
+
+
+def check_finite(state: Mapping[str, Tensor], what: str, remedy: str = "get the file again, or another one") -> None:
+    """Refuse weights with NaN or infinity, by key: a model with one of them shows nothing but black."""
+    for key, value in state.items():
+        if not is_finite(value):
+            raise Track2ViewError(f"{what} has {key}, which holds NaN or infinity; {remedy}.")
 
 
 def write_tensors(state: Mapping[str, Tensor], file: Path | str, metadata: Mapping[str, str] | None = None) -> None:
     """Write next to the target under a temporary name, then replace: readers see the old file or the whole new one."""
     file = Path(file)
+    check_finite(state, f"What is to be written to {file.name}", "give sound weights")
     if not file.parent.is_dir():
         raise Track2ViewError(f"The folder {file.parent} does not exist; create it or name another file to write.")
     handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
@@ -62,9 +92,50 @@ def write_tensors(state: Mapping[str, Tensor], file: Path | str, metadata: Mappi
         temporary.unlink(missing_ok=True)
 
 
-def cast_floats(state: Mapping[str, Tensor], dtype: torch.dtype | None) -> dict[str, Tensor]:
+def cast_floats(state: Mapping[str, Tensor], dtype: torch.dtype | None, what: str) -> dict[str, Tensor]:
     """The same tensors with every floating one in `dtype` (None: unchanged)."""
-    return {k: v.to(dtype) if dtype is not None and v.is_floating_point() else v for k, v in state.items()}
+    return {k: v if dtype is None else cast_float(k, v, dtype, what) for k, v in state.items()}
+
+
+def cast_float(key: str, value: Tensor, dtype: torch.dtype, what: str) -> Tensor:
+    """`value` in `dtype` where it is floating; refused where that makes infinity of a number too large for it."""
+    if not value.is_floating_point() or value.dtype == dtype:
+        return value
+    cast = value.to(dtype)
+    # bfloat16 reaches as far as float32; where the value was broken before, another check has told or will tell
+    if torch.finfo(dtype).max < torch.finfo(value.dtype).max and not is_finite(cast) and is_finite(value):
+        kind = str(dtype).removeprefix("torch.")
+        raise Track2ViewError(
+            f"{what} has {key} with numbers larger than {kind} holds ({torch.finfo(dtype).max:g}); "
+            "take bfloat16 or float32 for it."
+        )
+    return cast
+
+
+# What stands in a name for each wrapper of a module: torch.compile, both kinds of FSDP, activation checkpointing, data
+# parallel and averaged models, Lightning and DeepSpeed. Flattened names have underscores for dots.
+_WRAPPERS = re.compile(
+    r"(?:^|(?<=[._^(|*]))(?:_orig_mod|_fsdp_wrapped_module|_fpw_module|_checkpoint_wrapped_module|_forward_module|module)"
+    r"(?:\\?\.|_)(?=\w)|(?<=\.)base_model\.model\."
+)
+
+
+def without_wrappers(name: str) -> str:
+    """The name of a weight or module, or a pattern of such names, as it is in the plain model.
+
+    blocks.0._checkpoint_wrapped_module.ffn.0.weight -> blocks.0.ffn.0.weight
+    """
+    return _WRAPPERS.sub("", name)
+
+
+def unwrapped(state: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
+    """A model's weights under the names of the plain model, in the same order; two of one name are refused."""
+    out: dict[str, Tensor] = {}
+    for key, value in state.items():
+        if (name := without_wrappers(key)) in out:
+            raise Track2ViewError(f"{what} has {name} twice, once as {key}; give a file with one set of weights.")
+        out[name] = value
+    return out
 
 
 def check_shapes(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], what: str, remedy: str) -> None:
@@ -163,4 +234,7 @@ def load_part(model_class: type[Model], inner: Path, dtype: torch.dtype) -> Mode
             raise Track2ViewError(
                 f"The weight {sorted(found[problem])[0]} is {word} in {inner}; copy the folder again."
             )
+    check_finite(
+        model.state_dict(), str(inner), "copy the folder again, or take bfloat16 or float32 where it is float16"
+    )
     return model

@@ -23,7 +23,16 @@ from torch import Tensor, nn
 from ..errors import Track2ViewError
 from ..progress import Progress
 from .original_layout import vae_from_original, vae_to_original
-from .tensor_files import cast_floats, check_shapes, find_part, load_part, read_json, read_tensors, write_tensors
+from .tensor_files import (
+    cast_floats,
+    check_shapes,
+    find_part,
+    load_part,
+    read_json,
+    read_tensors,
+    unwrapped,
+    write_tensors,
+)
 
 LATENT_CHANNELS = 16
 SPATIAL_STRIDE = 8
@@ -47,7 +56,7 @@ def load_vae(
 
 def save_vae(vae: AutoencoderKLWan, file: Path | str, dtype: torch.dtype | None = None) -> None:
     """Write a VAE in the original layout, the one ComfyUI's VAE loader opens."""
-    write_tensors(cast_floats(vae_to_original(vae.state_dict()), dtype), file)
+    write_tensors(cast_floats(vae_to_original(vae.state_dict()), dtype, "The VAE"), file)
 
 
 def _from_folder(folder: Path, dtype: torch.dtype) -> AutoencoderKLWan:
@@ -67,7 +76,8 @@ def _check_channels(channels: int, path: Path) -> None:
 
 
 def _from_file(file: Path, dtype: torch.dtype) -> AutoencoderKLWan:
-    state = read_tensors(file, "The VAE")[0]
+    what = f"The VAE {file.name}"
+    state = unwrapped(read_tensors(file, "The VAE")[0], what)
     for prefix in _PREFIXES:
         if any(key.startswith(prefix) for key in state):
             state = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
@@ -80,8 +90,8 @@ def _from_file(file: Path, dtype: torch.dtype) -> AutoencoderKLWan:
     _check_channels(state["post_quant_conv.weight"].shape[0], file)
     with torch.device("meta"):
         vae = AutoencoderKLWan(base_dim=state["decoder.norm_out.gamma"].shape[0])
-    check_shapes(state, vae.state_dict(), f"The VAE {file.name}", WANTED)
-    vae.load_state_dict({key: value.to(dtype) for key, value in state.items()}, assign=True)
+    check_shapes(state, vae.state_dict(), what, WANTED)
+    vae.load_state_dict(cast_floats(state, dtype, what), assign=True)
     return vae
 
 
