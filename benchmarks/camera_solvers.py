@@ -26,7 +26,7 @@ from track2view_core.scenes import RenderedClip
 from track2view_core.scenes.ray_casting import cast
 from track2view_core.tracks.trackers.camera_solver import Cameras
 from track2view_core.tracks.trackers.flow import PixelTracks, follow_points
-from track2view_core.tracks.trackers.klt import gray_frames
+from track2view_core.tracks.trackers.footage import gray_frames
 from track2view_core.tracks.trackers.reconstruction import reconstruct
 from track2view_core.tracks.trackers.shots import USUAL_FOCAL
 from track2view_core.tracks.trackers.triangulation import lift_travelling

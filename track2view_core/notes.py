@@ -344,6 +344,32 @@ _CAMERAS = {
 }
 
 _TRACKS = {
+    # what is wrong with the pictures
+    "blind_frames": Kind(
+        _CAUTION,
+        "{span:span}: the picture shows next to nothing of the scene (black, a flash, or another picture cut in); points "
+        "were followed across, and the camera there is taken from the frames around",
+    ),
+    "fade": Kind(
+        _CAUTION,
+        "{span:span}: the picture fades or flares; points were followed with its contrast evened out, and are less "
+        "certain there",
+    ),
+    "dissolve": Kind(
+        _WARNING,
+        "{span:span}: one scene dissolves into another; the two were parted at frame {frame}, each with a camera of "
+        "its own, and the mixed frames come out wrong: cut the clip before them or after",
+    ),
+    "combs_followed": Kind(
+        _WARNING,
+        "the pictures show the combs of interlaced video, two moments in one frame; points were followed in every "
+        "second line, and the combs will be seen in the result: deinterlace the clip first",
+    ),
+    "bars": Kind(
+        _CAUTION,
+        "black bars ({above} px above, {below} below, {left} left, {right} right) are no part of the scene and were "
+        "left out of tracking; crop the clip, or they move along in the new view",
+    ),
     # which camera
     "camera_given": Kind(_INFO, "camera path given, motion {motion}"),
     "motion": Kind(_INFO, "motion {motion} ({how})"),

@@ -17,7 +17,7 @@ from track2view_core.scenes import rendered_clip
 from track2view_core.tracks import PointTracks, pair_tracks
 from track2view_core.tracks.trackers.assembly import path_of_shots
 from track2view_core.tracks.trackers.flow import follow_points
-from track2view_core.tracks.trackers.klt import gray_frames
+from track2view_core.tracks.trackers.footage import gray_frames
 from track2view_core.tracks.trackers.shots import solve_shots, working_scale
 from track2view_core.tracks.trackers.triangulation import BACKDROP
 from track2view_core.tracks.tracks_2d import (

@@ -36,7 +36,7 @@ class Half:
 
 def check_seam(source: Half, target: Half) -> None:
     """Refuse clips whose first frames are not the same picture."""
-    from ..tracks.trackers.klt import gray_frames
+    from ..tracks.trackers.footage import gray_frames
 
     pictures = torch.stack([source.frames[0], target.frames[0]])
     apart = float((pictures[0].float() - pictures[1].float()).abs().mean())
@@ -60,7 +60,7 @@ def check_cameras(halves: Sequence[Half]) -> None:
     away, for cameras that only turn), and the median distance to where it was seen must be small in every frame:
     swapped cameras, another scene's file or a frame that is missing in one clip all show. Independent of the tracker.
     """
-    from ..tracks.trackers.klt import gray_frames
+    from ..tracks.trackers.footage import gray_frames
 
     seam = halves[0].frames[:1]
     scale = _working_scale(seam)

@@ -18,7 +18,7 @@ from track2view_core.scenes import RenderedClip, random_scenes, render, rendered
 from track2view_core.scenes.camera_moves import move_poses
 from track2view_core.tracks import PointTracks
 from track2view_core.tracks.trackers import KltTracker
-from track2view_core.tracks.trackers.klt import gray_frames
+from track2view_core.tracks.trackers.footage import gray_frames
 from track2view_core.video import read_clip
 
 WIDTH, HEIGHT, FOV = 320, 192, 62.0

@@ -6,10 +6,8 @@ Follow (`flow.py`), solve a shot (`shots.py`: what the camera does, its path, th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,7 +17,8 @@ from ...errors import Track2ViewError
 from ...progress import Progress
 from ..point_tracks import PointTracks
 from .assembly import assembled, with_grid
-from .flow import follow_points
+from .flow import PixelTracks, follow_points
+from .footage import Footage, filled_in, gray_frames, looked_through, with_dissolves
 from .motion_class import MOTIONS
 from .shots import cut_notes, solve_shots, working_scale
 
@@ -63,10 +62,15 @@ class KltTracker:
         _check_paths(len(frames), camera=camera, proposed=proposed)
         size = frames.shape[2], frames.shape[1]
         scale = working_scale(*size)
-        flow = follow_points(
-            gray_frames(frames, scale), len(frames), density=max(2 * points, FEWEST_FOLLOWED), progress=progress
-        )
-        notes, shots = cut_notes(flow), []
+        footage = looked_through(frames)
+        if camera is not None:
+            footage = footage.all_shown()  # where nothing is seen the camera is known
+        shown = footage.shown
+        flow = _followed(frames, footage, scale, max(2 * points, FEWEST_FOLLOWED), progress)
+        flow, dissolves = with_dissolves(flow, footage)
+        depth = None if depth is None else depth[shown]
+        camera, proposed = (None if path is None else path.with_frames(shown.tolist()) for path in (camera, proposed))
+        notes, shots = [*footage.notes, *dissolves, *cut_notes(flow)], []
         for span, part, setup, shot in solve_shots(
             flow, size, scale, motion=motion, fov_degrees=fov_degrees, fov_guess=fov_guess, depth=depth, camera=camera,
             proposed=proposed, progress=progress,
@@ -76,7 +80,17 @@ class KltTracker:
             notes += shot.notes
         if progress:
             progress(len(frames), len(frames), "judging visibility")
-        return assembled(frames, shots, camera=camera, scale=scale, points=points, depth=depth, notes=notes)
+        tracks = assembled(frames[shown], shots, camera=camera, scale=scale, points=points, depth=depth, notes=notes)
+        return filled_in(tracks, footage, tuple(span.start for span, _, _ in shots))
+
+
+def _followed(
+    frames: np.ndarray, footage: Footage, scale: float, density: int, progress: Progress | None
+) -> PixelTracks:
+    """Points followed through the frames shown, in working pixels of the whole picture."""
+    flow = follow_points(gray_frames(frames, scale, footage), len(footage.shown), density=density, progress=progress)
+    corner = np.array([footage.columns.start, footage.rows.start]) * scale
+    return replace(flow, xy=np.where(flow.seen[..., None], flow.xy + corner, 0.0))
 
 
 # --- what it accepts --------------------------------------------------------------------------------------------------
@@ -126,15 +140,3 @@ def _check_paths(frames: int, **paths: CameraPath | None) -> None:
             raise Track2ViewError(
                 f"{name} has {len(path)} frames beside a video of {frames}; give the path of this very clip."
             )
-
-
-def gray_frames(frames: np.ndarray, scale: float) -> Callable[[int], np.ndarray]:
-    """Frame number -> grey picture [H, W] uint8 at `scale` times the size of `frames` [T, H, W, 3]."""
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-
-    def gray(t: int) -> np.ndarray:
-        picture = cv2.cvtColor(frames[t], cv2.COLOR_RGB2GRAY)
-        # Told the scale and not a rounded size, OpenCV keeps the scale exact up to the right and lower edges.
-        return picture if scale == 1 else cv2.resize(picture, None, fx=scale, fy=scale, interpolation=method)
-
-    return gray
