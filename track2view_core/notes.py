@@ -347,8 +347,8 @@ _TRACKS = {
     # what is wrong with the pictures
     "blind_frames": Kind(
         _CAUTION,
-        "{span:span}: the picture shows next to nothing of the scene (black, a flash, or another picture cut in); points "
-        "were followed across, and the camera there is taken from the frames around",
+        "{span:span}: the picture shows next to nothing of the scene (black, a flash, or another picture cut in); "
+        "points were followed across, and the camera there is taken from the frames around",
     ),
     "fade": Kind(
         _CAUTION,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -60,8 +62,13 @@ def boxed(clip: Tensor, rows: int, level: int = 16) -> Tensor:
     return clip
 
 
-def codes(frames: Tensor) -> list[tuple[str, object]]:
-    return [(note.code, note.facts.get("span")) for note in looked_through(frames.numpy()).notes]
+def codes(frames: Tensor) -> list[tuple[str, Any]]:
+    """What is told of the pictures, with its frames."""
+    footage = looked_through(frames.numpy())
+    return [
+        *((note.code, note.facts.get("span")) for note in footage.notes),
+        *(("fade", fade) for fade in footage.fades),
+    ]
 
 
 def told(tracks: PointTracks) -> dict[str, Note]:
@@ -156,6 +163,7 @@ def test_the_camera_is_kept_through_a_fade(arc):
 def test_two_scenes_in_a_dissolve_have_a_camera_each(arc, other):
     tracks = KltTracker().track(dissolved(arc.frames[:11], other[:11], 5), points=200)
     note = told(tracks)["dissolve"]
+    assert "fade" not in told(tracks)
     assert note.facts == {"span": (6, 10), "frame": 8} and told(tracks)["cuts"].facts == {"frames": (8,)}
     assert not (tracks.visible[6] & tracks.visible[9]).any()
     assert [note.shot for note in tracks.notes if note.code == "motion"] == [0, 8]

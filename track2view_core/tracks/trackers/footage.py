@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import torch
-from scipy.ndimage import binary_propagation, median_filter
+from scipy.ndimage import binary_dilation, median_filter
 
 from ...cameras import project
 from ...cameras.path import path_between
@@ -29,8 +29,10 @@ LEAST_CONTRAST = 0.4
 """Grey levels; less is a plain colour."""
 
 # fades and flashes
-DIM, BRIGHT, SLIGHTLY_DIM = 0.8, 1.3, 0.05
-"""Share of the usual contrast below and above which a picture fades or flares, and what one beside it must be off."""
+DIM, BRIGHT = 0.8, 1.3
+"""Share of the usual contrast below and above which a picture fades or flares."""
+SLIGHTLY_DIM, BESIDE = 0.05, 2
+"""So many pictures beside these belong to the fade, if their share is off by so much."""
 NOTHING_SHOWN = 0.12
 """Share of the usual contrast below which noise is left of a picture."""
 FADE_FRAMES = 60
@@ -76,6 +78,9 @@ class Mixture:
     after: int  # the first of the second scene alone
     cut: int  # from here on there is more of the second
 
+    def overlaps(self, first: int, last: int) -> bool:
+        return first < self.after and last > self.before
+
 
 @dataclass(frozen=True, eq=False)
 class Footage:
@@ -84,11 +89,12 @@ class Footage:
     shown: np.ndarray  # [n] the frames that show a scene, in their order
     gain: np.ndarray  # [T] what the contrast of each is to be multiplied by
     level: np.ndarray  # [T, 2] grey level of each, and the one it is to be brought to
+    fades: tuple[tuple[int, int], ...]  # first and last frame of each, whose contrast was evened out
     mixtures: tuple[Mixture, ...]  # where the pictures alone look like a dissolve, the likeliest first
     combed: bool
     rows: slice  # of the clip's pictures, without black bars
     columns: slice
-    notes: tuple[Note, ...]
+    notes: tuple[Note, ...]  # on all but fades and dissolves
 
     def all_shown(self) -> Footage:
         return replace(self, shown=np.arange(len(self.gain)))
@@ -98,17 +104,16 @@ def looked_through(frames: np.ndarray) -> Footage:
     """What the pictures [T, H, W, 3] uint8 suffer from."""
     small = np.stack([_thumbnail(frame) for frame in frames])
     contrast, level = _exposures(small)
-    usual = _usual(contrast)
-    share = contrast / usual
-    blind = (share < NOTHING_SHOWN) | _inserted(small)
+    share = contrast / _usual(contrast)
+    blind = np.asarray(share < NOTHING_SHOWN) | _inserted(small)
     if blind.sum() > len(frames) - 2:
         blind[:] = False
     odd = (share < DIM) | (share > BRIGHT)
-    dim = ~blind & binary_propagation(odd | blind, mask=odd | blind | (np.abs(share - 1) > SLIGHTLY_DIM))
+    slightly = odd | blind | (np.abs(share - 1) > SLIGHTLY_DIM)
+    dim = np.asarray(binary_dilation(odd | blind, iterations=BESIDE, mask=slightly), bool) & ~blind
     rows, columns = _without_bars(frames)
     combed = _combed(frames)
     notes = [Note.of("blind_frames", span=run) for run in _runs(blind)]
-    notes += [Note.of("fade", span=run) for run in _runs(dim)]
     if combed:
         notes.append(Note.of("combs_followed"))
     height, width = frames.shape[1:3]
@@ -116,8 +121,8 @@ def looked_through(frames: np.ndarray) -> Footage:
     if any(bars):
         notes.append(Note.of("bars", **dict(zip(("above", "below", "left", "right"), bars, strict=True))))
     gain, levels = np.where(dim, 1 / share, 1.0), np.stack([level, _usual_level(level, dim | blind)], 1)
-    even = (small - levels[:, :1, None]) * gain[:, None, None] + levels[:, 1:, None]
-    return Footage(np.flatnonzero(~blind), gain, levels, _mixtures(even, blind), combed, rows, columns, tuple(notes))
+    fades, mixtures = tuple(_runs(dim)), _mixtures(small, blind)
+    return Footage(np.flatnonzero(~blind), gain, levels, fades, mixtures, combed, rows, columns, tuple(notes))
 
 
 def gray_frames(frames: np.ndarray, scale: float, footage: Footage | None = None) -> Callable[[int], np.ndarray]:
@@ -162,7 +167,6 @@ def filled_in(tracks: PointTracks, footage: Footage, starts: tuple[int, ...]) ->
     after = np.where(np.isin(after, starts) & (shown[after] != every), before, after)
     gap = shown[after] - shown[before]
     share = torch.from_numpy(np.where(gap > 0, (every - shown[before]) / np.maximum(gap, 1), 0.0))
-    notes = tuple(_placed(note, shown) for note in tracks.notes)
     first, second = tracks.with_frames(before.tolist()), tracks.with_frames(after.tolist())
     own = torch.from_numpy(np.isin(every, shown))[:, None]
     both = first.visible & second.visible
@@ -172,15 +176,7 @@ def filled_in(tracks: PointTracks, footage: Footage, starts: tuple[int, ...]) ->
         visible=both,
         confidence=torch.minimum(first.confidence, second.confidence) * torch.where(own, 1.0, 0.5),
         camera=path_between(first.camera, second.camera, share),
-        notes=notes,
     )
-
-
-def _placed(note: Note, shown: np.ndarray) -> Note:
-    """A note on frames among those shown as one on frames of the clip."""
-    if note.code == "cuts":
-        return Note.of("cuts", frames=tuple(int(shown[frame]) for frame in note.facts["frames"]))
-    return note if note.shot is None else replace(note, shot=int(shown[note.shot]))
 
 
 def _thumbnail(frame: np.ndarray) -> np.ndarray:
@@ -261,7 +257,10 @@ def _centred(flat: np.ndarray) -> np.ndarray:
 
 
 def with_dissolves(flow: PixelTracks, footage: Footage) -> tuple[PixelTracks, list[Note]]:
-    """The tracks with a cut amid every dissolve: a mixture over which hardly a point could be followed."""
+    """The tracks with a cut amid every dissolve, and all that is to be told of the pictures.
+
+    A dissolve is a mixture over which hardly a point could be followed; that it takes contrast makes it no fade.
+    """
     found: list[Mixture] = []
     for mixture in footage.mixtures:
         before, after = np.searchsorted(footage.shown, [mixture.before, mixture.after])
@@ -270,7 +269,9 @@ def with_dissolves(flow: PixelTracks, footage: Footage) -> tuple[PixelTracks, li
             found.append(mixture)
     known = {cut for cut in flow.cuts if not any(m.before < footage.shown[cut] <= m.after for m in found)}
     cuts = known | {int(np.searchsorted(footage.shown, mixture.cut)) for mixture in found}
-    notes = [
+    fades = [fade for fade in footage.fades if not any(mixture.overlaps(*fade) for mixture in found)]
+    notes = [*footage.notes, *(Note.of("fade", span=fade) for fade in fades)]
+    notes += [
         Note.of("dissolve", span=(mixture.before + 1, mixture.after - 1), frame=mixture.cut)
         for mixture in sorted(found, key=lambda mixture: mixture.cut)
     ]

@@ -67,17 +67,17 @@ class KltTracker:
             footage = footage.all_shown()  # where nothing is seen the camera is known
         shown = footage.shown
         flow = _followed(frames, footage, scale, max(2 * points, FEWEST_FOLLOWED), progress)
-        flow, dissolves = with_dissolves(flow, footage)
+        flow, told = with_dissolves(flow, footage)
         depth = None if depth is None else depth[shown]
         camera, proposed = (None if path is None else path.with_frames(shown.tolist()) for path in (camera, proposed))
-        notes, shots = [*footage.notes, *dissolves, *cut_notes(flow)], []
+        notes, shots = [*told, *cut_notes(flow, shown)], []
         for span, part, setup, shot in solve_shots(
             flow, size, scale, motion=motion, fov_degrees=fov_degrees, fov_guess=fov_guess, depth=depth, camera=camera,
             proposed=proposed, progress=progress,
         ):  # fmt: skip
             shot, part = with_grid(shot, part, setup, points)
             shots.append((span, part, shot))
-            notes += shot.notes
+            notes += [note if note.shot is None else replace(note, shot=int(shown[note.shot])) for note in shot.notes]
         if progress:
             progress(len(frames), len(frames), "judging visibility")
         tracks = assembled(frames[shown], shots, camera=camera, scale=scale, points=points, depth=depth, notes=notes)

@@ -119,8 +119,9 @@ def solve_shots(
         yield span, part, setup, shot
 
 
-def cut_notes(flow: PixelTracks) -> list[Note]:
-    starts = tuple(span.start for span in flow.spans()[1:])
+def cut_notes(flow: PixelTracks, shown: np.ndarray | None = None) -> list[Note]:
+    """`shown`: which frames of the clip those of the tracks are; None: all."""
+    starts = tuple(span.start if shown is None else int(shown[span.start]) for span in flow.spans()[1:])
     return [Note.of("cuts", frames=starts)] if starts else []
 
 
