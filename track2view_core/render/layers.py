@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .hole_masks import grown_square
 from .warping import TEAR_MOVERS, Reprojection, behind_steps, sampled, warped
 
 OPAQUE = 0.98
@@ -40,7 +41,8 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class MovingLayer:
-    colour: Tensor  # [3, H, W] float32, 0..255
+    part: tuple[slice, slice]  # rows and columns of the picture outside of which nothing moves
+    colour: Tensor  # [3, h, w] float32, 0..255, of that part
     inverse: Tensor  # [H, W] float32, 0 where no mover is
     opacity: Tensor  # [H, W] float32, 0..1
 
@@ -56,7 +58,7 @@ def standing_layer(
     known = warp.covered
     hides = opacity > TRACE
     if hides.any():
-        rim = grown_by(hides, RIM).float()
+        rim = grown_square(hides, RIM).float()
         known = known & (sampled(rim[None], warp.x, warp.y, "bilinear")[0] == 0)
     colour = sampled(picture, warp.x, warp.y).clamp(0, 255)
     far = warp.inverse
@@ -77,32 +79,34 @@ def moving_layer(
     A pixel at a mover's rim shows both the mover and what is behind it. As long as the two go the same way into the
     target view it is right as it is, and only from there on do they part by the rim's opacity.
     """
-    drawn = grown_by(opacity > TRACE, RIM + 1) & (inverse > 0)
+    drawn = grown_square(opacity > TRACE, RIM + 1) & (inverse > 0)
     if not drawn.any():
         return None
-    rows, columns = (_span(drawn.any(dim=1 - axis)) for axis in (0, 1))
-    part = (rows, columns)
-    corner = (rows.start, columns.start)
+    part = _box(drawn)
+    corner = (part[0].start, part[1].start)
     warp = warped(inverse[part], reprojection, inverse.shape, valid=drawn[part], tear=TEAR_MOVERS, corner=corner)
-    apart = torch.hypot(warp.x - standing.x, warp.y - standing.y)
-    apart = torch.where(standing.x < 0, torch.inf, apart).clamp(max=PARTED) / PARTED
-    there = warp.covered & ((warp.inverse > IN_FRONT * standing.inverse) | (apart < 0.5))
-    stack = sampled(torch.cat([picture, opacity[None]]), warp.x, warp.y)
-    return MovingLayer(
-        stack[:3].clamp(0, 255),
-        torch.where(there, warp.inverse, 0.0),
-        torch.where(there, 1 - (1 - stack[3].clamp(0, 1)) * apart, 0.0),
-    )
+    covered = warp.covered
+    if not covered.any():
+        return None
+    part = _box(covered)
+    x, y, far = warp.x[part], warp.y[part], warp.inverse[part]
+    apart = torch.hypot(x - standing.x[part], y - standing.y[part])
+    apart = torch.where(standing.x[part] < 0, torch.inf, apart).clamp(max=PARTED) / PARTED
+    there = covered[part] & ((far > IN_FRONT * standing.inverse[part]) | (apart < 0.5))
+    stack = sampled(torch.cat([picture, opacity[None]]), x, y)
+    shown, hidden = torch.zeros_like(warp.inverse), torch.zeros_like(opacity)
+    shown[part] = torch.where(there, far, 0.0)
+    hidden[part] = torch.where(there, 1 - (1 - stack[3].clamp(0, 1)) * apart, 0.0)
+    return MovingLayer(part, stack[:3].clamp_(0, 255), shown, hidden)
 
 
 def composed(colour: Tensor, inverse: Tensor, moving: MovingLayer | None) -> tuple[Tensor, Tensor]:
     """Colour [3, H, W] and inverse depth [H, W] of what stands, without holes, with what moves over it."""
     if moving is None:
         return colour, inverse
-    return (
-        torch.lerp(colour, moving.colour, moving.opacity),
-        torch.where(moving.opacity > 0.5, moving.inverse, inverse),
-    )
+    colour, part = colour.clone(), moving.part
+    colour[:, *part] = torch.lerp(colour[:, *part], moving.colour, moving.opacity[part])
+    return colour, torch.where(moving.opacity > 0.5, moving.inverse, inverse)
 
 
 def _even(picture: Tensor) -> Tensor:
@@ -110,7 +114,7 @@ def _even(picture: Tensor) -> Tensor:
     grey = picture.mean(0)
     rows = torch.minimum(grey[:, :-1], grey[:, 1:]), torch.maximum(grey[:, :-1], grey[:, 1:])
     low, high = torch.minimum(rows[0][:-1], rows[0][1:]), torch.maximum(rows[1][:-1], rows[1][1:])
-    return ~grown_by_one(high - low > EDGE)
+    return ~grown_square(high - low > EDGE)
 
 
 def _tidy(layer: Layer) -> Layer:
@@ -118,7 +122,7 @@ def _tidy(layer: Layer) -> Layer:
     if layer.known.all():
         return layer
     colour, inverse, known = layer.colour, layer.inverse, layer.known
-    crack = ~known & ~grown_by_one(~grown_by_one(known))
+    crack = ~known & ~grown_square(~grown_square(known))
     if crack.any():
         y, x = crack.nonzero(as_tuple=True)
         mean, any_known = _mean_around(torch.cat([colour, inverse[None]]), known, y, x)
@@ -153,23 +157,8 @@ def _count_around(mask: Tensor) -> Tensor:
     return count
 
 
-def grown_by(mask: Tensor, pixels: int) -> Tensor:
-    """`[H, W]` bool, also so many pixels around, in a square."""
-    return F.max_pool2d(mask[None, None].float(), 2 * pixels + 1, stride=1, padding=pixels)[0, 0] > 0
-
-
-def grown_by_one(mask: Tensor) -> Tensor:
-    """[H, W] bool grown by one pixel, diagonally too."""
-    tall = mask.clone()
-    tall[1:] |= mask[:-1]
-    tall[:-1] |= mask[1:]
-    wide = tall.clone()
-    wide[:, 1:] |= tall[:, :-1]
-    wide[:, :-1] |= tall[:, 1:]
-    return wide
-
-
-def _span(used: Tensor) -> slice:
-    """From the first to the last True, with two more on either side."""
-    index = used.nonzero()
-    return slice(max(int(index[0]) - 2, 0), int(index[-1]) + 3)
+def _box(used: Tensor) -> tuple[slice, slice]:
+    """Rows and columns from the first to the last True, with two more on either side."""
+    first_last = (used.any(dim=1 - axis).nonzero() for axis in (0, 1))
+    rows, columns = (slice(max(int(index[0]) - 2, 0), int(index[-1]) + 3) for index in first_last)
+    return rows, columns

@@ -107,6 +107,7 @@ def object_labels(
     frames, height, width = silhouettes.shape
     labels = np.full(silhouettes.shape, -1)
     new = int(objects.max(initial=-1)) + 1
+    graph = None if video is None else PixelGraph(*map_size(*video.shape[1:3]))
     for t in range(frames):
         rows, columns = np.nonzero(silhouettes[t])
         guessed = np.full(silhouettes.shape[1:], -1)
@@ -114,8 +115,8 @@ def object_labels(
         if len(rows) and len(near):
             distance, nearest = KDTree(xy[t, near]).query(np.stack([columns, rows], 1) + 0.5)
             chosen = objects[near][nearest]
-            if video is not None and np.ptp(objects[near]) > 0:
-                by_colour = _nearest_by_colour(video[t], xy[t, near] / (width, height), (height, width))
+            if graph is not None and video is not None and np.ptp(objects[near]) > 0:
+                by_colour = _nearest_by_colour(video[t], xy[t, near] / (width, height), (height, width), graph)
                 chosen = objects[near][by_colour[rows, columns]]
                 guessed[rows, columns] = chosen
             labels[t, rows, columns] = np.where(distance < FARTHEST_VOTER * width, chosen, -1)
@@ -142,11 +143,10 @@ def object_labels(
     return labels
 
 
-def _nearest_by_colour(picture: np.ndarray, places: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _nearest_by_colour(picture: np.ndarray, places: np.ndarray, size: tuple[int, int], graph: PixelGraph) -> np.ndarray:
     """Which of the tracks at places [n, 2] (share of width and height) is nearest to each pixel, along a way over the
-    picture [H, W, 3] that crosses no colour edge; of a map of `size`."""
-    h, w = map_size(*picture.shape[:2])
-    graph = PixelGraph(h, w)
+    picture [H, W, 3] that crosses no colour edge; of a map of `size`, found on the pixels of `graph`."""
+    h, w = graph.size
     small = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA)
     _, nearest = graph.ways(graph.costs(small), graph.pixels(places * (w, h)))
     row, column = ((np.arange(n) + 0.5) * m / n for n, m in zip(size, (h, w), strict=True))

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..cameras import CameraPath
-from .layers import Layer, grown_by_one
+from .hole_masks import grown_square
+from .layers import Layer
 from .warping import Reprojection, Warp, sampled, warped
 
 OTHER_TIMES = (5, -5, 12, -12, 24, -24, 40, -40)
@@ -68,8 +69,7 @@ class Plates:
                 break
             near, free = self._of(time, h, w)
             wanted = F.adaptive_max_pool2d(left[None, None].float(), (h, w))[0, 0] > 0
-            for _ in range(RIM):
-                wanted = grown_by_one(wanted)
+            wanted = grown_square(wanted, RIM)
             warp = warped(
                 near, Reprojection.between(source, time, small, t), (h, w), valid=free, wanted=wanted, tear=TEAR
             )
@@ -90,7 +90,7 @@ class Plates:
         if time not in self._held:
             picture = self.video[time].to(self.device).permute(2, 0, 1)[None].float()
             small = F.adaptive_avg_pool2d(picture, (h, w))[0].permute(1, 2, 0).round().to(torch.uint8)
-            movers = grown_by_one(grown_by_one(self.movers_of(time, h, w)))
+            movers = grown_square(self.movers_of(time, h, w), 2)
             self._held[time] = (self.inverse_of(time, small), ~movers)
         return self._held[time]
 
@@ -101,7 +101,7 @@ def _between(warp: Warp, left: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     h, w = warp.inverse.shape
     row, column = left.nonzero(as_tuple=True)
     v, u = (row + 0.5) * (h / height), (column + 0.5) * (w / width)
-    covered = ~grown_by_one(~warp.covered)
+    covered = ~grown_square(~warp.covered)
     maps = torch.stack([warp.x * COARSE, warp.y * COARSE, warp.inverse, covered.float()])
     x, y, inverse, share = sampled(maps, u, v, "bilinear")
     nearest = warp.inverse[v.long().clamp(max=h - 1), u.long().clamp(max=w - 1)]

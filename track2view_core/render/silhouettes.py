@@ -49,9 +49,24 @@ def matte(
 ) -> Tensor:
     """[H, W] float32, 0..1: the mask at the picture's size with the picture's own soft edge, about a pixel within."""
     height, width = picture.shape[:2]
-    guide = picture.float().mean(-1) / 255
     soft = F.avg_pool2d(mask[None, None].float(), 3, 1, 1, count_include_pad=False)
     rough = F.interpolate(soft, (height, width), mode="bilinear", align_corners=False)[0, 0]
+    out = torch.zeros_like(rough)
+    if not mask.any():
+        return out
+    part = tuple(_span((rough > 0).any(1 - axis)) for axis in (0, 1))  # beyond it all is 0
+    out[part] = _refined(rough[part], picture[part].float().mean(-1) / 255)
+    return out
+
+
+def _span(used: Tensor) -> slice:
+    """From the first to the last True, and as far around as the guided filter's two windows see."""
+    index = used.nonzero()
+    return slice(max(int(index[0]) - 3 * RADIUS, 0), int(index[-1]) + 3 * RADIUS + 1)
+
+
+def _refined(rough: Tensor, guide: Tensor) -> Tensor:
+    """The rough mask [H, W] with the guide's edges, by the guided filter (He et al. 2013)."""
     mean_guide, mean_rough, both, square = _box(torch.stack([guide, rough, guide * rough, guide * guide]))
     slope = (both - mean_guide * mean_rough) / (square - mean_guide.square() + EVEN)
     slope, offset = _box(torch.stack([slope, mean_rough - slope * mean_guide]))

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from ..cameras import CameraPath
+from .optical_flow import pixel_grid
 
 REACH = 4
 """Frames before and after that have a say: more cost time, and see the pixel from too far aside."""
@@ -32,11 +33,10 @@ def asked(
     own: np.ndarray, other: np.ndarray, camera: CameraPath, t: int, s: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What map s [h, w] says of the pixels of frame t, found where t's own map [h, w] puts them; and x, y there."""
-    h, w = own.shape
-    y, x = np.mgrid[:h, :w].astype(np.float32) + np.float32(0.5)
+    x, y = (a + np.float32(0.5) for a in pixel_grid(*own.shape))
     u, v, _ = _seen_from(x, y, own, camera, t, s)
     there = cv2.remap(other, u - 0.5, v - 0.5, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return _seen_from(u, v, there, camera, s, t)[2], u, v
+    return _inverse_from(u, v, there, *pixel_to_pixel(camera, s, t))[0], u, v
 
 
 def carried(
@@ -51,7 +51,7 @@ def carried(
     What none of them shows is as far as the farther things beside it.
     """
     h, w = maps[0].shape
-    y, x = (a.ravel() for a in np.mgrid[:h, :w].astype(np.float32) + np.float32(0.5))
+    x, y = (a.ravel() + np.float32(0.5) for a in pixel_grid(h, w))
     best, fit = np.zeros((h, w), np.float32), np.full((h, w), np.float32(np.inf))
     for map_, s in zip(maps, frames, strict=True):
         u, v, inverse = _seen_from(x, y, map_.ravel(), camera, s, t)
@@ -80,16 +80,24 @@ def _seen_from(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where frame s sees points of frame t, and their inverse depth in s (as it was for points behind the camera)."""
     away, toward = pixel_to_pixel(camera, t, s)
-    u, v, z = (away[r, 0] * x + away[r, 1] * y + away[r, 2] + toward[r] * inverse for r in range(3))
+    seen, z = _inverse_from(x, y, inverse, away, toward)
+    u, v = (away[r, 0] * x + away[r, 1] * y + away[r, 2] + toward[r] * inverse for r in range(2))
+    return u / z, v / z, seen
+
+
+def _inverse_from(
+    x: np.ndarray, y: np.ndarray, inverse: np.ndarray, away: np.ndarray, toward: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inverse depth in another frame (as it was for points behind the camera), and what it was divided by."""
+    z = away[2, 0] * x + away[2, 1] * y + away[2, 2] + toward[2] * inverse
     ahead = z > 1e-6
     z = np.maximum(z, np.float32(1e-6))
-    return u / z, v / z, np.where(ahead, inverse / z, inverse)
+    return np.where(ahead, inverse / z, inverse), z
 
 
 def pixel_to_pixel(camera: CameraPath, t: int, s: int) -> tuple[np.ndarray, np.ndarray]:
     """[3, 3] and [3] float32: homogeneous pixel of s = the first @ homogeneous pixel of t + the second * inverse."""
-    pose = camera.world_from_camera.numpy()
-    lens = camera.intrinsics.numpy()
-    move = np.linalg.inv(pose[s]) @ pose[t]
-    away = lens[s] @ move[:3, :3] @ np.linalg.inv(lens[t])
-    return away.astype(np.float32), (lens[s] @ move[:3, 3]).astype(np.float32)
+    here, there = camera.world_from_camera[t].numpy(), camera.world_from_camera[s].numpy()
+    lens = camera.intrinsics[s].numpy() @ there[:3, :3].T
+    away = lens @ here[:3, :3] @ np.linalg.inv(camera.intrinsics[t].numpy())
+    return away.astype(np.float32), (lens @ (here[:3, 3] - there[:3, 3])).astype(np.float32)

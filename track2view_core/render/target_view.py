@@ -204,7 +204,8 @@ class _View:
         inverse = self.geometry.mover_inverse[t].to(self.device)
         if not inverse.any():
             return torch.zeros(height, width, device=self.device)
-        around = F.max_pool2d(inverse[None], 9, stride=1, padding=4)[0]
+        rows = F.max_pool2d(inverse[None], (9, 1), stride=1, padding=(4, 0))
+        around = F.max_pool2d(rows, (1, 9), stride=1, padding=(0, 4))[0]
         return _resized(torch.where(inverse > 0, inverse, around), height, width, "nearest-exact")
 
 

@@ -8,7 +8,7 @@ on every run, on CPU and CUDA.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..cameras import CameraPath
 from ..cameras.path import inverse_intrinsics
+from .hole_masks import grown_square
 
 TEAR_STANDING = 0.04
 """Four neighbouring pixels whose inverse depths differ by more than this share of the largest lie on two surfaces."""
@@ -38,7 +39,11 @@ SLACK = 1e-3
 LEAST_AREA = 1e-4
 """Square pixels: triangles seen from behind or from the side are not drawn."""
 NEAREST = 1e-6
-CELLS_AT_ONCE = 2**15
+OTHERS = 2**31
+"""The number of the first pixel that is not its cell's first."""
+FEW = 0.4
+"""Share of the cells below which it pays to gather those that matter, instead of computing all."""
+CELLS_AT_ONCE = 2**17
 """Cells of the mesh that a CPU takes at a time: what is computed of them stays in its cache. A GPU takes all."""
 
 
@@ -65,15 +70,17 @@ class Reprojection:
         """
         turn, shift = self.turn.tolist(), self.shift.tolist()
         across, down, far = (
-            row[0] * x + (row[1] * y + row[2]) + s * inverse for row, s in zip(turn, shift, strict=True)
+            torch.add(row[0] * x + (row[1] * y + row[2]), inverse, alpha=s) for row, s in zip(turn, shift, strict=True)
         )
         front = far > NEAREST
-        share = torch.where(front, far, 1.0).reciprocal()
-        return (
-            torch.where(front, across * share, -1e6).clamp(-1e6, 1e6),
-            torch.where(front, down * share, -1e6).clamp(-1e6, 1e6),
-            torch.where(front, inverse * share, 0.0),
-        )
+        share = far.reciprocal()
+        across, down, near = across.mul_(share), down.mul_(share), inverse * share
+        if not front.all():
+            behind = ~front
+            across, down, near = (
+                a.masked_fill_(behind, nothing) for a, nothing in ((across, -1e6), (down, -1e6), (near, 0))
+            )
+        return across.clamp_(-1e6, 1e6), down.clamp_(-1e6, 1e6), near
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +112,15 @@ def warped(
     h, w = inverse.shape
     strip = h if inverse.is_cuda else max(1, CELLS_AT_ONCE // w)
     if wanted is not None:  # a cell may cover a wanted pixel if one is within two pixels of its first
-        wanted = F.max_pool2d(wanted[None, None].float(), 5, stride=1, padding=2)[0, 0] > 0
+        wanted = grown_square(wanted, 2)
     slopes = _slopes(inverse)
-    best = torch.full((size[0] * size[1],), -1, dtype=torch.long, device=inverse.device)
-    found, many = [], 0
+    best = torch.full((size[0] * size[1] + 1,), -1, dtype=torch.long, device=inverse.device)  # the last is no pixel
+    # Of cells their first pixels, then all others: so numbered, strips do not matter where two are as near.
+    found: tuple[list[tuple[Tensor, Tensor, Tensor]], ...] = ([], [])
+    many = [0, OTHERS]
     for first in range(0, h - 1, strip):
         rows = slice(first, min(first + strip, h - 1) + 1)
-        cover = _strip(
+        covers = _strip(
             inverse[rows],
             reprojection,
             size,
@@ -122,21 +131,20 @@ def warped(
             tear,
             (corner[0] + first, corner[1]),
         )
-        if cover is None:
-            continue
-        pixel, x, y, depth = cover
-        # The bits of a positive float grow with it, so that depth and place make one whole number to be compared.
-        claim = (depth.view(torch.int32).long() << 32) | torch.arange(many, many + len(depth), device=depth.device)
-        best.scatter_reduce_(0, pixel, claim, "amax")
-        found.append((x, y, depth))
-        many += len(depth)
-    out = [torch.full((len(best),), nothing, device=inverse.device) for nothing in (-1.0, -1.0, 0.0)]
-    if found:
-        drawn = (best >= 0).nonzero().squeeze(1)
-        winner = best[drawn] & 0xFFFFFFFF
-        for map, values in zip(out, zip(*found, strict=True), strict=True):
-            map[drawn] = torch.cat(values)[winner]
-    return Warp(*(map.view(*size) for map in out))
+        for kind, (pixel, x, y, depth) in enumerate(covers):
+            number = torch.arange(many[kind], many[kind] + len(depth), device=depth.device)
+            # The bits of a positive float grow with it, so that depth and number make one whole number to be compared.
+            best.scatter_reduce_(0, pixel, number.bitwise_or_(depth.view(torch.int32).long() << 32), "amax")
+            found[kind].append((x, y, depth))
+            many[kind] += len(depth)
+    best = best[:-1].view(*size)
+    covered, winner = best >= 0, best.clamp_(min=0).bitwise_and_(2**32 - 1)
+    winner -= (winner >= OTHERS) * (OTHERS - many[0])
+    nothing = (-1.0, -1.0, 0.0)
+    if not many[0]:
+        return Warp(*(torch.full(best.shape, value, device=best.device) for value in nothing))
+    values = (torch.cat(each)[winner] for each in zip(*found[0], *found[1], strict=True))
+    return Warp(*(torch.where(covered, each, value) for each, value in zip(values, nothing, strict=True)))
 
 
 def behind_steps(
@@ -194,29 +202,35 @@ def sampled(
     return out.reshape(len(picture), *x.shape)
 
 
-def _least(a: Tensor) -> Tensor:
-    """[h, w] -> [h - 1, w - 1], of each four neighbours."""
-    rows = torch.minimum(a[:, :-1], a[:, 1:])
-    return torch.minimum(rows[:-1], rows[1:])
+def _least(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
+    return torch.minimum(torch.minimum(a, b), torch.minimum(c, d))
 
 
-def _most(a: Tensor) -> Tensor:
-    rows = torch.maximum(a[:, :-1], a[:, 1:])
-    return torch.maximum(rows[:-1], rows[1:])
+def _most(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
+    return torch.maximum(torch.maximum(a, b), torch.maximum(c, d))
 
 
 def _slopes(inverse: Tensor) -> Tensor:
     """[h - 1, w - 1] bool: four neighbours [h, w] among which inverse depth goes on to change as it does here."""
 
-    def goes_on(change: Tensor) -> Tensor:
-        """Of changes [n, m] along the last axis."""
-        wide = F.pad(change[None], (GOES_ON, GOES_ON), mode="replicate")[0] if change.shape[1] > GOES_ON else None
-        if wide is None:
+    def goes_on(change: Tensor, dim: int) -> Tensor:
+        many = change.shape[dim]
+        if many <= GOES_ON:
             return torch.zeros_like(change, dtype=torch.bool)
-        need = LIKE * change.square()
-        return (wide[:, : -2 * GOES_ON] * change >= need) | (wide[:, 2 * GOES_ON :] * change >= need)
+        need, found = LIKE * change.square(), torch.empty_like(change, dtype=torch.bool)
+        before, after = (change.narrow(dim, start, many - GOES_ON) for start in (0, GOES_ON))
+        alike = before * after
+        first, last = change.narrow(dim, 0, 1), change.narrow(dim, many - 1, 1)  # which go on outside
+        found.narrow(dim, 0, GOES_ON).copy_(first * change.narrow(dim, 0, GOES_ON) >= need.narrow(dim, 0, GOES_ON))
+        found.narrow(dim, GOES_ON, many - GOES_ON).copy_(alike >= need.narrow(dim, GOES_ON, many - GOES_ON))
+        found.narrow(dim, 0, many - GOES_ON).logical_or_(alike >= need.narrow(dim, 0, many - GOES_ON))
+        end = many - GOES_ON
+        found.narrow(dim, end, GOES_ON).logical_or_(
+            last * change.narrow(dim, end, GOES_ON) >= need.narrow(dim, end, GOES_ON)
+        )
+        return found
 
-    across, down = goes_on(inverse.diff(dim=1)), goes_on(inverse.diff(dim=0).T).T
+    across, down = goes_on(inverse.diff(dim=1), 1), goes_on(inverse.diff(dim=0), 0)
     return across[:-1] & across[1:] & down[:, :-1] & down[:, 1:]
 
 
@@ -230,55 +244,95 @@ def _strip(
     wanted: Tensor | None,  # [H, W] already grown by two pixels
     tear: float,
     corner: tuple[int, int],
-) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
-    """Every target pixel that a cell of these rows covers: its flat index, source x and y, inverse depth; all [P]."""
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """What cells of these rows cover: a target pixel's flat index, or H W for none, source x and y, inverse depth."""
     height, width = size
     h, w = inverse.shape
     row = torch.arange(corner[0], corner[0] + h, device=inverse.device, dtype=torch.float32)[:, None] + 0.5
     column = torch.arange(corner[1], corner[1] + w, device=inverse.device, dtype=torch.float32) + 0.5
     u, v, near = reprojection(column, row, inverse)
-    u, v = u - 0.5, v - 0.5  # from here on a target pixel's centre is a whole number
-    low, high = _least(inverse), _most(inverse)
-    left, right, top, bottom = _least(u), _most(u), _least(v), _most(v)
-    ok = (high - low <= tear * high) | ((right - left <= LOOSE) & (bottom - top <= LOOSE))
-    if whole is not None:
-        ok |= whole & (high - low <= TEAR_WITHIN * high)
-    ok |= slopes & (high - low <= STEEPEST * high)
-    ok &= _least(near) > 0
-    if valid is not None:
-        ok &= valid[:-1, :-1] & valid[:-1, 1:] & valid[1:, :-1] & valid[1:, 1:]
-    left, right = (left - SLACK).ceil(), (right + SLACK).floor()
-    top, bottom = (top - SLACK).ceil(), (bottom + SLACK).floor()
-    ok &= (right >= left) & (bottom >= top) & (right - left < LARGEST_CELL) & (bottom - top < LARGEST_CELL)
+    u, v = u.sub_(0.5), v.sub_(0.5)  # from here on a target pixel's centre is a whole number
+    matters = _matters(u, v, valid, wanted)
+    chosen = None
+    if matters is not None and (many := int(matters.count_nonzero())) < FEW * matters.numel():
+        if not many:
+            return
+        chosen, matters = matters.flatten().nonzero().squeeze(1), None
+    left_column, upper_row = (a.expand(h, w)[:-1, :-1] for a in (column, row))
+    if chosen is not None:
+        above = chosen.div(w - 1, rounding_mode="floor")
+        first = chosen + above  # flat index of the cell's first point in [h, w]
+        left_column, upper_row = column[chosen - above * (w - 1)], row[above, 0]
+
+    def corners(a: Tensor) -> list[Tensor]:
+        """Of every cell the upper two, the lower two."""
+        if chosen is None:
+            return [a[:-1, :-1], a[:-1, 1:], a[1:, :-1], a[1:, 1:]]
+        return [a.flatten()[first + step] for step in (0, 1, w, w + 1)]
+
+    us, vs, nears, inverses = (corners(a) for a in (u, v, near, inverse))
+    high = _most(*inverses)
+    left, right, top, bottom = _least(*us), _most(*us), _least(*vs), _most(*vs)
+    step = (high - _least(*inverses)).div_(high)
+    ok = (step <= tear) | ((right - left <= LOOSE) & (bottom - top <= LOOSE))
+    for there, limit in ((whole, TEAR_WITHIN), (slopes, STEEPEST)):
+        if there is not None:
+            ok |= (there if chosen is None else there.flatten()[chosen]) & (step <= limit)
+    ok &= _least(*nears) > 0
+    if matters is not None:
+        ok &= matters
+    left, right = left.sub_(SLACK).ceil_(), right.add_(SLACK).floor_()
+    top, bottom = top.sub_(SLACK).ceil_(), bottom.add_(SLACK).floor_()
     ok &= (right >= 0) & (left < width) & (bottom >= 0) & (top < height)
-    if wanted is not None:
-        ok &= wanted[top.long().clamp(0, height - 1), left.long().clamp(0, width - 1)]
-    cell = ok.flatten().nonzero().squeeze(1)
-    if not len(cell):
-        return None
-    left, right, top, bottom = (side.flatten()[cell] for side in (left, right, top, bottom))
-    columns = (right - left + 1).long()
-    count = columns * (bottom - top + 1).long()
-    owner = torch.repeat_interleave(torch.arange(len(cell), device=cell.device), count)
-    place = torch.arange(len(owner), device=cell.device) - (count.cumsum(0) - count)[owner]
+    columns, rows = right.sub_(left).add_(1), bottom.sub_(top).add_(1)
+    ok &= (columns > 0) & (rows > 0) & (columns <= LARGEST_CELL) & (rows <= LARGEST_CELL)
+
+    def covered(c: Tensor, r: Tensor, at: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """By all cells, or by those at some flat indices, of the pixels (c, r)."""
+        of = [a if at is None else a.flatten()[at] for a in (*us, *vs, *nears, left_column, upper_row, ok)]
+        inside, x, y, depth = _in_cells(c, r, of[:4], of[4:8], of[8:12])
+        inside &= of[14] & (c >= 0) & (r >= 0) & (c < width) & (r < height)
+        pixel = torch.where(inside, (r * width + c).long(), height * width)
+        return pixel.flatten(), (x + of[12]).flatten(), (y + of[13]).flatten(), depth.flatten()
+
+    yield covered(left, top, None)  # nearly every cell has one pixel: that needs no list of cells and pixels
+    more = (ok & ((columns > 1) | (rows > 1))).flatten().nonzero().squeeze(1)
+    if not len(more):
+        return
+    left, top, columns, rows = (side.flatten()[more] for side in (left, top, columns, rows))
+    count = (columns * rows).long() - 1
+    owner = torch.repeat_interleave(torch.arange(len(more), device=more.device), count)
+    place = torch.arange(1, len(owner) + 1, device=more.device) - (count.cumsum(0) - count)[owner]
     columns = columns[owner]
-    down = place.div(columns, rounding_mode="floor")
-    c, r = left[owner] + (place - down * columns), top[owner] + down
-    first = (cell + cell.div(w - 1, rounding_mode="floor"))[owner]  # flat index of the cell's first point in [h, w]
-    corners = torch.stack([u, v, near], -1).view(-1, 3)
-    (u00, v00, n00), (u01, v01, n01), (u10, v10, n10), (u11, v11, n11) = (
-        corners[first + step].unbind(-1) for step in (0, 1, w, w + 1)
-    )
+    down = (place / columns).floor_()
+    yield covered(left[owner] + (place - down * columns), top[owner] + down, more[owner])
+
+
+def _matters(u: Tensor, v: Tensor, valid: Tensor | None, wanted: Tensor | None) -> Tensor | None:
+    """Which cells [h - 1, w - 1] may be drawn and matter; None for all of them."""
+    if valid is None and wanted is None:
+        return None
+    matters = torch.ones(u.shape[0] - 1, u.shape[1] - 1, dtype=torch.bool, device=u.device)
+    if valid is not None:
+        matters &= valid[:-1, :-1] & valid[:-1, 1:] & valid[1:, :-1] & valid[1:, 1:]
+    if wanted is not None:
+        height, width = wanted.shape
+        matters &= wanted[
+            v[:-1, :-1].ceil().long().clamp_(0, height - 1), u[:-1, :-1].ceil().long().clamp_(0, width - 1)
+        ]
+    return matters
+
+
+def _in_cells(
+    c: Tensor, r: Tensor, u: Sequence[Tensor], v: Sequence[Tensor], near: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Whether (c, r) is in the cell with the corners u, v (upper two, lower two); where in it, 0..1; inverse depth."""
+    (u00, u01, u10, u11), (v00, v01, v10, v11), (n00, n01, n10, n11) = u, v, near
     a, b, upper = _within(c, r, u00, v00, u01, v01, u10, v10)
     e, f, lower = _within(c, r, u11, v11, u10, v10, u01, v01)
-    x, y = torch.where(upper, a, 1 - e).clamp(0, 1), torch.where(upper, b, 1 - f).clamp(0, 1)
+    x, y = torch.where(upper, a, 1 - e).clamp_(0, 1), torch.where(upper, b, 1 - f).clamp_(0, 1)
     depth = torch.where(upper, n00 + a * (n01 - n00) + b * (n10 - n00), n11 + e * (n10 - n11) + f * (n01 - n11))
-    inside = (upper | lower) & (c >= 0) & (r >= 0) & (c < width) & (r < height) & (depth > 0)
-    keep = inside.nonzero().squeeze(1)
-    first = first[keep]
-    above = first.div(w, rounding_mode="floor")
-    pixel = (r[keep] * width + c[keep]).long()
-    return pixel, first - above * w + (corner[1] + 0.5) + x[keep], above + (corner[0] + 0.5) + y[keep], depth[keep]
+    return (upper | lower) & (depth > 0), x, y, depth
 
 
 def _within(
