@@ -50,6 +50,8 @@ def valid_files(name: str) -> list[Files]:
     path = _path()
     if name == "realcamvid":
         return [{"clips.npz": _clips([_clip()], protocol)} for protocol in (2, 3, 4)]
+    if name == "nerfstudio_path":
+        return [{"camera.json": _viewer_path(path)}]
     told = FORMATS[name]
     assert told.write is not None
     endings = told.endings or ("",)
@@ -64,6 +66,15 @@ def _path() -> CameraPath:
     steps = torch.tensor([[0.1, 0.2, -0.1, 1, 2, 3]], dtype=torch.float64) * torch.arange(3)[:, None]
     lens = torch.tensor([[50.0, 0, 32], [0, 50, 24], [0, 0, 1]], dtype=torch.float64).repeat(3, 1, 1)
     return CameraPath(rigid(matrix_from_axis_angle(steps[:, :3]), steps[:, 3:]), lens, 64, 48, 25.0)
+
+
+def _viewer_path(path: CameraPath) -> bytes:
+    """As the nerfstudio viewer exports it."""
+    frames = [
+        {"camera_to_world": pose.flatten().tolist(), "fov": 45, "aspect": 4 / 3} for pose in path.world_from_camera
+    ]
+    told = {"camera_type": "perspective", "render_width": 64, "render_height": 48, "fps": 24, "camera_path": frames}
+    return json.dumps(told).encode()
 
 
 def _clip() -> dict[str, Any]:
@@ -219,6 +230,7 @@ def outcome(name: str, files: Files, folder: Path, *, told: bool, given_fields: 
             height=48,
             fps=25.0 if given_fields else None,
             fov_degrees=60.0 if given_fields else None,
+            missing_frames="fill" if told else "refuse",
         )
     except Track2ViewError as error:
         check_sentence(str(error))

@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..track2view_core.cameras.formats import FORMATS
 from ..track2view_core.errors import Track2ViewError
+from ..track2view_core.notes import Door
 from .bridge.folders import below_output, input_file, input_names, is_input, output_file
 from .bridge.host import schema, show_text
 from .doors import told_at
@@ -25,6 +26,21 @@ CATEGORY = "Track2View/trajectory"
 WRITABLE = tuple(name for name, told in FORMATS.items() if told.write is not None)
 ENDINGS = tuple(sorted({ending for told in FORMATS.values() for ending in told.endings}))
 FOLDER_SIGNS = ("images.txt", "images.bin")  # a COLMAP model, the one format that is a folder
+MISSING_FRAMES = ("refuse", "fill", "join")
+QUATERNION_ORDERS = ("auto", "xyzw", "wxyz")
+READING = Door(
+    "Track2View_ImportCamera",
+    {
+        "size": "width and height",
+        "fov_degrees": "field_of_view",
+        "fps": "fps",
+        "format": "file_format",
+        "camera": "camera_name",
+        "missing_frames": "missing_frames",
+        "quaternion_order": "quaternion_order",
+    },
+)
+"""What Import Camera calls what can be said of a camera file."""
 SIZES = {"width": "Width", "height": "Height"}
 
 
@@ -62,8 +78,9 @@ class ImportCamera(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, file, file_format, width, height, field_of_view, fps, camera_name, point_tracks=None
-    ) -> io.NodeOutput:
+        cls, file, file_format, width, height, field_of_view, fps, camera_name, point_tracks=None,
+        missing_frames="refuse", quaternion_order="auto",
+    ) -> io.NodeOutput:  # fmt: skip
         from ..track2view_core.cameras.formats.reading_and_writing import read_for_clip
 
         path, notes = read_for_clip(
@@ -75,6 +92,9 @@ class ImportCamera(io.ComfyNode):
             fov_degrees=field_of_view or None,
             fps=fps or None,
             camera=camera_name.strip() or None,
+            missing_frames=one_of(MISSING_FRAMES, missing_frames, "missing_frames"),
+            quaternion_order=None if quaternion_order == "auto" else quaternion_order,
+            door=READING,
         )
         report = told_at("Track2View_ImportCamera", notes)
         show_text(report)
@@ -136,6 +156,21 @@ def _import_inputs() -> list[io.Input]:
             "point_tracks",
             optional=True,
             tooltip="The tracks of the clip it is for: the path gets their size, number of frames and fps.",
+        ),
+        io.Combo.Input(
+            "missing_frames",
+            options=list(MISSING_FRAMES),
+            default="refuse",
+            optional=True,
+            tooltip="Where the file lacks frames of its clip, as COLMAP could not place them: refuse it, fill them in "
+            "between the others, or join these as if they were all.",
+        ),
+        io.Combo.Input(
+            "quaternion_order",
+            options=list(QUATERNION_ORDERS),
+            default="auto",
+            optional=True,
+            tooltip="Whether w stands last (xyzw) or first (wxyz) in a TUM file; auto: as its comments say, else last.",
         ),
     ]
 
@@ -207,6 +242,8 @@ class CameraFromPoses(io.ComfyNode):
 
     @classmethod
     def execute(cls, width, height, field_of_view, fps, frames, point_tracks=None, **poses) -> io.NodeOutput:
+        from ..track2view_core.cameras.path_quality import lens_notes
+
         clip = point_tracks and point_tracks.camera
         width, height = width or (clip and clip.width), height or (clip and clip.height)
         if not width or not height:
@@ -217,6 +254,7 @@ class CameraFromPoses(io.ComfyNode):
         if frames != len(path):
             report += f", brought to {frames}"
             path = path.resampled(frames)
+        report = "\n".join(filter(None, [report, told_at("Track2View_CameraFromPoses", lens_notes(path))]))
         show_text(report)
         return io.NodeOutput(path, report)
 

@@ -103,7 +103,7 @@ def test_the_doors_name_what_is_there(capsys, node_doors):
         assert set(door.words.values()) <= set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)), node
     for verb, door in command_line.DOORS.items():
         with pytest.raises(SystemExit):
-            main([verb, "--help"])
+            main([*verb.split(), "--help"])
         options = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
         assert {word.split()[0] for word in door.words.values()} <= options, verb
 

@@ -212,6 +212,7 @@ LIBRARY = Door(
         "fov_degrees": "fov_degrees",
         "memory": "free",
         "motion": "motion",
+        "quaternion_order": "quaternion_order",
         "size": "size",
         "subject": "subject",
         "tracker": "SpatialTrackerV2 as tracker",
@@ -308,6 +309,36 @@ _VIDEO = {
 }
 
 _CAMERAS = {
+    "times_unit": Kind(_INFO, "its times are taken as {unit}, as they make no rate of a clip as {format_unit}"),
+    "frames_filled": Kind(
+        _CAUTION, "frames are missing: {count:# frame} were filled in between the {rows} that are there"
+    ),
+    "frames_joined": Kind(
+        _CAUTION, "frames are missing, and the {rows} that are there were taken as if they followed one another"
+    ),
+    "quaternion_order_doubtful": Kind(
+        _WARNING,
+        "the first quaternion is 1 0 0 0, half a turn about x where w stands last; if w stands first, as MonST3R and "
+        "other programs write it, the path is read wrongly",
+        {"quaternion_order": "say which with {}: wxyz or xyzw"},
+    ),
+    "lens_in_shares": Kind(
+        _WARNING,
+        "the lens has a focal length of {focal:.4g} pixels in a picture of {width} x {height}, which would see "
+        "{degrees:.0f} degrees; it is likely stated in shares of the picture's sides, so multiply it by them",
+        {"fov_degrees": "give {}"},
+    ),
+    "lens_of_other_shape": Kind(
+        _CAUTION,
+        "the lens is {ratio:.2f} times as long in y as in x in a picture of {width} x {height}; if the pixels are "
+        "square, it is stated for a picture of another shape",
+    ),
+    "lens_of_other_size": Kind(
+        _WARNING,
+        "the lens has its centre at {x:.6g}, {y:.6g} in a picture of {width} x {height}; it is likely stated for a "
+        "picture of another size, so scale it to this one",
+        {"fov_degrees": "give {}"},
+    ),
     "keys_rescaled": Kind(
         _INFO, "The path was drawn on {frames} frames and the clip has {clip}: its keys were rescaled in time."
     ),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .errors import Track2ViewError
-from .notes import Note
+from .notes import Door, Note
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -39,12 +39,27 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 PIXELS = ("keep", "model")
 FILLS = ("model", "geometric")
+MISSING_FRAMES = ("refuse", "fill", "join")
+QUATERNION_ORDERS = ("xyzw", "wxyz")
 OF_THE_MODEL = ("model", "vae", "bundle", "prompt", "negative_prompt", "steps", "guidance", "shift", "seed", "size")
 """Settings that say nothing where no model runs."""
+OF_A_CAMERA_FILE = ("camera_name", "camera_format", "missing_frames", "quaternion_order")
+"""Settings that say nothing where the move is no file."""
 BUILT_IN_FILL = "geometric"
 """Who fills what the clip never shows where no model is named. On held-out rendered scenes the built-in model's fill is
 worse where there is detail (by .2 to .5 dB of the whole picture) and better only on smooth ones, as it was trained on
 (by 1.5 dB); on footage it is a blur with edges of its own beside the clip's pixels, and it has to be run."""
+
+CAMERA_FILE = Door(
+    "refilm",
+    {
+        "camera": "camera_name (--camera-name)",
+        "format": "camera_format (--camera-format)",
+        "missing_frames": "missing_frames (--missing-frames)",
+        "quaternion_order": "quaternion_order (--quaternion-order)",
+    },
+)
+"""What can be said of a camera file here: size, lens and rate are the clip's own."""
 
 Stage = Literal["clip", "tracks", "geometry", "move", "coverage", "sampling", "render"]
 Report = Callable[[Stage, tuple[Note, ...]], None]
@@ -78,6 +93,14 @@ class Refilm:
     depth of all points), or X,Y or X,Y,FRAME: the point nearest to that place, in pixels of the clip."""
     path_scale: float | None = None
     """The subject's distance in the units of a camera path; None: the path is in the units of the tracks."""
+    camera_name: str | None = None
+    """Of a camera file: which camera, where it holds several."""
+    camera_format: str | None = None
+    """Of a camera file: one of `FORMATS`; None tells it from the file."""
+    missing_frames: Literal["refuse", "fill", "join"] = "refuse"
+    """Of a camera file: what becomes of one that lacks frames; see `cameras.formats.read_path`."""
+    quaternion_order: Literal["xyzw", "wxyz"] | None = None
+    """Of a camera file: whether w stands last or first, where programs differ in it."""
     points: int = 1024
     """How many points to track."""
     motion: str = "auto"
@@ -170,7 +193,7 @@ def refilm(
             report(stage, notes)
 
     _check(move, settings, tracks, tracker)
-    drawn = _drawn_path(move)
+    drawn, read = _drawn_path(move, settings)
     source = _opened(clip, settings)
     if models is None and settings.chosen_fill() == "model":
         models = _loaded(settings)
@@ -195,7 +218,7 @@ def refilm(
         tell("geometry", Note.of("geometry", frames=len(geometry), moving=moving), *geometry.notes)
 
     path, notes = _target_path(move, drawn, settings, tracks, (taken.info.width, taken.info.height))
-    tell("move", *notes)
+    tell("move", *notes, *read)
 
     paired, painted = pair_in_prepared_frame(tracks, path, taken.info), None
     if models is not None and sampling is not None:
@@ -233,6 +256,10 @@ def _check(move: Move, settings: Refilm, tracks: PointTracks | None, tracker: Po
         scaled_move(move, settings.amount)
         check_ease(settings.ease)
         read_subject(settings.subject)
+    if not isinstance(move, os.PathLike):
+        for name in OF_A_CAMERA_FILE:
+            if (value := getattr(settings, name)) != getattr(Refilm, name):
+                raise Track2ViewError(f"{name} is {value!r} and the move is no camera file; leave {name} out.")
     if settings.path_scale is not None and not 0 < settings.path_scale < math.inf:
         raise Track2ViewError(
             f"path_scale is {settings.path_scale:g}; it must be the subject's distance in the path's own units, above "
@@ -252,13 +279,18 @@ def _opened(clip: ClipFile | ClipStream | VideoClip, settings: Refilm) -> ClipSt
     return clip if isinstance(clip, ClipStream) else open_stream(clip, frames=settings.frames)
 
 
-def _drawn_path(move: Move) -> CameraPath | None:
-    """The path that is given, or that a camera file holds; None where `move` is a preset's name."""
+def _drawn_path(move: Move, settings: Refilm) -> tuple[CameraPath | None, tuple[Note, ...]]:
+    """The path that is given, or that a camera file holds, and what to know of that; None for a preset's name."""
     from .cameras.formats.reading_and_writing import read_move
 
     if isinstance(move, str):
-        return None
-    return read_move(Path(move)) if isinstance(move, os.PathLike) else move
+        return None, ()
+    if not isinstance(move, os.PathLike):
+        return move, ()
+    return read_move(
+        Path(move), camera=settings.camera_name, format=settings.camera_format,
+        missing_frames=settings.missing_frames, quaternion_order=settings.quaternion_order, door=CAMERA_FILE,
+    )  # fmt: skip
 
 
 def _loaded(settings: Refilm) -> Models:

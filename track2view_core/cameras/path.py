@@ -106,6 +106,17 @@ class CameraPath:
         between = path_between(self.with_frames(before), self.with_frames(before + 1), share)
         return replace(between, fps=self.fps * (frames - 1) / last)
 
+    def filled(self, frames: Sequence[int]) -> CameraPath:
+        """The path with the frames between its own, whose numbers, from 0 and rising, are `frames`: straight ways,
+        shortest turns."""
+        known = torch.as_tensor(frames, dtype=torch.long, device=self.device)
+        wanted = torch.arange(int(known[-1]) + 1, device=self.device)
+        before = (torch.searchsorted(known, wanted, right=True) - 1).clamp(max=max(len(known) - 2, 0))
+        after = (before + 1).clamp(max=len(known) - 1)
+        span = (known[after] - known[before]).clamp(min=1)
+        share = (wanted - known[before]).to(torch.float64) / span
+        return path_between(self.with_frames(before), self.with_frames(after), share)
+
     def with_frames(self, index: Sequence[int] | slice | Tensor) -> CameraPath:
         """The frames of `index`, in its order; the stated fps stays."""
         chosen = index if isinstance(index, slice) else torch.as_tensor(index, dtype=torch.long, device=self.device)

@@ -22,6 +22,10 @@ JUMP = 0.15  # scene scales between two frames
 TURN_JUMP = 12.0  # degrees between two frames
 OUTSTANDING = 4.0  # a jump is this many times the median step
 
+WIDEST_LENS = 175.0  # degrees; no lens without distortion sees as much
+MOST_STRETCHED = 1.25  # of pixels that are not square
+FAR_CENTRE = 0.1  # of a side; so far from the middle on both sides alike no lens is shifted
+
 _MOST_RUNS = 3  # warnings of one kind
 _GAP = 2  # frames between two runs that are told as one
 
@@ -168,3 +172,26 @@ def _runs(wrong: Tensor, gap: int) -> list[tuple[int, int]]:
         else:
             runs.append((frame, frame))
     return runs
+
+
+def lens_notes(path: CameraPath) -> tuple[Note, ...]:
+    """Whether the lens is likely stated for a picture of another size or shape, or in shares of its sides."""
+    size = torch.tensor([path.width, path.height], dtype=torch.float64)
+    focal = path.intrinsics[:, [0, 1], [0, 1]].cpu()
+    centre = path.intrinsics[:, :2, 2].cpu()
+    seen = torch.rad2deg(2 * torch.atan(size / 2 / focal)).amax(dim=-1)
+    facts = {"width": path.width, "height": path.height}
+    if (wide := seen > WIDEST_LENS).any():
+        frame = int(wide.nonzero()[0])
+        return (Note.of("lens_in_shares", focal=focal[frame].min(), degrees=seen[frame], **facts),)
+    share = centre / size
+    outside = ((share < 0) | (share > 1)).any(dim=-1)
+    shifted = share - 0.5
+    alike = (shifted[:, 0] - shifted[:, 1]).abs() < 0.2 * FAR_CENTRE
+    wrong = outside | (alike & (shifted.abs() > FAR_CENTRE).all(dim=-1))
+    if wrong.any():
+        frame = int(wrong.nonzero()[0])
+        return (Note.of("lens_of_other_size", x=centre[frame, 0], y=centre[frame, 1], **facts),)
+    ratio = focal[0, 1] / focal[0, 0]
+    stretched = max(ratio, 1 / ratio) > MOST_STRETCHED
+    return (Note.of("lens_of_other_shape", ratio=ratio, **facts),) if stretched else ()

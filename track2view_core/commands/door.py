@@ -5,17 +5,19 @@ from __future__ import annotations
 from ..notes import Door
 
 DEMO = Door("demo", {})
+PATH = Door("path convert", {"fov_degrees": "--fov", "quaternion_order": "--quaternion-order"})
 PLAN = Door("plan", {"memory": "--memory"})
 RERENDER = Door(
     "rerender",
     {
         "fov_degrees": "--fov",
         "motion": "--motion",
+        "quaternion_order": "--quaternion-order",
         "size": "--size",
         "subject": "--subject X,Y",
         "tracker": "--tracker spatial_tracker_v2",
         "tracks": "--tracks",
     },
 )
-DOORS = {door.name: door for door in (DEMO, PLAN, RERENDER)}
+DOORS = {door.name: door for door in (DEMO, PATH, PLAN, RERENDER)}
 """The verbs that tell notes, by name."""

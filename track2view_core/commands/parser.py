@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
-from ..refilm import DTYPES, FILLS, PIXELS, RELATIVE_TO, Refilm
+from ..refilm import DTYPES, FILLS, MISSING_FRAMES, PIXELS, QUATERNION_ORDERS, RELATIVE_TO, Refilm
 
 EXIT_MISTAKE = 2
 
@@ -74,9 +74,24 @@ def _add_rerender(parser: argparse.ArgumentParser) -> None:
         "--camera-distance", dest="path_scale", type=float, metavar="X",
         help="the subject's distance in FILE's units (default: FILE is in the units of the tracks)",
     )  # fmt: skip
+    file.add_argument("--camera-name", metavar="NAME", help="which camera, where FILE holds several")
+    file.add_argument("--camera-format", metavar="FORMAT", help="FILE's format (default: told from the file)")
+    _add_doubtful(file)
     _add_tracking(parser.add_argument_group("tracking"))
     _add_pixels(parser.add_argument_group("pixels"))
     _add_model(parser.add_argument_group("model"))
+
+
+def _add_doubtful(group: argparse._ArgumentGroup) -> None:
+    """What camera files leave open. None where nothing is given."""
+    group.add_argument(
+        "--missing-frames", choices=MISSING_FRAMES, help="where the file lacks frames of its clip: fill them in between"
+        " the others, or join these as if they were all (default: refuse the file)"
+    )  # fmt: skip
+    group.add_argument(
+        "--quaternion-order", choices=QUATERNION_ORDERS,
+        help="whether w stands last or first in a TUM file (default: as its comments say, else last)",
+    )  # fmt: skip
 
 
 def _add_move(group: argparse._ArgumentGroup, *, amount: float) -> None:
@@ -194,7 +209,9 @@ def _add_path(parser: argparse.ArgumentParser) -> None:
     convert.add_argument("output", type=Path, metavar="OUT", help="the file to write, or a folder for COLMAP")
     convert.add_argument("--from", dest="read_as", metavar="FORMAT", help="IN's format (default: told from the file)")
     convert.add_argument("--to", dest="write_as", metavar="FORMAT", help="OUT's format (default: told from its name)")
-    convert.add_argument("--camera", metavar="NAME", help="which camera of a file that holds several")
+    convert.add_argument(
+        "--camera-name", "--camera", dest="camera", metavar="NAME", help="which camera of a file that holds several"
+    )
     group = convert.add_argument_group("what IN may not hold")
     group.add_argument("--width", type=int, metavar="PX", help="width of the images")
     group.add_argument("--height", type=int, metavar="PX", help="height of the images")
@@ -206,6 +223,7 @@ def _add_path(parser: argparse.ArgumentParser) -> None:
         help="horizontal field of view, instead of IN's lens",
     )
     group.add_argument("--fps", type=float, metavar="N", help="frames a second, instead of IN's")
+    _add_doubtful(group)
     convert.add_argument("--frames", type=int, metavar="N", help="resample the move to N frames in the same time")
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ..cameras import CameraPath
-from ..cameras.formats import FORMATS, PathFormat, read_path, write_path
+from ..cameras.formats import FORMATS, PathFormat, read_camera, write_path
 from ..errors import Track2ViewError
+from ..notes import report_lines
 from .console import say
+from .door import PATH
 
 
 def run(*, path_verb: str, **chosen: Any) -> None:
@@ -18,11 +20,12 @@ def run(*, path_verb: str, **chosen: Any) -> None:
 def convert(
     *, input: Path, output: Path, read_as: str | None, write_as: str | None, frames: int | None, **missing: Any
 ) -> None:
-    """`missing` are arguments of `read_path`: what IN may not hold."""
+    """`missing` are arguments of `read_camera`: what IN may not hold."""
     if output.exists() and input.exists() and output.samefile(input):
         raise Track2ViewError(f"The path would be written over its own file {input}; give OUT another name.")
-    path = read_path(input, format=read_as, **missing)
-    say("read", f"{input}: {described(path)}")
+    given = {name: value for name, value in missing.items() if value is not None}
+    path, notes = read_camera(input, format=read_as, **given)
+    say("read", f"{input}: {described(path)}", *report_lines(notes, PATH))
     if frames is not None:
         path = path.resampled(frames)
         say("frames", f"resampled to {described(path)}")

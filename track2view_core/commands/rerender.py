@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import Track2ViewError
 from ..notes import report_lines
-from ..refilm import Refilm, refilm
+from ..refilm import OF_A_CAMERA_FILE, Refilm, refilm
 from ..tracks import load_tracks, save_tracks
 from ..video import notes_of_writing
 from .console import reporting, say, say_weights
@@ -84,6 +84,13 @@ def check_camera(camera: Path | None, chosen: dict[str, Any], preset: str | None
         raise Track2ViewError(
             f"--camera and {doubled[0]} both say how the camera moves; leave one of them out: a file has a move, an "
             "amount and an easing of its own."
+        )
+    of_file = {"--" + name.replace("_", "-"): chosen[name] for name in OF_A_CAMERA_FILE}
+    idle = [option for option, value in of_file.items() if value is not None]
+    if camera is None and idle:
+        raise Track2ViewError(
+            f"{idle[0]} is {of_file[idle[0]]} and there is no --camera, of whose file it is; add the camera file, or "
+            f"leave {idle[0]} out."
         )
     if camera is None and chosen["path_scale"] is not None:
         raise Track2ViewError(

@@ -11,11 +11,16 @@ import torch
 from torch import Tensor
 
 from ..cameras import CameraPath
-from ..cameras.formats import read_path
+from ..cameras.formats import read_camera
+from ..cameras.formats.parsing import Source
+from ..cameras.formats.reading_and_writing import refuse_doubtful
 from ..errors import Track2ViewError
+from ..notes import Door
 from ..video import open_stream, stream_pictures
 from ..video.arithmetic import square_size
 from ..video.resizing import resize_picture
+
+CURATE = Door("curate", {"fov_degrees": "--fov"})  # what every `curate` of recorded clips can say of a camera file
 
 
 class PairRefused(Track2ViewError):
@@ -80,10 +85,11 @@ def load_clip(clip: RecordedClip, cut: Cut) -> LoadedClip:
     rate = stream.timing.rate
     size = square_size(stream.width, stream.height, stream.pixel_aspect)
     try:
-        camera = read_path(
+        camera, notes = read_camera(
             clip.camera_file, width=size[0], height=size[1], format=clip.camera_format, camera=clip.camera,
-            fov_degrees=clip.fov_degrees, fps=float(rate),
+            fov_degrees=clip.fov_degrees, fps=float(rate), door=CURATE,
         )  # fmt: skip
+        refuse_doubtful(Source(clip.camera_file, CURATE), notes)
     except Track2ViewError as error:
         raise PairRefused("cameras unreadable", f"{clip.name}: {error}") from error
     if stream.wanted != len(camera):

@@ -12,13 +12,17 @@ from torch import Tensor
 from ..cameras import CameraPath
 from ..cameras.formats import FORMATS
 from ..cameras.formats.parsing import Source
-from ..cameras.formats.reading_and_writing import recognised
+from ..cameras.formats.path_format import Wanted
+from ..cameras.formats.reading_and_writing import recorded, refuse_doubtful
+from ..cameras.path_quality import lens_notes
 from ..errors import Track2ViewError
+from ..notes import Door
 from ..progress import Progress
 from ..scenes import random_scenes
 from .camera_fit import CameraFit, CameraFitter
 from .run_manifest import CameraFile, Run, RunClip
 
+RUN = Door("run.json", {"format": "format", "camera": "camera"})  # what a camera of run.json may state
 ESTIMATORS = ("files", "klt", "photometric")
 
 
@@ -154,15 +158,18 @@ def read_camera(run: Run, told: CameraFile, width: int, height: int) -> KnownCam
         raise Track2ViewError(f"The camera file {told.file} does not exist; correct its name in run.json.")
     if told.format is not None and told.format not in FORMATS:
         raise Track2ViewError(f"There is no camera format {told.format[:40]!r}; take one of {', '.join(FORMATS)}.")
-    source = Source(Path(file))
-    chosen = FORMATS[told.format] if told.format is not None else recognised(source)
+    source = Source(Path(file), RUN)
     try:
-        recording = chosen.read(source, told.camera)
+        recording = recorded(source, told.format, Wanted(told.camera))
     except OSError as error:
         raise Track2ViewError(f"The camera file {told.file} cannot be read ({error.strerror or error}).") from error
+    if recording.gap is not None:
+        source.refuse(recording.gap)
+    refuse_doubtful(source, recording.notes)
     size = recording.size or (width, height)
     lens = None if recording.lens is None or recording.lens_problem else recording.lens(*size)
-    if lens is not None and size != (width, height):
-        poses = recording.world_from_camera
-        lens = CameraPath(poses, lens, *size).resized(width, height).intrinsics
+    if lens is not None:
+        path = CameraPath(recording.world_from_camera, lens, *size)
+        refuse_doubtful(source, lens_notes(path))
+        lens = path.resized(width, height).intrinsics if size != (width, height) else lens
     return KnownCamera(recording.world_from_camera, lens)

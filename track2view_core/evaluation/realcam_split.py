@@ -24,6 +24,7 @@ from ..cameras import CameraPath, preset_path
 from ..cameras.formats import write_path
 from ..cameras.formats.parsing import Source
 from ..cameras.formats.path_format import complete
+from ..cameras.formats.reading_and_writing import refuse_doubtful
 from ..cameras.formats.realcamvid import clip_recording, listed_clips
 from ..errors import Track2ViewError
 from ..progress import Progress
@@ -158,10 +159,11 @@ def _usable(entry: Mapping[str, Any], place: int, source: Source, videos: Path, 
     stream = open_stream(file, frames=frames)
     if stream.wanted < frames:
         raise Track2ViewError(f"The clip {video} has {stream.wanted} frames and {frames} are asked for.")
-    camera = complete(
+    camera, notes = complete(
         clip_recording(source, dict(entry)), f"The camera of {video}", width=stream.width, height=stream.height,
         fov_degrees=None, fps=float(stream.timing.rate),
     )  # fmt: skip
+    refuse_doubtful(source, notes)
     if len(camera) < frames:
         raise Track2ViewError(f"The camera of {video} has {len(camera)} frames and {frames} are asked for.")
     caption = str(entry.get("short_caption") or entry.get("long_caption") or "")

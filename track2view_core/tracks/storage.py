@@ -26,8 +26,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ..cameras import CameraPath
+from ..cameras.path_quality import lens_notes
 from ..errors import Track2ViewError
-from ..notes import Note
+from ..notes import Note, Severity
 from .point_tracks import PointTracks
 
 METADATA_KEY = "track2view.tracks"
@@ -72,13 +73,23 @@ def load_tracks(file: str | Path, *, image_size: tuple[int, int] | None = None) 
     try:
         if file.stat().st_size == 0:
             raise Track2ViewError("it is empty; save or export the tracks again.")
-        return read(file, image_size)
+        return _questioned(read(file, image_size))
     except Track2ViewError as error:
         raise Track2ViewError(f"The track file {file} cannot be used: {error}") from error
     except OSError as error:
         raise Track2ViewError(
             f"The track file {file} cannot be opened ({error.strerror or error}); give a file that may be read."
         ) from error
+
+
+def _questioned(tracks: PointTracks) -> PointTracks:
+    """The tracks, with a note where their lens is likely stated for another picture than theirs."""
+    told = {note.code for note in tracks.notes}
+    found = [
+        replace(note, remedy=()) for note in lens_notes(tracks.camera)  # the file itself has to be mended
+        if note.severity is Severity.WARNING and note.code not in told
+    ]  # fmt: skip
+    return replace(tracks, notes=(*tracks.notes, *found)) if found else tracks
 
 
 def _write_whole(file: Path, write: Callable[[BinaryIO], object], what: str) -> None:

@@ -38,9 +38,9 @@ RECAMMASTER = json.dumps(
 )
 CAMERAS_TXT = "# Camera list\n1 PINHOLE 640 400 320 320 320 200\n"
 IMAGES_TXT = f"""# Image list with two lines of data per image:
-7 1 0 0 0 0 0 0 1 clip_1.png
+7 1 0 0 0 0 0 0 1 clip_8.png
 
-3 {HALF_C} 0 -{HALF_S} 0 0 0 0 1 clip_2.png
+3 {HALF_C} 0 -{HALF_S} 0 0 0 0 1 clip_9.png
 1.5 2.5 -1 10 20 4
 9 1 0 0 0 -1 0.5 -2 1 clip_10.png
 
@@ -146,7 +146,19 @@ TRACK2VIEW = json.dumps(
     }
 )  # fmt: skip
 
+VIEWER_PATH = json.dumps(
+    {
+        "camera_type": "perspective", "render_width": 640, "render_height": 400, "fps": 25, "keyframes": [],
+        "camera_path": [
+            {"camera_to_world": [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1], "fov": VFOV, "aspect": 1.6},
+            {"camera_to_world": [C, 0, -S, 0, 0, 1, 0, 0, S, 0, C, 0, 0, 0, 0, 1], "fov": VFOV, "aspect": 1.6},
+            {"camera_to_world": [1, 0, 0, 1, 0, 1, 0, 0.5, 0, 0, 1, -2, 0, 0, 0, 1], "fov": VFOV, "aspect": 1.6},
+        ],
+    }
+)  # fmt: skip
+
 TEXTS = {
+    "nerfstudio_path": ("camera_path.json", VIEWER_PATH),
     "track2view_camera": ("camera.json", TRACK2VIEW),
     "realestate10k": ("camera.txt", REALESTATE10K),
     "recammaster": ("camera_extrinsics.json", RECAMMASTER),

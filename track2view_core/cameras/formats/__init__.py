@@ -10,7 +10,7 @@ from .node_packs import (
     path_from_load3d,
 )
 from .path_format import PathFormat
-from .reading_and_writing import FORMATS, read_path, write_path
+from .reading_and_writing import FORMATS, read_camera, read_path, write_path
 
 __all__ = [
     "FORMATS",
@@ -22,6 +22,7 @@ __all__ = [
     "path_from_cameraposes",
     "path_from_geometry",
     "path_from_load3d",
+    "read_camera",
     "read_path",
     "write_path",
 ]

@@ -23,6 +23,7 @@ from .parsing import Source, check_length, number, rate, whole
 from .path_format import (
     PathFormat,
     RecordedCamera,
+    Wanted,
     centred_lens,
     check_focals,
     checked_poses,
@@ -62,7 +63,7 @@ class _Clipboard:
     properties: dict[str, _Keys] = field(default_factory=dict)
 
 
-def _read(source: Source, camera: str | None) -> RecordedCamera:
+def _read(source: Source, wanted: Wanted) -> RecordedCamera:
     clipboard = _parsed(source)
     width, height = (whole(*_fact(clipboard, f"Source {side}", source)) for side in ("Width", "Height"))
     fps = rate(*_fact(clipboard, "Units Per Second", source))

@@ -21,6 +21,7 @@ from .parsing import Source, field, frames_list, mapping, matrix, number, rate, 
 from .path_format import (
     PathFormat,
     RecordedCamera,
+    Wanted,
     check_focals,
     checked_poses,
     frame_of,
@@ -36,7 +37,7 @@ SENSOR_MM, SENSOR_HEIGHT_MM = 36.0, 24.0
 FITS = ("AUTO", "HORIZONTAL", "VERTICAL")
 
 
-def _read(source: Source, camera: str | None) -> RecordedCamera:
+def _read(source: Source, wanted: Wanted) -> RecordedCamera:
     document = mapping(source.json, source.name)
     size = tuple(
         whole(field(document, name, source.name), f"{source.name}, {name},")

@@ -8,6 +8,7 @@ eighth column, the vertical field of view in degrees, may be missing.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -17,7 +18,16 @@ from ..path import CameraPath
 from ..rotations import rigid
 from .axes import OPENGL_FROM_OPENCV, Y_UP_FROM_WORLD, change_axes, compose, decompose
 from .parsing import Source, numeric_row, table
-from .path_format import PathFormat, RecordedCamera, checked_poses, line_of, refuse_off_centre, vertical_fov_lens, words
+from .path_format import (
+    PathFormat,
+    RecordedCamera,
+    Wanted,
+    checked_poses,
+    line_of,
+    refuse_off_centre,
+    vertical_fov_lens,
+    words,
+)
 from .tum import is_tum_row
 
 LAYOUT = "frame tx ty tz rx ry rz vertical_fov"
@@ -25,26 +35,34 @@ ORDER = "yxz"
 XYZ_FROM_ORDER = [1, 0, 2]  # the columns are x y z; its own inverse
 
 
-def _read(source: Source, camera: str | None) -> RecordedCamera:
+def _read(source: Source, wanted: Wanted) -> RecordedCamera:
     rows, lines = table(source, (7, 8), LAYOUT)
     values = torch.tensor(rows, dtype=torch.float64)
-    for index in range(1, len(rows)):
-        if rows[index][0] != rows[index - 1][0] + 1:
-            raise Track2ViewError(
-                f"{source.at_line(lines[index])} is frame {rows[index][0]:g} after frame {rows[index - 1][0]:g}; "
-                "export every frame, in order."
-            )
+    gap, frames = _gap(source, [row[0] for row in rows], lines)
     where = line_of(source.name, lines)
     poses = checked_poses(rigid(compose(ORDER, values[:, 4:7][:, XYZ_FROM_ORDER]), values[:, 1:4]), where)
     poses = change_axes(poses, new_world_from_old=Y_UP_FROM_WORLD.mT, new_camera_from_old=OPENGL_FROM_OPENCV.mT)
     if values.shape[1] == 7:
-        return RecordedCamera(poses)
+        return RecordedCamera(poses, gap=gap, frames=frames)
     for index, row in enumerate(rows):
         if not 0 < row[7] < 180:
             raise Track2ViewError(
                 f"{where(index)} has the vertical field of view {row[7]:g}; it must be above 0 and below 180 degrees."
             )
-    return RecordedCamera(poses, vertical_fov_lens([math.radians(row[7]) for row in rows]))
+    lens = vertical_fov_lens([math.radians(row[7]) for row in rows])
+    return RecordedCamera(poses, lens, gap=gap, frames=frames)
+
+
+def _gap(source: Source, numbers: list[float], lines: list[int]) -> tuple[str | None, tuple[int, ...] | None]:
+    """(the sentence on the first frame that does not follow the one before, all from 0 if only some are missing)."""
+    wrong = next((index for index in range(1, len(numbers)) if numbers[index] != numbers[index - 1] + 1), None)
+    if wrong is None:
+        return None, None
+    rising = all(number == math.floor(number) for number in numbers)
+    rising = rising and all(after > before for before, after in pairwise(numbers))
+    asked = source.advice("export every frame, in order", **({"missing_frames": "give {} as fill"} if rising else {}))
+    gap = f"has in line {lines[wrong]} frame {numbers[wrong]:g} after frame {numbers[wrong - 1]:g}; {asked}."
+    return gap, tuple(int(number - numbers[0]) for number in numbers) if rising else None
 
 
 def _write(path: CameraPath, file: Path) -> bytes:

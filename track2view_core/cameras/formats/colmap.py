@@ -3,7 +3,8 @@
 Source: colmap.github.io/format.html. images.txt has two lines an image: `IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME`
 with the world-to-camera rotation and translation in OpenCV axes, then the image's points, which may be an empty line.
 The centre of the first pixel is at (0.5, 0.5), as here. Images are taken in the order of their names, numbers within
-them counted as numbers, because ids need not follow time.
+them counted as numbers, because ids need not follow time; the names also tell cameras apart (`frame_series.py`).
+Frames that were not registered are not in the file at all.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ import torch
 from ...errors import Track2ViewError
 from ..path import CameraPath
 from ..rotations import quaternion_from_matrix, rigid_inverse
-from .parsing import Source, check_length, frame_name, natural_order, number, whole
+from .frame_series import Series, chosen_series, missing_frames
+from .parsing import Source, check_length, frame_name, number, whole
 from .path_format import (
     PathFormat,
     RecordedCamera,
+    Wanted,
     check_focals,
     line_of,
     pinhole,
     pixel_lens,
+    plain_lens,
     poses_of_quaternions,
     refuse_skew,
     words,
@@ -43,6 +47,7 @@ MODELS = {
     "FOV": (2, 1),
     "THIN_PRISM_FISHEYE": (2, 8),
 }
+FISHEYE = ("FISHEYE", "FOV")  # in a model's name: its projection is no pinhole's, whatever its parameters are
 CAMERAS, IMAGES, POINTS = "cameras.txt", "images.txt", "points3D.txt"
 
 
@@ -51,7 +56,7 @@ class _Camera:
     model: str
     size: tuple[int, int]
     lens: tuple[float, float, float, float]  # fx fy cx cy
-    bends: bool  # has distortion
+    bends: bool  # has distortion, or is a fisheye lens
 
 
 @dataclass(frozen=True)
@@ -70,16 +75,20 @@ def model_folder(file: Path) -> Path:
     return next((place for place in candidates if (place / IMAGES).is_file()), folder)
 
 
-def _read(source: Source, camera: str | None) -> RecordedCamera:
+def _read(source: Source, wanted: Wanted) -> RecordedCamera:
     folder = model_folder(source.file)
     for name in (CAMERAS, IMAGES):
         if not (folder / name).is_file():
             binary = (folder / name).with_suffix(".bin").is_file()
             hint = "convert it with `colmap model_converter --output_type TXT`" if binary else "name a model's folder"
             source.refuse(f"holds no {name}; {hint}.")
-    cameras = _cameras(Source(folder / CAMERAS))
-    listing = Source(folder / IMAGES)
-    images = natural_order(_images(listing), lambda image: image.name)
+    cameras = _cameras(Source(folder / CAMERAS, source.door))
+    listing = Source(folder / IMAGES, source.door)
+    listed = _images(listing)
+    names = [image.name for image in listed]
+    series = _chosen(listing, listed, wanted.camera)
+    frames, gap = missing_frames(listing, names, series)
+    images = [listed[place] for place in series.places]
     where = line_of(listing.name, [image.line for image in images])
     for frame, image in enumerate(images):
         if image.camera not in cameras:
@@ -87,17 +96,30 @@ def _read(source: Source, camera: str | None) -> RecordedCamera:
     used = [cameras[image.camera] for image in images]
     sizes = {camera.size for camera in used}
     if len(sizes) > 1:
-        listing.refuse("mixes images of different sizes; give a model of one clip.")
+        ids = ", ".join(sorted({image.camera for image in images})[:12])
+        asked = listing.advice("give a model of one clip", camera=f"give {{}} as one of its cameras, {ids}")
+        listing.refuse(f"mixes images of different sizes; {asked}.")
     camera_from_world = poses_of_quaternions(
         [image.quaternion for image in images], [image.position for image in images], where
     )
     bent = next((camera.model for camera in used if camera.bends), None)
     problem = bent and (
-        f"has a lens with distortion ({bent}), which a camera path cannot hold; undistort the images with COLMAP, or "
-        "give fov_degrees (--fov) to take the poses with a plain lens."
+        f"has a lens with distortion ({bent}), which a camera path cannot hold; "
+        f"{plain_lens(source, 'undistort the images with COLMAP')}."
     )
     lenses = pinhole(*torch.tensor([camera.lens for camera in used], dtype=torch.float64).unbind(-1))
-    return RecordedCamera(rigid_inverse(camera_from_world), pixel_lens(lenses), used[0].size, lens_problem=problem)
+    return RecordedCamera(
+        rigid_inverse(camera_from_world), pixel_lens(lenses), used[0].size, lens_problem=problem, gap=gap, frames=frames
+    )
+
+
+def _chosen(listing: Source, images: list[_Image], camera: str | None) -> Series:
+    """The pictures of one camera, which is named as the pictures are, or by its CAMERA_ID."""
+    places = [place for place, image in enumerate(images) if image.camera == camera]
+    if not places or len(places) == len(images):
+        return chosen_series(listing, [image.name for image in images], None if places else camera)
+    one = chosen_series(listing, [images[place].name for place in places], None)
+    return Series(one.name, tuple(places[place] for place in one.places), one.numbers)
 
 
 def _cameras(source: Source) -> dict[str, _Camera]:
@@ -121,7 +143,7 @@ def _cameras(source: Source) -> dict[str, _Camera]:
         values = [number(word, where) for word in told[4:]]
         check_focals(values[:focals], lambda _, place=where: place)
         lens = (values[0], values[focals - 1], values[focals], values[focals + 1])
-        cameras[told[0]] = _Camera(told[1], size, lens, any(values[focals + 2 :]) or told[1] == "FOV")
+        cameras[told[0]] = _Camera(told[1], size, lens, any(values[focals + 2 :]) or told[1].endswith(FISHEYE))
     if not cameras:
         source.refuse("holds no camera; it is empty or of another format.")
     return cameras
@@ -189,4 +211,5 @@ FORMAT = PathFormat(
     ),
     write=_write,
     folder=True,
+    several=True,
 )

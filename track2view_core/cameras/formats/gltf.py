@@ -13,7 +13,7 @@ import binascii
 import json
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -27,8 +27,17 @@ from ..path import CameraPath
 from ..rotations import matrix_from_quaternion, quaternion_from_matrix, rigid, slerp
 from . import track2view_json
 from .axes import OPENGL_FROM_OPENCV, Y_UP_FROM_WORLD, change_axes
-from .parsing import MOST_FRAMES, UNEVEN, Source, mapping, number, numbers, parse_json
-from .path_format import PathFormat, RecordedCamera, checked_poses, frame_of, refuse_off_centre, vertical_fov_lens
+from .frame_times import UNEVEN, FrameTimes, frame_times
+from .parsing import MOST_FRAMES, Source, mapping, number, numbers, parse_json
+from .path_format import (
+    PathFormat,
+    RecordedCamera,
+    Wanted,
+    checked_poses,
+    frame_of,
+    refuse_off_centre,
+    vertical_fov_lens,
+)
 
 MAGIC, VERSION = b"glTF", 2
 JSON_CHUNK, BINARY_CHUNK = b"JSON", b"BIN\x00"
@@ -64,9 +73,9 @@ class _Curve:
         return quaternion_from_matrix(between)[:, [1, 2, 3, 0]]
 
 
-def _read(source: Source, camera: str | None) -> RecordedCamera:
+def _read(source: Source, wanted: Wanted) -> RecordedCamera:
     gltf = _Document(source)
-    node = _camera_node(gltf, camera)
+    node = _camera_node(gltf, wanted.camera)
     lens = mapping(
         gltf.entry("cameras", gltf.entry("nodes", node)["camera"]).get("perspective"), f"{source.name}, camera,"
     )
@@ -75,7 +84,7 @@ def _read(source: Source, camera: str | None) -> RecordedCamera:
         source.refuse(f"has the vertical field of view {yfov:g}; it must be radians above 0 and below 3.1416.")
     chain = _chain(gltf, node)
     curves = _curves(gltf, chain)
-    times, fps, problem = _times(source, curves)
+    times, told = _times(source, curves)
     world = torch.eye(4, dtype=torch.float64).repeat(len(times), 1, 1)
     for index in reversed(chain):
         world = world @ _local(gltf, index, curves, times)
@@ -85,7 +94,9 @@ def _read(source: Source, camera: str | None) -> RecordedCamera:
         new_camera_from_old=OPENGL_FROM_OPENCV.mT,
     )
     exact = _exact(gltf.entry("nodes", node), poses, yfov)
-    return exact or RecordedCamera(poses, vertical_fov_lens([yfov] * len(times)), None, fps, fps_problem=problem)
+    return exact or RecordedCamera(
+        poses, vertical_fov_lens([yfov] * len(times)), None, told.fps, fps_problem=told.problem, notes=told.notes
+    )
 
 
 def _camera_node(gltf: _Document, camera: str | None) -> int:
@@ -101,7 +112,9 @@ def _camera_node(gltf: _Document, camera: str | None) -> int:
         return next(iter(names.values()))
     if camera not in names:
         came = "has several cameras" if camera is None else f"has no camera {camera[:40]!r}"
-        gltf.source.refuse(f"{came}; give camera (--camera) as one of {', '.join(list(names)[:12])}.")
+        listed = ", ".join(list(names)[:12])
+        asked = gltf.source.advice(camera=f"give {{}} as one of {listed}") or f"export one of {listed} alone"
+        gltf.source.refuse(f"{came}; {asked}.")
     return names[camera]
 
 
@@ -163,23 +176,25 @@ def _check_quaternions(source: Source, values: np.ndarray) -> None:
         source.refuse(f"has a quaternion at key {key} whose length is not 1; it is damaged, so export it again.")
 
 
-def _times(source: Source, curves: dict[tuple[int, str], _Curve]) -> tuple[np.ndarray, float | None, str | None]:
-    """The frames' times, their rate, and why that rate cannot be told."""
+def _times(source: Source, curves: dict[tuple[int, str], _Curve]) -> tuple[np.ndarray, FrameTimes]:
+    """The frames' times, and what they say of the rate."""
     if not curves:
-        return np.zeros(1), None, None
+        return np.zeros(1), FrameTimes()
     times = max((curve.times for curve in curves.values()), key=len)
     start = min(curve.times[0] for curve in curves.values())
     end = max(curve.times[-1] for curve in curves.values())
     if len(times) == 1:
-        return times, None, None
+        return times, FrameTimes()
     steps = np.diff(times)
     step = float((times[-1] - times[0]) / len(steps))
     even = bool((np.abs(steps - step) <= UNEVEN * step).all())
     if not even or start != times[0] or end != times[-1]:
         source.refuse("has keys at uneven times; export it with sampled (baked) animation, one key a frame.")
-    fps = 1 / step
-    rounded = round(fps * 1000) / 1000
-    return times, rounded if abs(rounded - fps) < FLOAT32_ROUNDING * fps else fps, None
+    told = frame_times(source, times.tolist(), None)
+    if told.fps is None:
+        return times, told
+    rounded = round(told.fps * 1000) / 1000
+    return times, replace(told, fps=rounded) if abs(rounded - told.fps) < FLOAT32_ROUNDING * told.fps else told
 
 
 def _local(gltf: _Document, index: int, curves: dict[tuple[int, str], _Curve], times: np.ndarray) -> Tensor:

@@ -49,7 +49,8 @@ def path_from_cameractrl(rows: object, *, width: int, height: int, fps: float) -
         if not isinstance(row, Sequence) or isinstance(row, str) or len(row) != COLUMNS:
             raise Track2ViewError(f"{where(index)} is no row of {COLUMNS} numbers; connect a camera poses node.")
         told.append([number(value.item() if isinstance(value, np.generic) else value, where(index)) for value in row])
-    return complete(recording_of_rows(told, where), name, width=width, height=height, fov_degrees=None, fps=fps)
+    path, _ = complete(recording_of_rows(told, where), name, width=width, height=height, fov_degrees=None, fps=fps)
+    return path
 
 
 def cameractrl_from_path(path: CameraPath) -> list[list[float]]:
@@ -69,7 +70,7 @@ def path_from_cameraposes(
     matrices = _array(poses, "CAMERAPOSES", (4, 4))
     checked = checked_poses(matrices, frame_of("CAMERAPOSES"))
     recording = RecordedCamera(opencv_from_unreal(checked))
-    sparse = complete(
+    sparse, _ = complete(
         recording, "CAMERAPOSES", width=width, height=height, fov_degrees=fov_degrees, fps=fps / LATENT_STRIDE
     )
     return sparse.resampled(frames or LATENT_STRIDE * (len(sparse) - 1) + 1)
@@ -107,7 +108,9 @@ def path_from_load3d(
         if not 0 < fov < 180 or zoom <= 0:
             raise Track2ViewError(f"{name} has fov {fov:g} and zoom {zoom:g}; fov must be 0 to 180 and zoom above 0.")
         lens = vertical_fov_lens([2 * math.atan(math.tan(math.radians(fov) / 2) / zoom)])
-    return complete(RecordedCamera(poses, lens), name, width=width, height=height, fov_degrees=fov_degrees, fps=fps)
+    recording = RecordedCamera(poses, lens)
+    path, _ = complete(recording, name, width=width, height=height, fov_degrees=fov_degrees, fps=fps)
+    return path
 
 
 def load3d_from_path(path: CameraPath, frame: int, *, target_distance: float = 1.0) -> dict[str, Any]:

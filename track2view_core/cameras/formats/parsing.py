@@ -7,12 +7,12 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from itertools import islice, pairwise
+from itertools import islice, takewhile
 from pathlib import Path
-from statistics import median
 from typing import Any, NoReturn, TypeVar
 
 from ...errors import Track2ViewError
+from ...notes import Door
 
 MOST_FRAMES = 100_000
 MOST_BYTES = 512 * 2**20  # of a file that is read whole
@@ -20,16 +20,32 @@ LONGEST_LINE = 32 * 2**20  # characters; COLMAP lists all points of an image in 
 DEEPEST_JSON = 100
 HEAD_LINES = 40
 BINARY_BEGINNINGS = (b"glTF", b"PK\x03\x04")
-UNEVEN = 0.25  # share of a step that rounding and a drifting clock explain; a dropped frame doubles it
+READ_PATH = Door(
+    "read_path",
+    {
+        "size": "width and height (--width, --height)",
+        "fov_degrees": "fov_degrees (--fov)",
+        "fps": "fps (--fps)",
+        "format": "format (--from)",
+        "camera": "camera (--camera-name)",
+        "missing_frames": "missing_frames (--missing-frames)",
+        "quaternion_order": "quaternion_order (--quaternion-order)",
+    },
+)
+"""What `read_path` and `track2view path convert` call what can be said of a camera file; other doors have less."""
 
 Item = TypeVar("Item")
 
 
 class Source:
-    """One camera file that is being read. `file` may also be a folder, for formats that are one."""
+    """One camera file that is being read, at a door that has its own words for what the user may say of it.
 
-    def __init__(self, file: Path) -> None:
+    `file` may also be a folder, for formats that are one.
+    """
+
+    def __init__(self, file: Path, door: Door = READ_PATH) -> None:
         self.file = file
+        self.door = door
         self.name = f"The {'folder' if file.is_dir() else 'file'} {file.name or file}"  # begins every sentence
 
     def at_line(self, line: int) -> str:
@@ -38,6 +54,10 @@ class Source:
     def refuse(self, problem: str) -> NoReturn:
         """Raise the sentence "The file <name> <problem>"; the problem begins with a verb and ends with a full stop."""
         raise Track2ViewError(f"{self.name} {problem}")
+
+    def advice(self, always: str = "", **cures: str) -> str:
+        """`always`, and of the settings that the door has what to do with each, `{}` being its name there."""
+        return advised(self.door, always, **cures)
 
     @cached_property
     def data(self) -> bytes:
@@ -94,6 +114,14 @@ class Source:
         return list(islice((line for line in told if line and not line.startswith("#")), HEAD_LINES))
 
     @cached_property
+    def comments(self) -> list[str]:
+        """The comments that stand before the first other line."""
+        if self.is_binary:
+            return []
+        told = (line.strip() for _, line in islice(self.lines(), HEAD_LINES))
+        return list(takewhile(lambda line: line.startswith("#"), (line for line in told if line)))
+
+    @cached_property
     def json(self) -> Any:
         """The file's JSON: of bounded depth, without NaN."""
         return parse_json(self.text, self)
@@ -109,6 +137,21 @@ class Source:
             return False
         head = self.head
         return bool(head) and head[0].startswith(("{", "["))
+
+
+def advised(door: Door, always: str = "", **cures: str) -> str:
+    """Remedies as one sentence has them: `always`, and those of the settings that the door has."""
+    told = [always] * bool(always)
+    told += [cure.replace("{}", door.words[setting]) for setting, cure in cures.items() if setting in door.words]
+    return ", or ".join(told)
+
+
+def asked_rate(door: Door) -> str:
+    return advised(door, fps="give {}, the clip's frames a second") or "write the clip's frames a second into it"
+
+
+def place_of_row(lines: Sequence[int] | None, row: int) -> str:
+    return f"key {row}" if lines is None else f"line {lines[row]}"
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
@@ -295,7 +338,7 @@ def numeric_row(line: str) -> list[float] | None:
     return [float(word) for word in words] if words and all(map(_is_number, words)) else None
 
 
-# --- the order and the rate of frames ---------------------------------------------------------------------------------
+# --- the order of frames ----------------------------------------------------------------------------------------------
 
 
 def frame_name(frame: int) -> str:
@@ -311,38 +354,3 @@ def natural_order(items: Sequence[Item], name: Callable[[Item], str]) -> list[It
         return [(0, int(part), "") if index % 2 else (1, 0, part) for index, part in enumerate(parts)]
 
     return sorted(items, key=key)
-
-
-def rate_of(
-    times: Sequence[float],  # seconds
-    lines: Sequence[int],
-    *,
-    tick: float = 0.0,
-) -> tuple[float | None, str | None]:
-    """(fps, problem) of the times of consecutive frames. Times that are all the same say nothing: (None, None).
-
-    Args:
-        lines: the line each time stands in.
-        tick: seconds to which times are rounded; a whole rate, or a whole one / 1.001, that agrees to it is taken.
-    """
-    if len(times) < 2 or all(time == times[0] for time in times):
-        return None, None
-    steps = [after - before for before, after in pairwise(times)]
-    asked = "give fps (--fps) to take each row as one frame, or export every frame in order"
-    for index, step in enumerate(steps):
-        if step <= 0:
-            return None, f"has a time in line {lines[index + 1]} that is not after the one before; {asked}."
-    middle = median(steps)
-    for index, step in enumerate(steps):
-        if abs(step - middle) > UNEVEN * middle + 2 * tick:
-            return None, (
-                f"has a step of {step:.4g} s before line {lines[index + 1]} where others take {middle:.4g} s, so "
-                f"frames are missing; {asked}."
-            )
-    span = times[-1] - times[0]
-    fps = len(steps) / span
-    if tick:
-        for candidate in (float(round(fps)), round(fps * 1.001) * 1000 / 1001):
-            if candidate > 0 and abs(len(steps) / candidate - span) <= tick:
-                return candidate, None
-    return fps, None

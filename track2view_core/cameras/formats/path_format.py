@@ -17,9 +17,12 @@ import torch
 from torch import Tensor
 
 from ...errors import Track2ViewError
+from ...notes import Door, Note
 from ..path import ORTHONORMAL_TOLERANCE, CameraPath
+from ..path_quality import lens_notes
 from ..rotations import matrix_from_quaternion, rigid
-from .parsing import Source
+from .frame_times import FASTEST, SLOWEST
+from .parsing import READ_PATH, Source, advised, asked_rate, check_length
 
 SMALLEST_SIDE, LARGEST_SIDE = 1, 65_536  # pixels
 FARTHEST = 1e12  # of a position, in the file's units; beyond it nothing of a move would be left in 64-bit floats
@@ -30,13 +33,26 @@ Lens = Callable[[int, int], Tensor]  # width, height in pixels -> intrinsics [T,
 Where = Callable[[int], str]  # frame -> the beginning of a sentence: "poses.txt, line 7,"
 Numbers = Sequence[float] | Tensor
 
+MISSING_FRAMES = ("refuse", "fill", "join")
+"""What becomes of a file that lacks frames of its clip: it is refused; they are filled in between the others, straight
+and along the shortest turn; or the others follow one another as if they were all."""
+QUATERNION_ORDERS = ("xyzw", "wxyz")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a reader may be told of its file."""
+
+    camera: str | None = None  # which one, of a file that holds several
+    quaternion_order: str | None = None  # one of QUATERNION_ORDERS; None: the format's, or what the file states
+
 
 @dataclass(frozen=True, eq=False)
 class RecordedCamera:
     """A camera as a file holds it: always poses, the rest where the format has it.
 
     A `*_problem` is a sentence for a field that is there and cannot be taken as it is; it is raised unless the caller
-    gives the field.
+    gives the field. So is `gap`, on frames that are missing, unless the caller says what becomes of them.
     """
 
     world_from_camera: Tensor  # [T, 4, 4] float64, OpenCV axes, checked by `checked_poses`
@@ -45,9 +61,13 @@ class RecordedCamera:
     fps: float | None = None
     lens_problem: str | None = None
     fps_problem: str | None = None
+    gap: str | None = None
+    frames: tuple[int, ...] | None = None  # of each row, from 0 and rising, where some are missing and that is known
+    timed: bool = False  # the gap shows in times, which a given rate stands in for
+    notes: tuple[Note, ...] = ()
 
 
-Reader = Callable[[Source, str | None], RecordedCamera]  # the file, and which of its cameras
+Reader = Callable[[Source, Wanted], RecordedCamera]
 Writer = Callable[[CameraPath, Path], bytes | Mapping[str, bytes]]  # what to write, or file names and what to write
 
 # What of the lens a format holds: `matrix` everything; `pinhole` both focal lengths and the centre; `focal` one focal
@@ -70,7 +90,8 @@ class PathFormat:
     recognises: Callable[[Source], bool]  # by content; asked only for a fitting ending
     write: Writer | None = None
     folder: bool = False
-    several: bool = False  # holds more than one camera, so `camera` says which
+    several: bool = False  # may hold more than one camera, so `camera` says which
+    ordered: bool = False  # whether quaternions come with w last or first, so `quaternion_order` may say which
     zoom: bool = True  # whether the lens may change from frame to frame
 
 
@@ -85,28 +106,57 @@ def complete(
     height: int | None,
     fov_degrees: float | None,
     fps: float | None,
-) -> CameraPath:
-    """The path of a recording; see `read_path` for what the arguments mean.
+    missing_frames: str = "refuse",
+    door: Door = READ_PATH,
+) -> tuple[CameraPath, tuple[Note, ...]]:
+    """The path of a recording, and what to know of it; see `read_path` for what the arguments mean.
 
     Raises:
-        Track2ViewError: a field that neither the file nor the caller states, or a size of another aspect.
+        Track2ViewError: a field that neither the file nor the caller states, frames that are missing, or a size of
+            another aspect.
     """
     wanted = _wanted_size(width, height)
     size = recording.size or wanted
     if size is None:
-        raise Track2ViewError(
-            f"{name} does not say for which image size it is; give width and height (--width, --height) in pixels."
-        )
-    intrinsics = _intrinsics(recording, name, size, fov_degrees)
-    path = CameraPath(recording.world_from_camera, intrinsics, *size, fps=_fps(recording, name, fps))
+        asked = advised(door, size="give {} in pixels") or "write it into the file"
+        raise Track2ViewError(f"{name} does not say for which image size it is; {asked}.")
+    notes = [*recording.notes]
+    frames = _frames(recording, name, missing_frames, fps, notes)
+    intrinsics = _intrinsics(recording, name, size, fov_degrees, door)
+    path = CameraPath(recording.world_from_camera, intrinsics, *size, fps=_fps(recording, name, fps, door))
+    if fov_degrees is None:
+        notes += lens_notes(path)
+    if frames is not None:
+        path = path.filled(frames)
     if wanted is None or wanted == size:
-        return path
+        return path, tuple(notes)
     if abs(wanted[0] / size[0] * size[1] - wanted[1]) > 1.0:
         raise Track2ViewError(
             f"{name} is for images of {size[0]} x {size[1]} and {wanted[0]} x {wanted[1]} is asked for, which has "
             "another aspect; crop the clip as the camera's images, or leave width and height out."
         )
-    return path.resized(*wanted)
+    return path.resized(*wanted), tuple(notes)
+
+
+def _frames(
+    recording: RecordedCamera, name: str, missing_frames: str, fps: float | None, notes: list[Note]
+) -> tuple[int, ...] | None:
+    """The frame of each row where those between are to be filled in; a note where the file lacks some."""
+    if missing_frames not in MISSING_FRAMES:
+        raise Track2ViewError(
+            f"missing_frames is {str(missing_frames)[:40]!r}; it must be one of {', '.join(MISSING_FRAMES)}."
+        )
+    if recording.gap is None:
+        return None
+    frames = recording.frames
+    if missing_frames == "fill" and frames is not None:
+        check_length(frames[-1] + 1, name)
+        notes.append(Note.of("frames_filled", count=frames[-1] + 1 - len(frames), rows=len(frames)))
+        return frames
+    if missing_frames == "join" or (missing_frames == "refuse" and recording.timed and fps is not None):
+        notes.append(Note.of("frames_joined", rows=len(recording.world_from_camera)))
+        return None
+    raise Track2ViewError(f"{name} {recording.gap}")
 
 
 def _wanted_size(width: int | None, height: int | None) -> tuple[int, int] | None:
@@ -123,29 +173,37 @@ def _wanted_size(width: int | None, height: int | None) -> tuple[int, int] | Non
     return int(width), int(height)
 
 
-def _intrinsics(recording: RecordedCamera, name: str, size: tuple[int, int], fov_degrees: float | None) -> Tensor:
+def _intrinsics(
+    recording: RecordedCamera, name: str, size: tuple[int, int], fov_degrees: float | None, door: Door
+) -> Tensor:
     frames = len(recording.world_from_camera)
     if fov_degrees is not None:
         if not (math.isfinite(fov_degrees) and 0 < fov_degrees < 180):
             raise Track2ViewError(
-                f"The field of view fov_degrees (--fov) is {fov_degrees}; it must be above 0 and below 180 degrees."
+                f"The field of view {door.words.get('fov_degrees', '')} is {fov_degrees}; it must be above 0 and below "
+                "180 degrees."
             )
         focal = size[0] / 2 / math.tan(math.radians(fov_degrees) / 2)
         return centred_lens([focal] * frames, *size)
     if recording.lens_problem:
         raise Track2ViewError(f"{name} {recording.lens_problem}")
     if recording.lens is None:
-        raise Track2ViewError(f"{name} holds no lens; give fov_degrees (--fov), the horizontal field of view.")
+        asked = advised(door, fov_degrees="give {}, the horizontal field of view") or "write it into the file"
+        raise Track2ViewError(f"{name} holds no lens; {asked}.")
     return recording.lens(*size)
 
 
-def _fps(recording: RecordedCamera, name: str, fps: float | None) -> float:
+def _fps(recording: RecordedCamera, name: str, fps: float | None, door: Door) -> float:
     if fps is not None:
         return fps
     if recording.fps_problem:
         raise Track2ViewError(f"{name} {recording.fps_problem}")
     if recording.fps is None:
-        raise Track2ViewError(f"{name} does not say how fast it plays; give fps (--fps), the clip's frames a second.")
+        raise Track2ViewError(f"{name} does not say how fast it plays; {asked_rate(door)}.")
+    if not SLOWEST <= recording.fps <= FASTEST:
+        raise Track2ViewError(
+            f"{name} says that it plays {recording.fps:.6g} frames a second, which no clip does; {asked_rate(door)}."
+        )
     return recording.fps
 
 
@@ -181,6 +239,11 @@ def vertical_fov_lens(fov: Sequence[float]) -> Lens:
     """A centred lens of a vertical field of view in radians a frame."""
     tangents = torch.tensor([math.tan(angle / 2) for angle in fov], dtype=torch.float64)
     return lambda width, height: centred_lens(height / 2 / tangents, width, height)
+
+
+def plain_lens(source: Source, first: str = "") -> str:
+    """What to do about a lens that a path cannot hold."""
+    return source.advice(first, fov_degrees="give {} to take the poses with a plain lens") or "undistort the images"
 
 
 def check_focals(focals: Sequence[float], where: Callable[[int], str]) -> None:

@@ -6,7 +6,8 @@ import difflib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +15,7 @@ from types import MappingProxyType
 import torch
 
 from ...errors import Track2ViewError
-from ...notes import Note
+from ...notes import Door, Note, Severity
 from ..path import CameraPath
 from . import (
     aftereffects,
@@ -23,14 +24,16 @@ from . import (
     colmap,
     gltf,
     nerfstudio,
+    nerfstudio_path,
     realcamvid,
     realestate10k,
     recammaster,
     track2view_json,
     tum,
 )
-from .parsing import Source
-from .path_format import PathFormat, complete
+from .frame_times import FASTEST, SLOWEST
+from .parsing import READ_PATH, Source
+from .path_format import QUATERNION_ORDERS, PathFormat, RecordedCamera, Wanted, complete
 from .track2view_json import KEYFRAME_DOCUMENT, states_format
 
 FORMATS: Mapping[str, PathFormat] = MappingProxyType(
@@ -49,10 +52,12 @@ FORMATS: Mapping[str, PathFormat] = MappingProxyType(
             chan.FORMAT,
             aftereffects.FORMAT,
             gltf.FORMAT,
+            nerfstudio_path.FORMAT,
         )
     }
 )
 
+OF_SIZE_AND_RATE = ("times_unit", "lens_in_shares", "lens_of_other_size")  # notes on what a movement is without
 ANY_SIZE, ANY_LENS, ANY_RATE = (1920, 1080), 60.0, 25.0  # pixels, degrees, Hz: where only the movement is wanted
 
 
@@ -65,6 +70,8 @@ def read_path(
     fov_degrees: float | None = None,
     fps: float | None = None,
     camera: str | None = None,
+    missing_frames: str = "refuse",
+    quaternion_order: str | None = None,
 ) -> CameraPath:
     """The camera path of a file of another program, in OpenCV axes and the file's own world and units.
 
@@ -78,23 +85,91 @@ def read_path(
         fov_degrees: the horizontal field of view of a centred lens, instead of the file's own lens.
         fps: frames a second, instead of the file's own. Rows of a file with uneven times then count as one frame each.
         camera: which camera of a file that holds several.
+        missing_frames: what becomes of a file that lacks frames of its clip, one of MISSING_FRAMES.
+        quaternion_order: "xyzw" or "wxyz", where programs differ in it (TUM); None: as the file's comments say, else
+            the format's own.
 
     Raises:
         Track2ViewError: one sentence that names the file, the line or frame, and the likely cause; or the argument
-            that is missing.
+            that is missing. Also where the reading is likely wrong, as the path has no place to say so:
+            `read_camera` hands it out with a note.
     """
-    file = Path(file)
-    source = Source(file)
+    with _told_of(Path(file)) as file:
+        source = Source(file)
+        recording = recorded(source, format, Wanted(camera, quaternion_order))
+        refuse_doubtful(source, recording.notes)
+        path, notes = complete(
+            recording, source.name, width=width, height=height, fov_degrees=fov_degrees, fps=fps,
+            missing_frames=missing_frames,
+        )  # fmt: skip
+        refuse_doubtful(source, notes)
+    return path
+
+
+def read_camera(
+    file: str | Path,
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    format: str | None = None,
+    fov_degrees: float | None = None,
+    fps: float | None = None,
+    camera: str | None = None,
+    missing_frames: str = "refuse",
+    quaternion_order: str | None = None,
+    door: Door = READ_PATH,
+) -> tuple[CameraPath, tuple[Note, ...]]:
+    """As `read_path`, with what is to be known of the path: what was filled in, taken for granted, or is doubtful.
+
+    Args:
+        door: how sentences name these arguments.
+
+    Raises:
+        Track2ViewError: as `read_path`, but for a doubtful reading.
+    """
+    with _told_of(Path(file)) as file:
+        source = Source(file, door)
+        recording = recorded(source, format, Wanted(camera, quaternion_order))
+        return complete(
+            recording, source.name, width=width, height=height, fov_degrees=fov_degrees, fps=fps,
+            missing_frames=missing_frames, door=door,
+        )  # fmt: skip
+
+
+def recorded(source: Source, format: str | None, wanted: Wanted) -> RecordedCamera:
+    """What the file holds, by itself.
+
+    Raises:
+        Track2ViewError: it is missing, of no or another format, damaged, or holds no such camera.
+    """
+    if not source.file.exists():
+        raise Track2ViewError(f"The camera file {source.file} does not exist; check its name and folder.")
+    chosen = _named(format) if format is not None else recognised(source)
+    if source.file.is_dir() and not chosen.folder:
+        raise Track2ViewError(f"The path {source.file} is a folder, and {chosen.title} is a file; name the file in it.")
+    if wanted.camera is not None and not chosen.several:
+        raise Track2ViewError(f"{chosen.title} holds one camera; {source.advice(camera='leave {} out')}.")
+    order = wanted.quaternion_order
+    if order is not None and order not in QUATERNION_ORDERS:
+        raise Track2ViewError(f"quaternion_order is {order[:40]!r}; it must be one of {', '.join(QUATERNION_ORDERS)}.")
+    if order is not None and not chosen.ordered:
+        asked = source.advice(quaternion_order="leave {} out")
+        raise Track2ViewError(f"{chosen.title} has no quaternions whose order could differ; {asked}.")
+    return chosen.read(source, wanted)
+
+
+def refuse_doubtful(source: Source, notes: Iterable[Note]) -> None:
+    """Raise the first note that says that the path is likely wrong, where there is no place to show it."""
+    for note in notes:
+        if note.severity is Severity.WARNING:
+            source.refuse(f"is likely read wrongly: {note.text(source.door)}.")
+
+
+@contextmanager
+def _told_of(file: Path) -> Iterator[Path]:
+    """Errors of reading the file, each as one printable sentence."""
     try:
-        if not file.exists():
-            raise Track2ViewError(f"The camera file {file} does not exist; check its name and folder.")
-        chosen = _named(format) if format is not None else recognised(source)
-        if file.is_dir() and not chosen.folder:
-            raise Track2ViewError(f"The path {file} is a folder, and {chosen.title} is a file; name the file in it.")
-        if camera is not None and not chosen.several:
-            raise Track2ViewError(f"{chosen.title} holds one camera; leave camera (--camera) out.")
-        recording = chosen.read(source, camera)
-        return complete(recording, source.name, width=width, height=height, fov_degrees=fov_degrees, fps=fps)
+        yield file
     except Track2ViewError as error:
         if str(error).isprintable():
             raise
@@ -123,10 +198,12 @@ def recognised(source: Source) -> PathFormat:
     if len(found) == 1:
         return found[0]
     if found:
-        raise Track2ViewError(f"{source.name} could be {_listed(found)}; give format (--from) as one of them.")
+        asked_for = source.advice(format="give {} as one of them") or "name it as only one of them is named"
+        raise Track2ViewError(f"{source.name} could be {_listed(found)}; {asked_for}.")
+    listed = _listed([told for told in asked if told.folder == file.is_dir()])
+    asked_for = source.advice(format=f"give {{}} as one of {listed} to hear what is wrong with it")
     raise Track2ViewError(
-        f"{source.name} is in none of the known formats, or damaged at its beginning; give format (--from) as one of "
-        f"{_listed([told for told in asked if told.folder == file.is_dir()])} to hear what is wrong with it."
+        f"{source.name} is in none of the known formats, or damaged at its beginning; {asked_for or 'export it again'}."
     )
 
 
@@ -143,20 +220,31 @@ def read_for_clip(
     fov_degrees: float | None = None,
     fps: float | None = None,
     camera: str | None = None,
+    missing_frames: str = "refuse",
+    quaternion_order: str | None = None,
+    door: Door = READ_PATH,
 ) -> tuple[CameraPath, tuple[Note, ...]]:
-    """`read_path`, then, with the camera of a clip, resampled to its number of frames. The world stays the file's.
+    """`read_camera`, then, with the camera of a clip, resampled to its number of frames. The world stays the file's.
 
     Args:
         clip: its size and rate stand in where none are given.
 
     Raises:
-        Track2ViewError: as `read_path`.
+        Track2ViewError: as `read_camera`.
     """
-    if clip is not None and width is None and height is None:
-        width, height = clip.width, clip.height
-    path = read_path(file, width=width, height=height, format=format, fov_degrees=fov_degrees, fps=fps, camera=camera)
+    with _told_of(file):
+        source = Source(file, door)
+        recording = recorded(source, format, Wanted(camera, quaternion_order))
+        if clip is not None:
+            recording = _with_rate(recording, clip.fps)
+            if width is None and height is None:
+                width, height = clip.width, clip.height
+        path, found = complete(
+            recording, source.name, width=width, height=height, fov_degrees=fov_degrees, fps=fps,
+            missing_frames=missing_frames, door=door,
+        )  # fmt: skip
     size = {"width": path.width, "height": path.height}
-    notes = [Note.of("camera_read", name=file.name, frames=len(path), **size, rate=path.fps)]
+    notes = [Note.of("camera_read", name=file.name, frames=len(path), **size, rate=path.fps), *found]
     if clip is None:
         return path, tuple(notes)
     if len(path) != len(clip):
@@ -165,18 +253,38 @@ def read_for_clip(
     return replace(path, fps=clip.fps), tuple(notes)
 
 
-def read_move(file: Path) -> CameraPath:
-    """The path of a file of which only the movement counts: size, rate or lens that it does not hold are made up.
+def read_move(
+    file: Path,
+    *,
+    format: str | None = None,
+    camera: str | None = None,
+    missing_frames: str = "refuse",
+    quaternion_order: str | None = None,
+    door: Door = READ_PATH,
+) -> tuple[CameraPath, tuple[Note, ...]]:
+    """The path of a file of which only the movement counts, and what to know of it.
+
+    Size, rate or lens that it does not hold, or that a path cannot hold, are made up.
 
     Raises:
-        Track2ViewError: as `read_path`.
+        Track2ViewError: as `read_camera`.
     """
-    if not file.exists():
-        raise Track2ViewError(f"The camera file {file} does not exist; check its name and folder.")
-    told = recognised(Source(file))
-    width, height = (None, None) if told.size else ANY_SIZE
-    fov_degrees = ANY_LENS if told.lens == "none" else None
-    return read_path(file, format=told.name, fps=ANY_RATE, width=width, height=height, fov_degrees=fov_degrees)
+    with _told_of(file):
+        source = Source(file, door)
+        recording = _with_rate(recorded(source, format, Wanted(camera, quaternion_order)), ANY_RATE)
+        width, height = (None, None) if recording.size else ANY_SIZE
+        holds_lens = recording.lens is not None and recording.lens_problem is None
+        path, notes = complete(
+            recording, source.name, width=width, height=height, fov_degrees=None if holds_lens else ANY_LENS, fps=None,
+            missing_frames=missing_frames, door=door,
+        )  # fmt: skip
+    return path, tuple(note for note in notes if note.code not in OF_SIZE_AND_RATE)
+
+
+def _with_rate(recording: RecordedCamera, fps: float) -> RecordedCamera:
+    """The recording, at this rate where it tells none; frames that are missing stay missing."""
+    told = recording.fps is not None and recording.fps_problem is None and SLOWEST <= recording.fps <= FASTEST
+    return recording if told else replace(recording, fps=fps, fps_problem=None)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from .path_format import (
     FARTHEST,
     PathFormat,
     RecordedCamera,
+    Wanted,
     check_focals,
     checked_poses,
     frame_of,
@@ -37,11 +38,10 @@ from .plain_pickle import plain_data
 
 NPY_MAGIC = b"\x93NUMPY"
 ARCHIVE_DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError)
-HINT = "give camera (--camera) as a clip's place from 0 or its video_path"
 
 
-def _read(source: Source, camera: str | None) -> RecordedCamera:
-    return clip_recording(source, _chosen(source, listed_clips(source), camera))
+def _read(source: Source, wanted: Wanted) -> RecordedCamera:
+    return clip_recording(source, _chosen(source, listed_clips(source), wanted.camera))
 
 
 def clip_recording(source: Source, clip: dict[str, Any]) -> RecordedCamera:
@@ -100,15 +100,16 @@ def _pickled(source: Source, npy: bytes) -> bytes:
 
 
 def _chosen(source: Source, clips: list[dict[str, Any]], camera: str | None) -> dict[str, Any]:
+    hint = source.advice(camera="give {} as a clip's place from 0 or its video_path") or "give a list of one clip"
     if camera is None:
         if len(clips) > 1:
-            source.refuse(f"holds {len(clips)} clips; {HINT}.")
+            source.refuse(f"holds {len(clips)} clips; {hint}.")
         return clips[0]
     if camera.isdecimal() and len(camera) < 10 and int(camera) < len(clips):
         return clips[int(camera)]
     found = [clip for clip in clips if clip.get("video_path") == camera]
     if len(found) != 1:
-        source.refuse(f"holds {len(found) or 'no'} clips {camera[:60]!r}, of {len(clips)}; {HINT}.")
+        source.refuse(f"holds {len(found) or 'no'} clips {camera[:60]!r}, of {len(clips)}; {hint}.")
     return found[0]
 
 

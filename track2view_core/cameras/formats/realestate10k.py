@@ -16,10 +16,12 @@ from torch import Tensor
 from ...errors import Track2ViewError
 from ..path import CameraPath
 from ..rotations import rigid_inverse
-from .parsing import Source, numeric_row, rate_of, table
+from .frame_times import frame_times
+from .parsing import Source, numeric_row, table
 from .path_format import (
     PathFormat,
     RecordedCamera,
+    Wanted,
     Where,
     check_focals,
     checked_poses,
@@ -65,11 +67,14 @@ def rows_of(path: CameraPath, timestamps: Sequence[int]) -> list[list[float]]:
     return [[float(time), *row] for time, row in zip(timestamps, whole.tolist(), strict=True)]
 
 
-def _read(source: Source, camera: str | None) -> RecordedCamera:
+def _read(source: Source, wanted: Wanted) -> RecordedCamera:
     rows, lines = table(source, (COLUMNS,), LAYOUT, header=True)
     recording = recording_of_rows(rows, line_of(source.name, lines))
-    fps, problem = rate_of([row[0] / 1e6 for row in rows], lines, tick=TICK)
-    return RecordedCamera(recording.world_from_camera, recording.lens, fps=fps, fps_problem=problem)
+    times = frame_times(source, [row[0] for row in rows], lines, unit="microseconds", tick=TICK)
+    return RecordedCamera(
+        recording.world_from_camera, recording.lens, fps=times.fps, fps_problem=times.problem, gap=times.gap,
+        frames=times.frames, timed=True, notes=times.notes,
+    )  # fmt: skip
 
 
 def _write(path: CameraPath, file: Path) -> bytes:

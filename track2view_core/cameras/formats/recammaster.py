@@ -20,7 +20,17 @@ from ...errors import Track2ViewError
 from ..path import CameraPath
 from .axes import UNREAL_FROM_OPENCV, change_axes
 from .parsing import Source, check_length, mapping, number
-from .path_format import Lens, PathFormat, RecordedCamera, centred_lens, checked_poses, frame_of, json_text, words
+from .path_format import (
+    Lens,
+    PathFormat,
+    RecordedCamera,
+    Wanted,
+    centred_lens,
+    checked_poses,
+    frame_of,
+    json_text,
+    words,
+)
 
 CENTIMETRES = 100.0
 SENSOR_MM = 23.76
@@ -41,14 +51,14 @@ def unreal_from_opencv(poses: Tensor) -> Tensor:
     return moved
 
 
-def _read(source: Source, camera: str | None) -> RecordedCamera:
+def _read(source: Source, wanted: Wanted) -> RecordedCamera:
     document = mapping(source.json, source.name)
     frames = [key for key in document if re.fullmatch(r"frame\d{1,9}", key)]
     check_length(len(frames), source.name)
     if not frames:
         source.refuse('holds no "frame0"; ReCamMaster\'s camera_extrinsics.json has frame0, frame1 and so on.')
     cameras = sorted(mapping(document.get("frame0", {}), f"{source.name}, frame0,"))
-    chosen = _chosen(source, cameras, camera)
+    chosen = _chosen(source, cameras, wanted.camera)
     rows = []
     where = frame_of(source.name)
     for index in range(len(frames)):
@@ -67,13 +77,14 @@ def _chosen(source: Source, cameras: list[str], camera: str | None) -> str:
     if not cameras:
         source.refuse("holds no camera in frame 0; it is of another format or damaged.")
     listed = ", ".join(name[:30] for name in cameras[:12])
+    asked = source.advice(camera=f"give {{}} as one of {listed}") or f"export one of {listed} alone"
     if camera is None:
         if len(cameras) > 1:
-            source.refuse(f"holds {len(cameras)} cameras; give camera (--camera) as one of {listed}.")
+            source.refuse(f"holds {len(cameras)} cameras; {asked}.")
         return cameras[0]
     name = f"cam{int(camera):02d}" if camera.isdecimal() and len(camera) < 4 else camera
     if name not in cameras:
-        source.refuse(f"has no camera {camera[:30]!r}; give camera (--camera) as one of {listed}.")
+        source.refuse(f"has no camera {camera[:30]!r}; {asked}.")
     return name
 
 

@@ -10,7 +10,16 @@ import torch
 from ...errors import Track2ViewError
 from ..path import CameraPath
 from .parsing import Source, field, frames_list, mapping, matrix, rate, whole
-from .path_format import PathFormat, RecordedCamera, check_focals, checked_poses, frame_of, json_text, pixel_lens
+from .path_format import (
+    PathFormat,
+    RecordedCamera,
+    Wanted,
+    check_focals,
+    checked_poses,
+    frame_of,
+    json_text,
+    pixel_lens,
+)
 
 NAME = "track2view_camera"
 VERSION = 1
@@ -58,7 +67,7 @@ def recording_of(value: object, name: str) -> RecordedCamera:
     )
 
 
-def _read(source: Source, camera: str | None) -> RecordedCamera:
+def _read(source: Source, wanted: Wanted) -> RecordedCamera:
     return recording_of(source.json, source.name)
 
 
