@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -149,3 +150,25 @@ def test_mistyped_words_are_one_line(argv: list[str], capsys):
         main(argv)
     assert ended.value.code == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_camera_file_of_several_cameras_is_sent_to_this_verb_s_option(rerender, clip: Path, tmp_path: Path):
+    rows = "[1 0 0 0] [0 1 0 0] [0 0 1 0] "
+    told = {f"frame{t}": {name: f"{rows}[{t} 0 0 1] " for name in ("cam01", "cam02")} for t in range(5)}
+    file = tmp_path / "camera_extrinsics.json"
+    file.write_text(json.dumps(told), encoding="utf-8")
+    tracks = npz(tmp_path / "tracks.npz")
+    sentence = rerender(clip, "--tracks", tracks, "--camera", file).sentence
+    assert "--camera-name) as one of cam01, cam02" in sentence and "--fov" not in sentence
+    outcome = rerender(clip, "--tracks", tracks, "--camera", file, "--camera-name", "cam02")
+    assert outcome.code == 0 and "camera_extrinsics.json: 5 frames" in outcome.said
+    file.write_text("these are notes", encoding="utf-8")
+    assert "--camera-format) as one of" in rerender(clip, "--tracks", tracks, "--camera", file).sentence
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--camera-name", "a"), ("--camera-format", "tum"), ("--missing-frames", "fill"), ("--quaternion-order", "wxyz")],
+)
+def test_what_is_of_a_camera_file_needs_one(rerender, clip: Path, options: tuple[str, str]):
+    assert f"{options[0]} is {options[1]} and there is no --camera" in rerender(clip, *options).sentence

@@ -276,3 +276,9 @@ def test_the_examples_of_the_library_page_run(clip: Path, tmp_path: Path, monkey
     tokens, delta = (names[3][name] for name in ("tokens", "target_delta"))
     assert delta.shape == tokens.shape and not delta.any()
     assert names[4]["velocity"].shape == names[4]["target"].shape
+
+
+@pytest.mark.parametrize("field", ["camera_name", "camera_format", "missing_frames", "quaternion_order"])
+def test_what_is_of_a_camera_file_is_refused_without_one(clip: Path, field: str):
+    with pytest.raises(Track2ViewError, match=f"{field} is 'fill' and the move is no camera file"):
+        refilm(clip, "pan_left", Refilm(**{field: "fill"}))

@@ -62,6 +62,22 @@ def assert_same_tracks(loaded: PointTracks, saved: PointTracks) -> None:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
+def test_a_lens_of_another_picture_is_questioned_once(ending: str, tmp_path: Path) -> None:
+    """Without advice: nothing but the file itself can mend it."""
+    tracks = some_tracks()
+    for lens, code in (
+        ([[0.8, 0, 0.5], [0, 1, 0.5]], "lens_in_shares"),
+        ([[400, 0, 252], [0, 400, 188]], "lens_of_other_size"),
+    ):
+        intrinsics = torch.tensor([*lens, [0, 0, 1]], dtype=torch.float64).repeat(5, 1, 1)
+        save_tracks(replace(tracks, camera=replace(tracks.camera, intrinsics=intrinsics)), tmp_path / f"a{ending}")
+        once = load_tracks(tmp_path / f"a{ending}")
+        assert [(note.code, note.remedy) for note in once.notes[len(tracks.notes) :]] == [(code, ())]
+        save_tracks(once, tmp_path / f"b{ending}")
+        assert load_tracks(tmp_path / f"b{ending}").notes == once.notes
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
 def test_the_sentences_of_older_files_read_the_same(tmp_path: Path, ending: str) -> None:
     """Version 0.1.0 stored notes as a list of sentences, marked and named by their shot in the text itself."""
     told = ["motion general (found)", "WARNING: nothing holds", "shot at frame 3: WARNING: höher, 5 % of it"]

@@ -281,3 +281,26 @@ def test_remedies_are_those_of_the_door(tmp_path: Path) -> None:
 def test_the_clip_s_rate_stands_in_where_the_file_has_none(tmp_path: Path) -> None:
     write_path(moving(), tmp_path / "c.chan")
     assert read_for_clip(tmp_path / "c.chan", clip=moving(17))[0].fps == 24
+
+
+# --- the movement alone -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["gltf", "nerfstudio", "colmap", "chan", "recammaster", "kitti"])
+def test_a_movement_needs_no_size_lens_or_rate(name: str, tmp_path: Path) -> None:
+    file = tmp_path / {"gltf": "g.gltf", "colmap": "model", "chan": "c.chan", "kitti": "k.txt"}.get(name, "n.json")
+    write_path(moving(), file, format=name)
+    if name == "chan":
+        text(tmp_path, "c.chan", "".join(f"{row.rsplit(' ', 1)[0]}\n" for row in file.read_text("utf-8").splitlines()))
+    elif name == "colmap":
+        text(file, "cameras.txt", "1 SIMPLE_RADIAL 640 360 500 320 180 0.1\n")
+    elif name in ("gltf", "nerfstudio"):
+        told = json.loads(file.read_text(encoding="utf-8"))
+        for field in ("w", "h"):
+            told.pop(field, None)
+        for node in told.get("nodes", []):
+            del node["extras"]
+        text(tmp_path, file.name, json.dumps(told))
+    path, notes = read_move(file, missing_frames="refuse")
+    assert path.relative_to_first().world_from_camera[8, :3, 3].tolist() == pytest.approx([0.8, 0, 0], abs=1e-6)
+    assert not notes
