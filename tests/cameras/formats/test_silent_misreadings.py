@@ -85,6 +85,10 @@ def test_frame_numbers_and_impossible_rates_ask_for_the_rate(write, times, tmp_p
     assert read_path(file, **(PLAIN if write is tum else SIZE), fps=24).fps == 24
 
 
+def test_two_units_that_make_a_rate_ask_for_it(tmp_path: Path) -> None:
+    assert "give fps (--fps)" in refused(realestate(tmp_path, [0.0, 1.5, 3.1, 4.5]), **SIZE)
+
+
 def test_a_stated_unit_is_believed(tmp_path: Path) -> None:
     assert read_path(tum(tmp_path, [0, 1, 2], "# timestamp [s] tx ty tz\n"), **PLAIN).fps == 1
     assert read_path(tum(tmp_path, [0, 40, 80], "#timestamp (ms)\n"), **PLAIN).fps == 25
@@ -142,7 +146,7 @@ def test_numbers_of_pictures() -> None:
     assert gap_in([0, 33, 67, 100])[1] is None
     (one,) = series_of([f"f_{number}.png" for number in (10, 9, 11)])
     assert one.places == (1, 0, 2) and one.numbers == (9, 10, 11)
-    for loose in (["a.png", "b.png"], ["shot 1 take 2", "shot 0"], ["a_1", "a_2", "b_7", "b_8"]):
+    for loose in (["a.png", "b.png"], ["shot 1 take 2", "shot 0"], ["a_1", "a_2", "b_7", "b_8"], ["a_1", "b_1"]):
         (one,) = series_of(loose)
         assert one.numbers is None
 
