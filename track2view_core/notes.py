@@ -401,6 +401,12 @@ _TRACKS = {
         "black bars ({above} px above, {below} below, {left} left, {right} right) are no part of the scene and were "
         "left out of tracking; crop the clip, or they move along in the new view",
     ),
+    "overlay": Kind(
+        _CAUTION,
+        "{count:# point} stand still in the picture while the scene moves (subtitles, a logo, what rides with the "
+        "camera), within {left} to {right} px across and {above} to {below} px down; they were left out, and what is "
+        "burned in moves along in the new view: take a clip without it, or cut it off",
+    ),
     # which camera
     "camera_given": Kind(_INFO, "camera path given, motion {motion}"),
     "motion": Kind(_INFO, "motion {motion} ({how})"),

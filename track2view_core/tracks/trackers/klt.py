@@ -14,12 +14,14 @@ from torch import Tensor
 
 from ...cameras import CameraPath
 from ...errors import Track2ViewError
+from ...notes import Note
 from ...progress import Progress
 from ..point_tracks import PointTracks
 from .assembly import assembled, with_grid
 from .flow import PixelTracks, follow_points
 from .footage import Footage, filled_in, gray_frames, looked_through, with_dissolves
 from .motion_class import MOTIONS
+from .overlays import without_overlays
 from .shots import cut_notes, solve_shots, working_scale
 
 FEWEST_FOLLOWED = 600
@@ -66,8 +68,7 @@ class KltTracker:
         if camera is not None:
             footage = footage.all_shown()  # where nothing is seen the camera is known
         shown = footage.shown
-        flow = _followed(frames, footage, scale, max(2 * points, FEWEST_FOLLOWED), progress)
-        flow, told = with_dissolves(flow, footage)
+        flow, told = _followed(frames, footage, scale, max(2 * points, FEWEST_FOLLOWED), progress)
         depth = None if depth is None else depth[shown]
         camera, proposed = (None if path is None else path.with_frames(shown.tolist()) for path in (camera, proposed))
         notes, shots = [*told, *cut_notes(flow, shown)], []
@@ -86,11 +87,22 @@ class KltTracker:
 
 def _followed(
     frames: np.ndarray, footage: Footage, scale: float, density: int, progress: Progress | None
-) -> PixelTracks:
-    """Points followed through the frames shown, in working pixels of the whole picture."""
-    flow = follow_points(gray_frames(frames, scale, footage), len(footage.shown), density=density, progress=progress)
+) -> tuple[PixelTracks, list[Note]]:
+    """Points of the scene followed through the frames shown, in working pixels of the whole picture."""
+    gray = gray_frames(frames, scale, footage)
+    flow = follow_points(gray, len(footage.shown), density=density, progress=progress)
+    flow, notes = with_dissolves(flow, footage)
+    count = flow.seen.shape[1]
+    flow, over = without_overlays(flow, gray)
     corner = np.array([footage.columns.start, footage.rows.start]) * scale
-    return replace(flow, xy=np.where(flow.seen[..., None], flow.xy + corner, 0.0))
+    if len(over):
+        (left, above), (right, below) = (
+            np.round((over.min(0) + corner) / scale),
+            np.round((over.max(0) + corner) / scale),
+        )
+        box = {"left": int(left), "right": int(right), "above": int(above), "below": int(below)}
+        notes.append(Note.of("overlay", count=count - flow.seen.shape[1], **box))
+    return replace(flow, xy=np.where(flow.seen[..., None], flow.xy + corner, 0.0)), notes
 
 
 # --- what it accepts --------------------------------------------------------------------------------------------------
