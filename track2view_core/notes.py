@@ -497,7 +497,17 @@ _TRACKS = {
             "tracks": "give {} that hold it",
         },
     ),
-    "standing_depth_error": Kind(_INFO, "expected error of the depth: {share:.1%} of standing points, by parallax"),
+    "standing_depth_error": Kind(
+        _INFO,
+        "expected error of the depth: {share:.1%} of standing points, by parallax; {poor:.0%} of them may err by over "
+        "{limit:.0%}",
+    ),
+    "depth_uncertain": Kind(
+        _CAUTION,
+        "depth by parallax is poorly known: the points fit no still scene well (little texture, blur, or little "
+        "travel)",
+        {"depth": "give depth maps in {}", "tracker": "use {}"},
+    ),
     "map_depth_error": Kind(
         _INFO,
         "expected error of the depth: {share:.1%} of {which} points in one frame, as far as the depth maps differ",

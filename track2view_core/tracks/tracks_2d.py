@@ -350,9 +350,9 @@ def _lifted(flow: PixelTracks, camera: CameraPath, maps: np.ndarray | None) -> L
             raise Track2ViewError("The depth maps hold no positive finite depth at any 2D track; give other depth.")
     limit = pixel_limit(camera.width, camera.height)
     if not cameras.travels:
-        return lift_turning(ideal, cameras, measured, limit=limit)
+        return lift_turning(ideal, cameras, measured, limit=limit, lone_movers=True)
     everywhere = np.ones(len(flow.seen), bool)
-    return lift_travelling(ideal, cameras, everywhere, measured, limit=limit)
+    return lift_travelling(ideal, cameras, everywhere, measured, limit=limit, lone_movers=True)
 
 
 def _colours(video: Tensor | np.ndarray, xy: Tensor, seen: np.ndarray, camera: CameraPath) -> Tensor:

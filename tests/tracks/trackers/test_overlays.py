@@ -42,7 +42,7 @@ def sifted(clip: np.ndarray) -> tuple[PixelTracks, PixelTracks, np.ndarray]:
 @pytest.mark.parametrize("move", ["truck", "pan", "dolly"])
 def test_what_is_burned_in_is_left_out(move: str, words: str, place: tuple[int, int], opacity: float):
     _, scene, over = sifted(written_on(clip_of(move), words, place, opacity))
-    assert len(over) >= 20
+    assert len(over) >= 12
     assert (over > np.array(place) - [12, 22]).all() and (over[:, 1] < place[1] + 12).all()
     life = scene.seen.sum(0)
     mean = (scene.xy * scene.seen[..., None]).sum(0) / life[:, None]

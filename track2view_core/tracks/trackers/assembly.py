@@ -27,6 +27,8 @@ from .triangulation import BACKDROP, MEASURED, ON_BACKDROP, Lifted, assumption_n
 
 FEWEST_TRACKS = 16
 MOST_DOUBTFUL = 0.5
+DOUBTED_DEPTH = 0.1
+"""A depth that may err by this share halves a point's confidence."""
 OUT_OF_SIGHT = 50.0
 """A point of another shot waits this many scene scales behind the camera."""
 TIMES = 24
@@ -68,7 +70,8 @@ def assembled(
     visible = standing_points_seen(
         frames, view.xy.numpy(), view.depth.numpy(), view.inside.numpy(), followed, moving, colours, surface
     )
-    confidence = np.exp(-0.5 * error) * np.where((assumed > MEASURED) & moving, 0.5, 1.0)
+    confidence = np.exp(-0.5 * error) / (1 + (joined(_depth_errors) / DOUBTED_DEPTH) ** 2)
+    confidence = confidence * np.where((assumed > MEASURED) & moving, 0.5, 1.0)
     confidence = confidence * np.where(followed, 1.0, np.where(visible, 0.8, 0.4))
     return PointTracks(
         torch.from_numpy(positions).float(),
@@ -78,6 +81,11 @@ def assembled(
         torch.from_numpy(colours.round().clip(0, 255).astype(np.uint8)),
         (*notes, *_closing_notes(shots, followed, moving, assumed, depth)),
     )
+
+
+def _depth_errors(columns: ShotTracks) -> np.ndarray:
+    errors = columns.lifted.depth_error
+    return np.zeros(len(columns.lifted.error)) if errors is None else errors
 
 
 def path_of_shots(shots: list[Shot], width: int, height: int, scale: float) -> CameraPath:

@@ -26,8 +26,13 @@ STANDS, MOVES = 1.5, 2.5
 """Root mean square residual, in limits, up to which a point stands and from which it moves; between, it is dropped."""
 FEWEST_VIEWS, SHORTEST_MOVER = 2, 4
 """Frames that must have seen a standing point, and a moving one; a single frame does not tell what stands."""
+SURELY_MOVES = 10.0
+"""From so many limits a point moves, though it moves with no other; nearer to standing, its window has slipped along an
+edge or where one thing hides another. In scenes that stand all but a few movers were such points."""
 DEPTH_KNOWN = 0.12
 """Relative deviation up to which a depth by parallax is believed; beyond it maps have the word, if there are any."""
+LEAST_EXPLAINED = 0.2
+"""Share of the points that stand, where even fewer do: so many times as much does their depth err at most."""
 FAR, FARTHEST = 3.0, 20.0
 """In median depths: from where on an uncertain depth does no harm, and the largest depth that is handed out."""
 MAP_DISAGREES = 0.4
@@ -107,7 +112,8 @@ class Lifted:
     error: np.ndarray  # [N] pixels; of moving points, which nothing contradicts, what a good one may err
     kept: np.ndarray  # [N] bool
     assumed: np.ndarray  # [N] int: MEASURED, ON_BACKDROP or BY_CONTACT
-    standing_error: float = np.nan  # expected of a depth by parallax, share
+    depth_error: np.ndarray | None = None  # [N] what a depth by parallax may err by, share; 0 of other depths
+    standing_error: float = np.nan  # of a usual standing point
     map_error: float = np.nan  # share by which a map's depth differs, from parallax or from the other frames
 
     def select(self, chosen: np.ndarray) -> Lifted:
@@ -118,6 +124,7 @@ class Lifted:
             error=self.error[chosen],
             kept=self.kept[chosen],
             assumed=self.assumed[chosen],
+            depth_error=None if self.depth_error is None else self.depth_error[chosen],
         )
 
 
@@ -133,11 +140,12 @@ def lift_turning(
     measured: np.ndarray | None,  # [T, N] inverse depth of the maps
     *,
     limit: float,
+    lone_movers: bool = False,
 ) -> Lifted:
     """Points before a camera that stands or only turns; all depth comes from the maps or is a flat backdrop's.
 
     The backdrop is a plane before a camera that stands and a sphere around one that turns; what moves stands upright
-    and nearer, one depth an object."""
+    and nearer, one depth an object. `lone_movers` as in `lift_travelling`."""
     frames, count = flow.seen.shape
     rays, bearing = _rays_and_bearings(flow, cameras)
     stretch = np.linalg.norm(rays, axis=2)
@@ -161,6 +169,8 @@ def lift_turning(
         inverse_distance[unknown] = 0.5 * np.nanmin(inverse_distance) if (~unknown).any() else 1.0
     positions = np.broadcast_to(bearing / inverse_distance[:, None], (frames, count, 3)).copy()
     moving = ~standing & (views >= min(SHORTEST_MOVER, frames))
+    if not lone_movers:
+        moving &= ~_slipped(flow, moving, error, limit, cameras)
     positions[:, moving] = place_movers(flow.xy[:, moving], flow.seen[:, moving], cameras, inverse[:, moving])
     error = np.where(moving, limit, error)
     return Lifted(positions, moving, error, standing | moving, assumed, map_error=map_error)
@@ -173,8 +183,12 @@ def lift_travelling(
     measured: np.ndarray | None,
     *,
     limit: float,
+    lone_movers: bool = False,
 ) -> Lifted:
-    """Before a travelling camera, parallax gives the depth of standing points, maps or contact that of moving ones."""
+    """Before a travelling camera, parallax gives the depth of standing points, maps or contact that of moving ones.
+
+    A point that seems to move with no other is doubtful unless it moves far, or `lone_movers` are to be kept.
+    """
     frames, count = flow.seen.shape
     rays, _ = _rays_and_bearings(flow, cameras)
     usable = flow.seen & registered[:, None]
@@ -188,8 +202,10 @@ def lift_travelling(
     first = np.where(flow.seen.any(0), flow.seen.argmax(0), 0)
     far = good & ~certain & (depth[first, np.arange(count)] > FAR * typical)
     moving = (found.middle > MOVES * limit) & (found.views >= min(SHORTEST_MOVER, frames)) & ~again
+    slipped = np.zeros(count, bool) if lone_movers else _slipped(flow, moving, found.middle, limit, cameras)
+    moving &= ~slipped
     expected = np.where(usable & certain & (depth > 0), 1 / np.maximum(depth, 1e-9), np.nan)
-    assumed, map_error = np.zeros(count, int), np.nan
+    assumed, map_error, by_map = np.zeros(count, int), np.nan, np.zeros(count, bool)
     points = found.points.copy()
     if measured is None:
         width, height = 2 * cameras.center
@@ -209,9 +225,25 @@ def lift_travelling(
     positions[:, moving] = place_movers(flow.xy[:, moving], flow.seen[:, moving], cameras, inverse[:, moving])
     surely = certain & ~moving
     noise = CORRELATED * max(float(np.median(found.middle[surely])), LEAST_NOISE) if surely.any() else np.nan
-    standing_error = noise * float(np.median(found.depth_deviation[surely])) if surely.any() else np.nan
+    # What fits no scene and moves as nothing does tells that the solve errs by more than the points that it chose show.
+    long = found.views > FEWEST_VIEWS
+    explained = max(float((good & long).sum()) / max(int((long & ~moving).sum()), 1), LEAST_EXPLAINED)
+    standing_error = noise * float(np.median(found.depth_deviation[surely])) / explained if surely.any() else np.nan
+    off = np.maximum(found.middle, np.nan_to_num(noise) / CORRELATED)
+    depth_error = np.minimum(CORRELATED * off * found.depth_deviation / explained, 1.0)
+    distance = np.maximum(depth[first, np.arange(count)], 1e-9)
+    depth_error = np.where(moving | by_map, 0.0, depth_error * np.minimum(typical / distance, 1))
     error = np.where(moving, limit, found.middle)
-    return Lifted(positions, moving, error, kept, assumed, standing_error, map_error)
+    return Lifted(positions, moving, error, kept, assumed, depth_error, standing_error, map_error)
+
+
+def _slipped(flow: PixelTracks, moving: np.ndarray, error: np.ndarray, limit: float, cameras: Cameras) -> np.ndarray:
+    """Which points [N] only seem to move: with no other, and not far."""
+    return (
+        moving
+        & (error < SURELY_MOVES * limit)
+        & (moving_objects(flow.xy, flow.seen, moving, 2 * cameras.center[0]) < 0)
+    )
 
 
 def _standing_again(
