@@ -214,3 +214,22 @@ def test_the_report_tells_how_many_points_were_dropped_of_how_many(there_and_bac
     facts = next(note.facts for note in tracks.notes if note.code == "tracks_kept")
     assert 300 <= facts["followed"] and 0 <= facts["doubtful"] < facts["followed"]
     assert facts["count"] == tracks.positions.shape[1] == facts["moving"] + facts["standing"]
+
+
+@pytest.mark.parametrize("move", ["pan", "arc"])
+def test_in_a_scene_that_stands_hardly_a_point_moves(move: str):
+    tracks = KltTracker().track(clip_of(move, 13, dynamic=0.0).frames, points=300)
+    moving = next(note.facts["moving"] for note in tracks.notes if note.code == "tracks_kept")
+    assert isinstance(moving, int) and moving <= 3
+
+
+def test_a_clip_without_texture_knows_that_it_does_not_know_depth():
+    clip = clip_of("arc", 13, texture="smooth", dynamic=0.0, amplitude=0.5)
+    tracks = KltTracker().track(clip.frames, points=300)
+    scores, plain = score_tracks(tracks, clip), clip_of("arc", 13, dynamic=0.0)
+    stated = next(note.facts for note in tracks.notes if note.code == "standing_depth_error")
+    assert told(tracks)["depth_uncertain"] == Severity.CAUTION
+    assert isinstance(stated["share"], float) and stated["share"] > 0.6 * scores.standing
+    sharp = KltTracker().track(plain.frames, points=300)
+    assert "depth_uncertain" not in told(sharp)
+    assert tracks.confidence[tracks.visible].mean() < 0.6 * sharp.confidence[sharp.visible].mean()

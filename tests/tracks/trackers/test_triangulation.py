@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from track2view_core.tracks.trackers.camera_solver import (
     Cameras,
@@ -121,3 +122,61 @@ def test_before_a_travelling_camera_slips_do_not_make_a_mover_and_movers_rest_on
     assert len(moves) > 30 and (lifted.assumed[moves] == BY_CONTACT).all() and not lifted.assumed[:500].any()
     depth = lifted.positions[:, moves, 2]
     assert np.ptp(depth, axis=1).max() < 1e-6 and np.abs(depth / 6 - 1).max() < 0.1
+
+
+def strayed(flow: PixelTracks, by: float) -> PixelTracks:
+    """The first tracks walk off their places, each on a way of its own."""
+    random, frames = np.random.default_rng(1), len(flow.xy)
+    way = random.standard_normal((1, 8, 2)) * np.linspace(-1, 1, frames)[:, None, None] ** 3
+    xy = flow.xy.copy()
+    xy[:, :8] += by * way / np.sqrt((way**2).sum(2).mean(0))[None, :, None]
+    return PixelTracks(xy, flow.seen)
+
+
+@pytest.mark.parametrize("travels", [False, True])
+def test_a_point_that_moves_with_no_other_is_doubtful_unless_it_moves_far(travels: bool):
+    random, frames = np.random.default_rng(0), 16
+    points = random.uniform([-3, -1.5, 4], [3, 1.5, 9], (300, 3))
+    centers = np.stack([np.linspace(0, 0.8 * travels, frames), *np.zeros((2, frames))], 1)
+    cameras = Cameras(np.tile(np.eye(3), (frames, 1, 1)), -centers, np.full(frames, 500.0), np.array([320.0, 180.0]))
+    local = points - centers[:, None]
+    still = PixelTracks(500 * local[..., :2] / local[..., 2:] + cameras.center, np.ones((frames, 300), bool))
+
+    def lifted(by: float, **options):
+        flow = strayed(still, by)
+        if travels:
+            return lift_travelling(flow, cameras, np.ones(frames, bool), None, limit=1.0, **options)
+        return lift_turning(flow, cameras, None, limit=1.0, **options)
+
+    slipped, own, far = lifted(5.0), lifted(5.0, lone_movers=True), lifted(40.0)
+    assert not slipped.moving.any() and not slipped.kept[:8].any() and slipped.kept[8:].all()
+    assert own.moving[:8].sum() >= 7 and far.moving[:8].sum() >= 7 and not far.moving[8:].any()
+
+
+def test_depth_is_the_less_certain_the_worse_the_points_fit():
+    """By each point's own residual and its rays, and by how many points fit no scene."""
+    random, frames = np.random.default_rng(0), 16
+    points = random.uniform([-3, -1.5, 4], [3, 1.5, 9], (400, 3))
+    centers = np.stack([np.linspace(0, 0.5, frames), *np.zeros((2, frames))], 1)
+    cameras = Cameras(np.tile(np.eye(3), (frames, 1, 1)), -centers, np.full(frames, 500.0), np.array([320.0, 180.0]))
+    local = points - centers[:, None]
+    exact = 500 * local[..., :2] / local[..., 2:] + cameras.center
+    drift = (
+        random.standard_normal((1, 400, 2)) * np.linspace(0, 1, frames)[:, None, None]
+    )  # errors of one track are alike
+    seen = np.ones((frames, 400), bool)
+
+    def lifted(xy: np.ndarray):
+        return lift_travelling(PixelTracks(xy, seen), cameras, np.ones(frames, bool), None, limit=1.0)
+
+    noise = np.where(np.arange(400) < 200, 0.1, 1.0)[:, None] * drift
+    told = lifted(exact + noise)
+    assert told.depth_error is not None
+    use = told.kept & ~told.moving
+    off = np.abs(np.linalg.norm(told.positions[0], axis=1) / np.linalg.norm(points, axis=1) - 1)
+    well, badly = told.depth_error[:200], told.depth_error[200:][use[200:]]
+    assert np.median(badly) > 3 * np.median(well) and len(badly) > 100
+    assert (off < 3 * told.depth_error)[use].mean() > 0.9
+    lost = exact + 0.1 * drift
+    lost[:, :200] += 6 * random.standard_normal((frames, 200, 2))
+    assert lifted(lost).standing_error > 1.7 * lifted(exact + 0.1 * drift).standing_error

@@ -42,8 +42,9 @@ SMALL_TURN = 0.03
 """Radians up to which a turn and a short travel can hardly be told apart."""
 SHORT_TRAVEL = 0.02
 """Up to this share of the scene's depth a travel leaves depth and focal uncertain."""
-POOR_DEPTH, MUCH_POOR = 0.2, 0.25
-"""A depth that may err by the first share is a poor one; a solve with the second share of those does not know depth."""
+POOR_DEPTH, MUCH_POOR, POORLY_KNOWN = 0.2, 0.15, 0.1
+"""A depth that may err by the first share is a poor one; with the second share of those, or where a
+usual depth may err by the third, a solve does not know depth."""
 FEWEST_PLACED = 0.3
 """Share of the frames that must find their place for a travelling camera to count as solved."""
 AGREES, AGREES_WITHIN, SHORTEST_ASKED = 0.5, 2.0, 3
@@ -408,7 +409,7 @@ def _expected_error(lifted: Lifted, motion: Motion) -> list[Note]:
         stand = lifted.kept & ~lifted.moving
         poor = 0.0 if lifted.depth_error is None else float((lifted.depth_error[stand] > POOR_DEPTH).mean())
         told.append(Note.of("standing_depth_error", share=lifted.standing_error, limit=POOR_DEPTH, poor=poor))
-        if poor > MUCH_POOR or lifted.standing_error > POOR_DEPTH:
+        if poor > MUCH_POOR or lifted.standing_error > POORLY_KNOWN:
             told.append(Note.of("depth_uncertain"))
     if not lifted.assumed.any() and np.isfinite(lifted.map_error):
         which = "moving" if motion == "general" else "all"
