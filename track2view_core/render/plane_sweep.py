@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
 from scipy.ndimage import distance_transform_edt
 
 from ..cameras import CameraPath
@@ -100,30 +101,34 @@ def swept_costs(
     gradient = np.abs(cv2.Sobel(own, -1, 1, 0, scale=0.125)) + np.abs(cv2.Sobel(own, -1, 0, 1, scale=0.125))
     sharpness = (1 / (noise + REGISTRATION * gradient)).astype(np.float32)
     centre = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-    costs = []
-    for frames in sides:
-        total, count = np.zeros((len(depths), h, w), np.float32), np.zeros((len(depths), h, w), np.float32)
-        for s in frames:
-            away, toward = pixel_to_pixel(camera, t, s)
-            for k, inverse in enumerate(depths):
+    mean = np.full((1, 3), 1 / 3, np.float32)
+    ways = {s: pixel_to_pixel(camera, t, s) for frames in sides for s in frames}
+    costs = np.empty((len(depths), h, w), np.float32)
+    for k, inverse in enumerate(depths):
+        said = []
+        for frames in sides:
+            total, count = np.zeros((h, w), np.float32), np.zeros((h, w), np.float32)
+            for s in frames:
+                away, toward = ways[s]
                 view = away.astype(np.float64)
                 view[:, 2] += toward * inverse
                 view = np.linalg.inv(centre) @ view @ centre
                 seen = cv2.warpPerspective(
                     pictures[s], view, (w, h), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderValue=(-1e3,) * 3
                 )
-                inside = (seen[..., 0] >= 0).astype(np.float32)
-                off = np.minimum(np.abs(seen - own) * sharpness, np.float32(MOST))
-                total[k] += (off[..., 0] + off[..., 1] + off[..., 2]) * inside * np.float32(1 / 3)
-                count[k] += inside
-        costs.append(np.where(count > 0, total / np.maximum(count, 1), np.nan))
-    if len(costs) == 2 and together:
-        missing = np.isnan(costs[0]), np.isnan(costs[1])
-        cost = (np.where(missing[0], costs[1], costs[0]) + np.where(missing[1], costs[0], costs[1])) / 2
-    else:
-        cost = np.fmin(costs[0], costs[-1])
-    cost = np.where(np.isnan(cost), np.float32(NEUTRAL), cost)
-    return np.ascontiguousarray(np.stack([cv2.blur(each, (3, 3)) for each in cost], -1))
+                inside = seen[..., 0] >= 0
+                off = cv2.absdiff(seen, own)
+                cv2.threshold(np.multiply(off, sharpness, out=off), MOST, 0, cv2.THRESH_TRUNC, dst=off)
+                total += cv2.transform(off, mean) * inside
+                count += inside
+            with np.errstate(invalid="ignore"):
+                said.append(total / count)  # not a number where no frame shows it
+        cost = np.fmin(said[0], said[-1])  # where one side shows nothing, what the other says
+        if len(said) == 2 and together:
+            cost = (cost + np.fmax(*said)) / 2
+        cost[np.isnan(cost)] = NEUTRAL
+        costs[k] = cv2.blur(cost, (3, 3))
+    return np.ascontiguousarray(costs.transpose(1, 2, 0))
 
 
 def prior_costs(planes: np.ndarray, way: np.ndarray, depths: np.ndarray) -> np.ndarray:
@@ -135,26 +140,33 @@ def prior_costs(planes: np.ndarray, way: np.ndarray, depths: np.ndarray) -> np.n
 
 def cheapest_map(costs: np.ndarray, lab: np.ndarray, depths: np.ndarray) -> np.ndarray:
     """Inverse depth [h, w] of least cost [h, w, D], changes counted along four ways; colours [h, w, 3] CIELAB."""
-    total = np.zeros_like(costs)
-    for turned in (False, True):
-        cost, sum_, colour = ((a.transpose(1, 0, 2) if turned else a) for a in (costs, total, lab))
-        step = np.linalg.norm(colour[1:] - colour[:-1], axis=-1)
-        jump = (EDGE_JUMP + (JUMP - EDGE_JUMP) * np.exp(-step / EDGE)).astype(np.float32)[..., None]
-        rows = len(cost)
-        padded = np.full((cost.shape[1], cost.shape[2] + 2), np.float32(1e9))
-        for order in (range(rows), range(rows - 1, -1, -1)):
-            before, last = None, order[0]
-            for r in order:
-                row = cost[r]
-                if before is not None:
-                    padded[:, 1:-1] = before
-                    way = np.minimum(padded[:, :-2], padded[:, 2:]) + np.float32(SLOPE)
-                    np.minimum(way, before, out=way)
-                    np.minimum(way, jump[min(r, last)], out=way)
-                    row = way + row
-                sum_[r] += row
-                before, last = row - row.min(1, keepdims=True), r
+    turned = (1, 0, 2)
+    total = _over_rows(costs, lab)
+    total += _over_rows(np.ascontiguousarray(costs.transpose(turned)), lab.transpose(turned)).transpose(turned)
     return _between(total, depths)
+
+
+def _over_rows(cost: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """Least cost [h, w, D] of the ways down to and up to each pixel; all in place, in memory that lies in a row."""
+    step = np.linalg.norm(colour[1:] - colour[:-1], axis=-1)
+    jump = (EDGE_JUMP + (JUMP - EDGE_JUMP) * np.exp(-step / EDGE)).astype(np.float32)[..., None]
+    total, rows = np.zeros_like(cost), range(len(cost))
+    before, way = np.empty(cost.shape[1:], np.float32), np.empty(cost.shape[1:], np.float32)
+    least = torch.from_numpy(way)  # numpy takes four times as long for the least of a short row
+    for order, back in ((rows, -1), (rows[::-1], 0)):
+        for r in order:
+            if r == order[0]:
+                way[:] = cost[r]
+            else:
+                np.minimum(before.ravel()[:-2], before.ravel()[2:], out=way.ravel()[1:-1])
+                way[:, 0], way[:, -1] = before[:, 1], before[:, -2]
+                way += np.float32(SLOPE)
+                np.minimum(way, before, out=way)
+                np.minimum(way, jump[r + back], out=way)
+                way += cost[r]
+            total[r] += way
+            np.subtract(way, least.amin(1, keepdim=True).numpy(), out=before)
+    return total
 
 
 def without_specks(inverse: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -24,9 +24,19 @@ def fused(maps: np.ndarray, camera: CameraPath) -> np.ndarray:
             said = [maps[t]] * 2  # its own counts twice
             said += [asked(maps[t], maps[s], camera, t, s)[0] for s in range(t - REACH, t + REACH + 1)
                      if s != t and 0 <= s < frames]  # fmt: skip
-            new[t] = np.median(np.stack(said), 0)
+            new[t] = _middle(said)
         maps = new
     return maps
+
+
+def _middle(maps: list[np.ndarray]) -> np.ndarray:
+    """Median [h, w] of maps [h, w]: neighbours that are out of order change places, which takes maps whole and so a
+    tenth of np.median's time."""
+    maps = list(maps)
+    for done in range(len(maps)):
+        for k in range(done % 2, len(maps) - 1, 2):
+            maps[k], maps[k + 1] = np.minimum(maps[k], maps[k + 1]), np.maximum(maps[k], maps[k + 1])
+    return (maps[(len(maps) - 1) // 2] + maps[len(maps) // 2]) / 2
 
 
 def asked(

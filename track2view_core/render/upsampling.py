@@ -32,18 +32,20 @@ def upsampled(
     row, column = at.nonzero(as_tuple=True)
     if not len(row):
         return full
-    colours = functional.adaptive_avg_pool2d(picture.permute(2, 0, 1)[None].float(), (h, w))[0].reshape(3, -1)
-    own = picture[row, column].float().T  # [3, M]
+    channels = picture.permute(2, 0, 1).float().contiguous()
+    colours = functional.adaptive_avg_pool2d(channels[None], (h, w))[0].flatten(1)
+    own = channels.flatten(1).index_select(1, row * width + column)  # [3, M]
     y, x = (row + 0.5) * h / height - 0.5, (column + 0.5) * w / width - 0.5
     r, c = y.round().long(), x.round().long()
     values, weights = [], []
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):
-            rr, cc = (r + dy).clamp(0, h - 1), (c + dx).clamp(0, w - 1)
+    for rr in ((r + step).clamp_(0, h - 1) for step in (-1, 0, 1)):
+        down = (rr - y).square_()
+        for cc in ((c + step).clamp_(0, w - 1) for step in (-1, 0, 1)):
             index = rr * w + cc
-            off = ((own - colours[:, index]) ** 2).sum(0)
-            values.append(small.reshape(-1)[index])
-            weights.append(torch.exp(-off / (2 * COLOUR**2) - 0.3 * ((rr - y) ** 2 + (cc - x) ** 2)) + 1e-9)
+            off = colours.index_select(1, index).sub_(own).square_().sum(0)
+            values.append(small.flatten().index_select(0, index))
+            away = (cc - x).square_().add_(down)
+            weights.append(off.div_(-2 * COLOUR**2).sub_(away, alpha=0.3).exp_().add_(1e-9))
     value, weight = torch.stack(values), torch.stack(weights)  # [9, M]
     high, low = value.amax(0), value.amin(0)
     upper = value > (high + low) / 2

@@ -261,14 +261,14 @@ def _strip(
     left_column, upper_row = (a.expand(h, w)[:-1, :-1] for a in (column, row))
     if chosen is not None:
         above = chosen.div(w - 1, rounding_mode="floor")
-        first = chosen + above  # flat index of the cell's first point in [h, w]
+        points = [chosen + above + step for step in (0, 1, w, w + 1)]  # flat indices in [h, w]
         left_column, upper_row = column[chosen - above * (w - 1)], row[above, 0]
 
     def corners(a: Tensor) -> list[Tensor]:
         """Of every cell the upper two, the lower two."""
         if chosen is None:
             return [a[:-1, :-1], a[:-1, 1:], a[1:, :-1], a[1:, 1:]]
-        return [a.flatten()[first + step] for step in (0, 1, w, w + 1)]
+        return [a.flatten()[point] for point in points]
 
     us, vs, nears, inverses = (corners(a) for a in (u, v, near, inverse))
     high = _most(*inverses)
