@@ -328,6 +328,12 @@ _CAMERAS = {
         "{degrees:.0f} degrees; it is likely stated in shares of the picture's sides, so multiply it by them",
         {"fov_degrees": "give {}"},
     ),
+    "lens_off_centre": Kind(
+        _CAUTION,
+        "the lens has its centre at {x:.6g}, {y:.6g} in a picture of {width} x {height}, off on both sides alike; it "
+        "may be stated for a picture of another size",
+        {"fov_degrees": "give {}"},
+    ),
     "lens_of_other_shape": Kind(
         _CAUTION,
         "the lens is {ratio:.2f} times as long in y as in x in a picture of {width} x {height}; if the pixels are "

@@ -188,10 +188,11 @@ def lens_notes(path: CameraPath) -> tuple[Note, ...]:
     outside = ((share < 0) | (share > 1)).any(dim=-1)
     shifted = share - 0.5
     alike = (shifted[:, 0] - shifted[:, 1]).abs() < 0.2 * FAR_CENTRE
-    wrong = outside | (alike & (shifted.abs() > FAR_CENTRE).all(dim=-1))
-    if wrong.any():
-        frame = int(wrong.nonzero()[0])
-        return (Note.of("lens_of_other_size", x=centre[frame, 0], y=centre[frame, 1], **facts),)
+    alike = alike & (shifted.abs() > FAR_CENTRE).all(dim=-1)
+    for code, wrong in (("lens_of_other_size", outside), ("lens_off_centre", alike)):
+        if wrong.any():
+            frame = int(wrong.nonzero()[0])
+            return (Note.of(code, x=centre[frame, 0], y=centre[frame, 1], **facts),)
     ratio = focal[0, 1] / focal[0, 0]
     stretched = max(ratio, 1 / ratio) > MOST_STRETCHED
     return (Note.of("lens_of_other_shape", ratio=ratio, **facts),) if stretched else ()

@@ -245,7 +245,7 @@ def test_a_fisheye_of_colmap_bends_without_parameters_too(tmp_path: Path) -> Non
         ((500, 500, 360, 200), None),
         ((500, 500, 960, 540), "lens_of_other_size"),
         ((500, 500, -1, 180), "lens_of_other_size"),
-        ((250, 250, 160, 90), "lens_of_other_size"),
+        ((250, 250, 160, 90), "lens_off_centre"),
         ((0.78, 1.39, 0.5, 0.5), "lens_in_shares"),
         ((1.2, 500, 320, 180), "lens_in_shares"),
         ((500, 890, 320, 180), "lens_of_other_shape"),
