@@ -675,7 +675,9 @@ _REFILM = {
     "little_known": Kind(
         _CAUTION, "much of the new view is not in the clip and was invented; a smaller move asks less"
     ),
-    "coverage": Kind(_INFO, "{tracks} tracks reach {mean:.0%} of the target view, {lowest:.0%} in frame {frame}"),
+    "coverage": Kind(
+        _INFO, "{mean:.0%} of the target view's pixels lie among the {tracks} tracks, {lowest:.0%} in frame {frame}"
+    ),
     "coverage_blind": Kind(
         _CAUTION, "in {blind} of {frames} frames they reach none of it: the new camera looks away there"
     ),

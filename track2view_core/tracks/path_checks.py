@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+import torch
+from scipy.spatial import KDTree
+from torch import Tensor
+
 from ..cameras import CameraPath, project
 from ..cameras.path_quality import PathChecks, check_path, path_summary, path_warnings
 from ..notes import Note
@@ -11,7 +16,10 @@ from .pairing import PairedTracks
 from .point_tracks import PointTracks, median_depth
 
 LOW_COVERAGE = 0.3
-"""Share of the target tokens in the worst frame; below it much is invented."""
+"""Share of the target's pixels in the worst frame; below it much is invented."""
+WITHIN_REACH = 2.4
+"""In medians of the distance to the nearest track: where tracks lie at random, all pixels but 2 % have one so near."""
+SAMPLES = 4000
 
 
 def check_paired(paired: PairedTracks, *, scene_scale: float | None = None) -> PathChecks:
@@ -49,9 +57,37 @@ def checks_report(checks: PathChecks) -> tuple[Note, ...]:
     return path_summary(checks) + path_warnings(checks)
 
 
+def filled_pixels(paired: PairedTracks) -> Tensor:
+    """Share 0..1 of the target view's pixels that lie among tracks, `[T]` float64.
+
+    A pixel lies among tracks that is no farther from one than nearly every pixel of the source view is from those that
+    it shows, up to a few times the usual distance there. A token counts as reached when a track comes near its edge,
+    so that a narrow picture is reached whole while a quarter of it is empty.
+    """
+    source, target = paired.source, paired.target
+    shown = (paired.visible & source.inside).cpu().numpy()
+    inside = (target.inside & paired.seen).cpu().numpy()
+    own, there = _sampled_pixels(paired.source_camera), _sampled_pixels(paired.target_camera)
+    scale = paired.target_camera.width / paired.source_camera.width
+    filled = torch.zeros(len(paired), dtype=torch.float64)
+    for t in range(len(paired)):
+        if shown[t].any() and inside[t].any():
+            usual = np.median(KDTree(source.xy[t].cpu().numpy()[shown[t]]).query(own)[0])
+            away = KDTree(target.xy[t].cpu().numpy()[inside[t]]).query(there)[0]
+            filled[t] = float((away < WITHIN_REACH * scale * usual).mean())
+    return filled
+
+
+def _sampled_pixels(camera: CameraPath) -> np.ndarray:
+    """Places [n, 2] spread evenly over the picture."""
+    step = np.sqrt(camera.width * camera.height / SAMPLES)
+    x, y = np.meshgrid(np.arange(step / 2, camera.width, step), np.arange(step / 2, camera.height, step))
+    return np.stack([x.ravel(), y.ravel()], 1)
+
+
 def coverage_notes(paired: PairedTracks) -> tuple[Note, ...]:
     """How much of the new view the tracks reach, and where that is too little for the model to hold on to."""
-    coverage = paired.coverage()
+    coverage = filled_pixels(paired)
     lowest, blind = int(coverage.argmin()), int((coverage == 0).sum())
     worst = {"lowest": coverage[lowest], "frame": lowest}
     notes = [Note.of("coverage", tracks=paired.visible.shape[1], mean=coverage.mean(), **worst)]
