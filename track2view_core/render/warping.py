@@ -39,8 +39,6 @@ SLACK = 1e-3
 LEAST_AREA = 1e-4
 """Square pixels: triangles seen from behind or from the side are not drawn."""
 NEAREST = 1e-6
-OTHERS = 2**31
-"""The number of the first pixel that is not its cell's first."""
 FEW = 0.4
 """Share of the cells below which it pays to gather those that matter, instead of computing all."""
 CELLS_AT_ONCE = 2**17
@@ -114,10 +112,10 @@ def warped(
     if wanted is not None:  # a cell may cover a wanted pixel if one is within two pixels of its first
         wanted = grown_square(wanted, 2)
     slopes = _slopes(inverse)
-    best = torch.full((size[0] * size[1] + 1,), -1, dtype=torch.long, device=inverse.device)  # the last is no pixel
+    best = torch.zeros(size[0] * size[1] + 1, dtype=torch.long, device=inverse.device)  # the last is no pixel
     # Of cells their first pixels, then all others: so numbered, strips do not matter where two are as near.
     found: tuple[list[tuple[Tensor, Tensor, Tensor]], ...] = ([], [])
-    many = [0, OTHERS]
+    many = [0, others := (h - 1) * (w - 1)]
     for first in range(0, h - 1, strip):
         rows = slice(first, min(first + strip, h - 1) + 1)
         covers = _strip(
@@ -132,19 +130,17 @@ def warped(
             (corner[0] + first, corner[1]),
         )
         for kind, (pixel, x, y, depth) in enumerate(covers):
-            number = torch.arange(many[kind], many[kind] + len(depth), device=depth.device)
             # The bits of a positive float grow with it, so that depth and number make one whole number to be compared.
-            best.scatter_reduce_(0, pixel, number.bitwise_or_(depth.view(torch.int32).long() << 32), "amax")
+            claim = depth.view(torch.int32).long().bitwise_left_shift_(32)
+            claim |= torch.arange(many[kind], many[kind] + len(depth), device=depth.device)
+            best.scatter_reduce_(0, pixel, claim, "amax")
             found[kind].append((x, y, depth))
             many[kind] += len(depth)
     best = best[:-1].view(*size)
-    covered, winner = best >= 0, best.clamp_(min=0).bitwise_and_(2**32 - 1)
-    winner -= (winner >= OTHERS) * (OTHERS - many[0])
-    nothing = (-1.0, -1.0, 0.0)
-    if not many[0]:
-        return Warp(*(torch.full(best.shape, value, device=best.device) for value in nothing))
-    values = (torch.cat(each)[winner] for each in zip(*found[0], *found[1], strict=True))
-    return Warp(*(torch.where(covered, each, value) for each, value in zip(values, nothing, strict=True)))
+    covered, winner = best > 0, best & (2**32 - 1)
+    between = [torch.empty(others - many[0], device=best.device)] * 3
+    values = (torch.cat(each)[winner] for each in zip(*found[0], between, *found[1], strict=True))
+    return Warp(*(torch.where(covered, a, nothing) for a, nothing in zip(values, (-1.0, -1.0, 0.0), strict=True)))
 
 
 def behind_steps(
@@ -278,12 +274,12 @@ def _strip(
     for there, limit in ((whole, TEAR_WITHIN), (slopes, STEEPEST)):
         if there is not None:
             ok |= (there if chosen is None else there.flatten()[chosen]) & (step <= limit)
-    ok &= _least(*nears) > 0
+    if not (near > 0).all():
+        ok &= _least(*nears) > 0
     if matters is not None:
         ok &= matters
     left, right = left.sub_(SLACK).ceil_(), right.add_(SLACK).floor_()
     top, bottom = top.sub_(SLACK).ceil_(), bottom.add_(SLACK).floor_()
-    ok &= (right >= 0) & (left < width) & (bottom >= 0) & (top < height)
     columns, rows = right.sub_(left).add_(1), bottom.sub_(top).add_(1)
     ok &= (columns > 0) & (rows > 0) & (columns <= LARGEST_CELL) & (rows <= LARGEST_CELL)
 
@@ -292,14 +288,16 @@ def _strip(
         of = [a if at is None else a.flatten()[at] for a in (*us, *vs, *nears, left_column, upper_row, ok)]
         inside, x, y, depth = _in_cells(c, r, of[:4], of[4:8], of[8:12])
         inside &= of[14] & (c >= 0) & (r >= 0) & (c < width) & (r < height)
-        pixel = torch.where(inside, (r * width + c).long(), height * width)
+        pixel = torch.where(inside, r.long() * width + c.long(), height * width)
         return pixel.flatten(), (x + of[12]).flatten(), (y + of[13]).flatten(), depth.flatten()
 
     yield covered(left, top, None)  # nearly every cell has one pixel: that needs no list of cells and pixels
     more = (ok & ((columns > 1) | (rows > 1))).flatten().nonzero().squeeze(1)
+    left, top, columns, rows = (side.flatten()[more] for side in (left, top, columns, rows))
+    seen = (left + columns > 0) & (left < width) & (top + rows > 0) & (top < height)
+    more, left, top, columns, rows = (each[seen] for each in (more, left, top, columns, rows))
     if not len(more):
         return
-    left, top, columns, rows = (side.flatten()[more] for side in (left, top, columns, rows))
     count = (columns * rows).long() - 1
     owner = torch.repeat_interleave(torch.arange(len(more), device=more.device), count)
     place = torch.arange(1, len(owner) + 1, device=more.device) - (count.cumsum(0) - count)[owner]
@@ -328,20 +326,14 @@ def _in_cells(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Whether (c, r) is in the cell with the corners u, v (upper two, lower two); where in it, 0..1; inverse depth."""
     (u00, u01, u10, u11), (v00, v01, v10, v11), (n00, n01, n10, n11) = u, v, near
-    a, b, upper = _within(c, r, u00, v00, u01, v01, u10, v10)
-    e, f, lower = _within(c, r, u11, v11, u10, v10, u01, v01)
-    x, y = torch.where(upper, a, 1 - e).clamp_(0, 1), torch.where(upper, b, 1 - f).clamp_(0, 1)
-    depth = torch.where(upper, n00 + a * (n01 - n00) + b * (n10 - n00), n11 + e * (n10 - n11) + f * (n01 - n11))
-    return (upper | lower) & (depth > 0), x, y, depth
-
-
-def _within(
-    c: Tensor, r: Tensor, u0: Tensor, v0: Tensor, u1: Tensor, v1: Tensor, u2: Tensor, v2: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """How far (c, r) lies along the two sides 0-1 and 0-2 of a triangle, in terms of them, and whether within it."""
-    ux, vx, uy, vy, du, dv = u1 - u0, v1 - v0, u2 - u0, v2 - v0, c - u0, r - v0
+    upper = (u10 - u01) * (r - v01) >= (v10 - v01) * (c - u01)  # on the first corner's side of the diagonal
+    u0, v0, n0 = torch.where(upper, u00, u11), torch.where(upper, v00, v11), torch.where(upper, n00, n11)
+    # The triangle of this corner with the diagonal's ends: how far (c, r) lies along its sides to them.
+    ux, vx, uy, vy, du, dv = u01 - u0, v01 - v0, u10 - u0, v10 - v0, c - u0, r - v0
     area = ux * vy - uy * vx
-    front = area > LEAST_AREA
-    share = torch.where(front, area, 1.0).reciprocal()
-    a, b = (du * vy - dv * uy) * share, (dv * ux - du * vx) * share
-    return a, b, front & (a >= -SLACK) & (b >= -SLACK) & (a + b <= 1 + SLACK)
+    share = area.reciprocal()
+    a, b = (du * vy).sub_(dv * uy).mul_(share), (dv * ux).sub_(du * vx).mul_(share)
+    inside = (torch.where(upper, area, -area) > LEAST_AREA) & (a >= -SLACK) & (b >= -SLACK) & (a + b <= 1 + SLACK)
+    depth = n0 + a * (n01 - n0) + b * (n10 - n0)
+    x, y = torch.where(upper, a, 1 - b), torch.where(upper, b, 1 - a)
+    return inside & (depth > 0), x.clamp_(0, 1), y.clamp_(0, 1), depth
