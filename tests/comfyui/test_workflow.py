@@ -65,7 +65,7 @@ def test_progress_is_seen_in_tracker_and_sampler(route, driver, first_run):
 def test_reports_reach_the_user_as_progress_text(route, driver, first_run):
     said = {driver.graph.classes(route.prompt, [node])[0]: text for node, text in first_run.texts}
     assert "degrees" in said["Track2View_CameraPreset"]
-    assert "tracks reach" in said["Track2View_PairTracks"]
+    assert "lie among the" in said["Track2View_PairTracks"]
     assert "256 x 256" in said["Track2View_PrepareClip"]
 
 
