@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,9 +14,12 @@ from track2view_core.cameras.rotations import matrix_from_axis_angle
 from track2view_core.errors import Track2ViewError
 from track2view_core.evaluation import rotation_error
 from track2view_core.evaluation.tracker_scores import score_tracks
-from track2view_core.notes import Severity
+from track2view_core.notes import Note, Severity
 from track2view_core.scenes import rendered_clip
 from track2view_core.tracks.trackers import KltTracker
+from track2view_core.tracks.trackers.camera_solver import Cameras
+from track2view_core.tracks.trackers.rotation_solver import Turned
+from track2view_core.tracks.trackers.shots import Setup, _describe_turn
 
 
 def shaken(path: CameraPath, *, degrees: float, metres: float, focal: float = 1.0) -> CameraPath:
@@ -65,3 +69,14 @@ def test_a_camera_that_stands_stays_exactly_where_it_is() -> None:
 def test_a_proposed_path_of_another_length_is_refused(arc) -> None:
     with pytest.raises(Track2ViewError, match="proposed has 5 frames beside a video of 13"):
         KltTracker().track(arc.frames, proposed=arc.camera.with_frames(slice(5)))
+
+
+def test_a_lens_is_the_less_certain_the_fewer_points_a_solve_explains() -> None:
+    cameras = Cameras.standing(3, 500.0, np.array([320.0, 180.0]))
+    cameras.rotation[2] = matrix_from_axis_angle(torch.tensor([0.0, 0.3, 0.0])).numpy()
+    setup = Setup(640, 360, 500.0, focal_known=False, motion="auto", depth=None, given=None)
+    for explained, deviation in ((1.0, 0.02), (0.5, 0.04), (0.01, 0.1)):
+        notes: list[Note] = []
+        _describe_turn(Turned(cameras, 0.1, 1.0, explained, 0.02, 1.0, focal_seen=True), setup, notes)
+        (found,) = [note for note in notes if note.code == "fov_found"]
+        assert found.facts["deviation"] == pytest.approx(deviation)

@@ -21,7 +21,7 @@ from .flow import PixelTracks
 from .motion_class import Motion, classify, still_limit
 from .reconstruction import FEW_EXPLAINED, Travelled, reconstruct
 from .rotation_solver import ZOOM_DOUBTED, Turned, solve_rotation
-from .triangulation import Lifted, lift_travelling, lift_turning, refine_points, triangulate
+from .triangulation import LEAST_EXPLAINED, Lifted, lift_travelling, lift_turning, refine_points, triangulate
 
 SMALLEST_SIDE, ENLARGED_SIDE, LARGEST_SIDE = 192, 256, 640
 """Frames whose short side is below the first are followed at the second, those above the third at the third."""
@@ -361,7 +361,8 @@ def _describe_travel(flow: PixelTracks, travelled: Travelled, setup: Setup, note
     if setup.proposed is not None:
         notes.append(_proposed_note(flow, setup.proposed, setup.limit, used=travelled.from_proposed))
     source = "parallax and the depth maps" if travelled.maps_helped else "parallax"
-    _describe_focal(travelled.cameras, travelled.focal_deviation, source if travelled.focal_seen else "", setup, notes)
+    deviation = travelled.focal_deviation / max(travelled.explained, LEAST_EXPLAINED)
+    _describe_focal(travelled.cameras, deviation, source if travelled.focal_seen else "", setup, notes)
 
 
 def _proposed_note(flow: PixelTracks, proposed: Cameras, limit: float, *, used: bool) -> Note:
@@ -384,11 +385,15 @@ def _describe_turn(turned: Turned, setup: Setup, notes: list[Note]) -> None:
         notes.append(Note.of("zoom", factor=turned.zoom))
     else:
         source = "the turn" if turned.focal_seen else ""
-        _describe_focal(turned.cameras, turned.focal_deviation, source, setup, notes)
+        deviation = turned.focal_deviation / max(turned.explained, LEAST_EXPLAINED)
+        _describe_focal(turned.cameras, deviation, source, setup, notes)
 
 
 def _describe_focal(cameras: Cameras, deviation: float, source: str, setup: Setup, notes: list[Note]) -> None:
-    """`source` says what showed the focal; empty where nothing did."""
+    """`source` says what showed the focal; empty where nothing did.
+
+    `deviation` is the solve's own over the share of the points that it explains: the others deny it.
+    """
     if setup.focal_known:
         return
     degrees = _degrees(cameras, setup)

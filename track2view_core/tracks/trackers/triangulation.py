@@ -32,7 +32,7 @@ edge or where one thing hides another. In scenes that stand all but a few movers
 DEPTH_KNOWN = 0.12
 """Relative deviation up to which a depth by parallax is believed; beyond it maps have the word, if there are any."""
 LEAST_EXPLAINED = 0.2
-"""Share of the points that stand, where even fewer do: so many times as much does their depth err at most."""
+"""Share that the points explained are taken to have at least, where errors are held to be the larger, the fewer are."""
 FAR, FARTHEST = 3.0, 20.0
 """In median depths: from where on an uncertain depth does no harm, and the largest depth that is handed out."""
 MAP_DISAGREES = 0.4
