@@ -7,12 +7,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from track2view_core.render import geodesic_planes, silhouettes
+from track2view_core.cameras import CameraPath
+from track2view_core.render import geodesic_planes, silhouettes, warping
 from track2view_core.render.filling import _halved, _nearest_good
 from track2view_core.render.geodesic_planes import PixelGraph, spread_planes
 from track2view_core.render.hole_masks import grown_square
 from track2view_core.render.optical_flow import HELD, ClipFlow, carried
-from track2view_core.render.plane_sweep import EDGE, EDGE_JUMP, JUMP, SLOPE, _between, cheapest_map
+from track2view_core.render.plane_sweep import EDGE, EDGE_JUMP, JUMP, SLOPE, _between, cheapest_map, swept_costs
 from track2view_core.render.silhouettes import matte
 from track2view_core.render.standing_fusion import _middle
 
@@ -82,6 +83,38 @@ def test_a_matte_is_the_same_in_its_own_box(monkeypatch: pytest.MonkeyPatch, cor
     whole = matte(picture, mask)
     assert torch.allclose(found, whole, atol=1e-4) and whole.max() == 1
     assert not matte(picture, torch.zeros_like(mask)).any()
+
+
+def test_costs_of_two_sides_are_their_mean_or_the_better_one() -> None:
+    pose = torch.eye(4, dtype=torch.float64).repeat(3, 1, 1)
+    pose[:, 0, 3] = torch.tensor([-0.1, 0.0, 0.1])
+    lens = torch.tensor([[30.0, 0, 20], [0, 30, 15], [0, 0, 1]], dtype=torch.float64).expand(3, 3, 3)
+    pictures = np.random.default_rng(5).random((3, 30, 40, 3)).astype(np.float32) * 9
+    camera, depths = CameraPath(pose, lens, 40, 30), np.array([0.5, 1.0])
+    before, after, both, better = (
+        swept_costs(pictures, camera, 1, depths, sides, together, 1.0)
+        for sides, together in (([[0]], False), ([[2]], False), ([[0], [2]], True), ([[0], [2]], False))
+    )
+    seen = (slice(2, -2), slice(6, -6))  # by all frames
+    assert np.allclose(both[seen], ((before + after) / 2)[seen], atol=1e-5) and before[seen].mean() > 1
+    assert (better[seen] <= np.minimum(before, after)[seen] + 1e-5).all() and (better < both)[seen].mean() > 0.99
+    # where the frame before or the frame after ends, the other one alone is asked
+    assert np.allclose(both[2:-2, 0], after[2:-2, 0]) or np.allclose(both[2:-2, 0], before[2:-2, 0])
+
+
+def test_cells_are_the_same_gathered_or_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rough = torch.rand(5, 7, generator=torch.Generator().manual_seed(6)) + 0.3
+    inverse = F.interpolate(rough[None, None], (40, 56), mode="bilinear")[0, 0]
+    way = warping.Reprojection(torch.eye(3, dtype=torch.float64), torch.tensor([6.0, -2.0, 0.0], dtype=torch.float64))
+    valid = torch.ones(40, 56, dtype=torch.bool)
+    valid[10:25, 20:40] = False
+    found = []
+    for few in (0.0, 2.0):
+        monkeypatch.setattr(warping, "FEW", few)
+        found.append(warping.warped(inverse, way, (40, 56), valid=valid))
+    assert all(torch.equal(getattr(found[0], name), getattr(found[1], name)) for name in ("x", "y", "inverse"))
+    x, y = (found[0].x[found[0].covered], found[0].y[found[0].covered])
+    assert not ((x > 20) & (x < 40) & (y > 10) & (y < 25)).any() and found[0].covered.float().mean() > 0.4
 
 
 def test_the_cheapest_map_counts_changes_along_four_ways() -> None:
