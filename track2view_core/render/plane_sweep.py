@@ -34,6 +34,8 @@ REGISTRATION = 0.15
 """Pixels by which a point may be beside where the camera puts it."""
 MOST = 4.0
 """A colour further off than so many deviations is another thing's colour, however far off."""
+OUTSIDE = -1e3
+"""The colour of what is not shown: what is interpolated with it stays below 0."""
 NEUTRAL = 1.0
 """Cost of a depth that no frame shows."""
 SLOPE, JUMP, EDGE_JUMP = 0.8, 4.0, 0.25
@@ -94,6 +96,7 @@ def swept_costs(
     sides: list[list[int]],  # frames to compare with
     together: bool,  # of the sides the mean; else the better one, as the other may be hidden
     noise: float,  # grey levels
+    moving: np.ndarray | None = None,  # [T, h, w] bool: pixels that show nothing of what stands
 ) -> np.ndarray:
     """Cost [h, w, D] float32 of each depth at each pixel of frame t: how badly the colours match, 0 to `MOST`."""
     h, w = pictures.shape[1:3]
@@ -102,6 +105,8 @@ def swept_costs(
     sharpness = (1 / (noise + REGISTRATION * gradient)).astype(np.float32)
     centre = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     mean = np.full((1, 3), 1 / 3, np.float32)
+    shown = {s: pictures[s] if moving is None else np.where(moving[s, ..., None], np.float32(OUTSIDE), pictures[s])
+             for frames in sides for s in frames}  # fmt: skip
     ways = {s: pixel_to_pixel(camera, t, s) for frames in sides for s in frames}
     costs = np.empty((len(depths), h, w), np.float32)
     for k, inverse in enumerate(depths):
@@ -114,7 +119,7 @@ def swept_costs(
                 view[:, 2] += toward * inverse
                 view = np.linalg.inv(centre) @ view @ centre
                 seen = cv2.warpPerspective(
-                    pictures[s], view, (w, h), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderValue=(-1e3,) * 3
+                    shown[s], view, (w, h), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderValue=(OUTSIDE,) * 3
                 )
                 inside = seen[..., 0] >= 0
                 off = cv2.absdiff(seen, own)

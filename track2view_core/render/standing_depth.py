@@ -37,6 +37,10 @@ WITNESSES, AGREEING, AGREEMENT = 11, 3, 0.12
 """A seed needs this many of its nearest seeds within this share of its inverse depth, or it is dropped."""
 DOUBTED, DOUBTED_PIXELS = 0.1, 0.7
 """A seed is dropped whose depth the pictures deny: by this share of it, and by this many pixels of parallax."""
+AROUND = 4.0
+"""Way (in costs) to which the surroundings of a moving track are taken for moving, unless a standing one is nearer."""
+GRID = 6
+"""Pixels between the places at which the compared pictures lend a depth where no track is near."""
 PLAIN = 0.1
 """Share of the pixels, the plainest, that tell the noise."""
 QUANTUM = MOST / 255
@@ -87,7 +91,7 @@ class StandingDepth:
         if not len(known):
             raise Track2ViewError("No standing track is visible in any frame; give other tracks, or more of them.")
         self._depths = depths_swept(known)
-        self._trusted = np.zeros_like(tracks.moving)  # tracks whose depth no frame denies
+        self._confirmed, self._denied = np.zeros((2, len(tracks.moving)), int)  # frames that say so of a track's depth
         self._compared: dict[int, tuple[np.ndarray, float]] = {}
 
     def maps(
@@ -100,10 +104,11 @@ class StandingDepth:
         Where it is not known what moves, the surroundings of moving tracks are taken for moving.
         """
         frames = len(self._small)
+        hidden = None if ignored is None else np.stack([self._hidden(each) for each in ignored])
         found: dict[int, np.ndarray] = {}
         keys = sorted({*range(0, frames, KEY), frames - 1})
         for done, t in enumerate(keys, 1):
-            map_ = self._map(t, None if ignored is None else self._hidden(ignored[t]))
+            map_ = self._map(t, hidden)
             if map_ is not None:
                 found[t] = map_.astype(np.float32)
             if progress is not None:
@@ -118,16 +123,17 @@ class StandingDepth:
             every.append(found[t] if t in found else carried(sources, near, self._pictures, self._camera, t))
         return fused(np.stack(every), self._camera)
 
-    def _map(self, t: int, hidden: np.ndarray | None) -> np.ndarray | None:
+    def _map(self, t: int, moving: np.ndarray | None) -> np.ndarray | None:
         """Inverse depth [h, w] of frame t; none where no standing track is visible."""
         graph = self._graph
         index = np.flatnonzero(self._seen[t] & ~self._moving)
         index = index[_agreeing(self._xy[t, index], self._inverse[t, index])]
         if not len(index):
             return None
+        hidden = None if moving is None else moving[t]
         ties = graph.costs(self._small[t], hidden)
-        costs, parallax = self._costs(t, index)
-        movers = self._around_moving_tracks(t, index, ties) if hidden is None else hidden
+        costs, parallax = self._costs(t, index, moving)
+        unsure = self._around_moving_tracks(t, index, ties) if hidden is None else hidden
         if hidden is not None:
             on_mover = hidden.ravel()[graph.pixels(self._xy[t, index])]  # seen there, so not behind it
             index = np.union1d(index[~on_mover], self._behind(t, hidden))
@@ -135,41 +141,56 @@ class StandingDepth:
                 return None
         if not parallax:
             return spread_planes(self._xy[t, index], self._inverse[t, index], ties, graph)[0]
-        costs[movers] = 0
+        costs[unsure] = 0
         lab = cv2.cvtColor(self._pictures[t] / 255, cv2.COLOR_RGB2LAB)
         if hidden is not None:
             lab[hidden] = 0
         seen = cheapest_map(costs, lab, self._depths)
-        fits = _confirmed(
-            graph.pixels(self._xy[t, index]),
-            self._inverse[t, index],
-            seen,
-            max(DOUBTED, DOUBTED_PIXELS / parallax),
-        ) | movers.ravel()[graph.pixels(self._xy[t, index])]  # fmt: skip
-        index = index[fits]
-        if not len(index):
+        index = self._not_denied(t, index, seen, unsure, max(DOUBTED, DOUBTED_PIXELS / parallax))
+        xy, inverse = self._xy[t, index], self._inverse[t, index]
+        if hidden is not None:
+            more = _far_from(xy, ~hidden)
+            xy = np.concatenate([xy, more])
+            inverse = np.concatenate([inverse, cv2.medianBlur(seen.astype(np.float32), 5).ravel()[graph.pixels(more)]])
+        if not len(xy):
             return seen
-        self._trusted[index] = True
-        planes, way = spread_planes(self._xy[t, index], self._inverse[t, index], ties, graph)
-        way[movers] = 0  # nothing but the tracks speaks there
+        planes, way = spread_planes(xy, inverse, ties, graph)
+        way[unsure] = 0  # nothing but the planes speaks there
         found = cheapest_map(costs + prior_costs(planes, way, self._depths), lab, self._depths)
         found = without_specks(found, graph.pixels(self._xy[t, index]))
         step = self._depths[1] / self._depths[0] - 1
         return np.where(np.abs(planes / found - 1) < SAME_STEP * step, planes, found)
 
-    def _costs(self, t: int, index: np.ndarray) -> tuple[np.ndarray, float]:
+    def _costs(self, t: int, index: np.ndarray, moving: np.ndarray | None) -> tuple[np.ndarray, float]:
         """Cost [h, w, D] of each depth, and the parallax (pixels) it rests on, 0 if there is next to none."""
-        if t not in self._compared:
-            sides, parallax = frames_to_compare(self._camera, t, float(np.median(self._inverse[t, index])))
-            kept = np.zeros((0,), np.uint8)
-            if sides:
-                noise = self._noise(t, float(np.median(self._inverse[t, index])), sides)
-                together = parallax < LITTLE_PARALLAX
-                costs = swept_costs(self._pictures, self._camera, t, self._depths, sides, together, noise)
-                kept = np.round(costs / QUANTUM).astype(np.uint8)
-            self._compared[t] = kept, parallax if sides else 0.0
-        kept, parallax = self._compared[t]
+        inverse = float(np.median(self._inverse[t, index]))
+        sides, parallax = frames_to_compare(self._camera, t, inverse)
+        if not sides:
+            return np.zeros((0,), np.float32), 0.0
+        others = [s for side in sides for s in side]
+        covered = moving is not None and bool(moving[others].any())  # the first look took movers for the scene there
+        if covered or t not in self._compared:
+            noise = self._noise(t, inverse, sides)
+            together = parallax < LITTLE_PARALLAX
+            costs = swept_costs(self._pictures, self._camera, t, self._depths, sides, together, noise, moving)
+            kept = np.round(costs / QUANTUM).astype(np.uint8)
+            if moving is None:
+                self._compared[t] = kept
+        else:
+            kept = self._compared[t]
         return kept.astype(np.float32) * np.float32(QUANTUM), parallax
+
+    def _not_denied(
+        self, t: int, index: np.ndarray, seen: np.ndarray, unsure: np.ndarray, tolerance: float
+    ) -> np.ndarray:
+        """Which of the tracks [N] lie, to a share of their depth, within what the map [h, w] says around them."""
+        around, pixels = np.ones((3, 3), np.uint8), self._graph.pixels(self._xy[t, index])
+        low, high = cv2.erode(seen, around).ravel()[pixels], cv2.dilate(seen, around).ravel()[pixels]
+        inverse, compared = self._inverse[t, index], ~unsure.ravel()[pixels]
+        fits = (inverse > (1 - tolerance) * low) & (inverse < (1 + tolerance) * high)
+        self._confirmed[index] += fits & compared
+        self._denied[index] += ~fits & compared
+        return index[fits | ~compared]
 
     def _hidden(self, ignored: np.ndarray) -> np.ndarray:
         """Pixels [h, w] that are known to move."""
@@ -181,7 +202,8 @@ class StandingDepth:
         h, w = self._graph.size
         x, y = self._xy[t, :, 0], self._xy[t, :, 1]
         inside = (x >= 0) & (x < w) & (y >= 0) & (y < h) & (self._inverse[t] > 0)
-        index = np.flatnonzero(inside & self._trusted & ~self._moving & ~self._seen[t])
+        trusted = self._confirmed > self._denied
+        index = np.flatnonzero(inside & trusted & ~self._moving & ~self._seen[t])
         return index[hidden.ravel()[self._graph.pixels(self._xy[t, index])]]
 
     def _around_moving_tracks(self, t: int, standing: np.ndarray, ties: np.ndarray) -> np.ndarray:
@@ -191,8 +213,8 @@ class StandingDepth:
         """
         moving = np.flatnonzero(self._seen[t] & self._moving)
         both = np.concatenate([standing, moving])
-        _, seed = self._graph.ways(ties, self._graph.pixels(self._xy[t, both]))
-        return (seed >= len(standing)).reshape(self._graph.size)
+        way, seed = self._graph.ways(ties, self._graph.pixels(self._xy[t, both]))
+        return ((seed >= len(standing)) & (way < AROUND)).reshape(self._graph.size)
 
     def _noise(self, t: int, inverse: float, sides: list[list[int]]) -> float:
         """Grey levels by which plain pixels differ between frames, where a wrong depth makes no difference."""
@@ -207,11 +229,13 @@ class StandingDepth:
         return max(NOISE, float(np.median(np.abs(there - picture)[plain])) / 2)
 
 
-def _confirmed(pixels: np.ndarray, inverse: np.ndarray, seen: np.ndarray, tolerance: float) -> np.ndarray:
-    """Which of the seeds at pixels [N] with inverse depth [N] lie within what the map [h, w] says around them."""
-    around = np.ones((3, 3), np.uint8)
-    low, high = cv2.erode(seen, around).ravel()[pixels], cv2.dilate(seen, around).ravel()[pixels]
-    return (inverse > (1 - tolerance) * low) & (inverse < (1 + tolerance) * high)
+def _far_from(xy: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Places [M, 2] of a grid over the free pixels [h, w], off their rim, with none of the places [N, 2] near."""
+    h, w = free.shape
+    row, column = (a.ravel() for a in np.mgrid[GRID // 2 : h : GRID, GRID // 2 : w : GRID])
+    inner = cv2.erode(free.astype(np.uint8), np.ones((3, 3), np.uint8))[row, column] > 0
+    places = (np.stack([column, row], 1) + 0.5).astype(np.float32)[inner]
+    return places[KDTree(xy).query(places)[0] > GRID] if len(xy) else places
 
 
 def _agreeing(xy: np.ndarray, inverse: np.ndarray) -> np.ndarray:
