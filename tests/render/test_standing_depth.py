@@ -12,7 +12,7 @@ import torch
 from track2view_core.cameras import CameraPath
 from track2view_core.errors import Track2ViewError
 from track2view_core.render.source_tracks import SourceTracks
-from track2view_core.render.standing_depth import map_size, standing_inverse_depth
+from track2view_core.render.standing_depth import StandingDepth, map_size, standing_inverse_depth
 
 FRAMES, WIDTH, HEIGHT, SEEDS = 3, 160, 96, 300
 
@@ -96,36 +96,118 @@ def test_no_standing_track_is_refused() -> None:
         standing_inverse_depth(pictures(), replace(tracks, moving=np.ones(SEEDS, bool)))
 
 
-def test_pictures_from_aside_tell_which_side_of_a_step_a_pixel_is_on() -> None:
-    """A near board before a far wall of the same colours: no edge of colour between them, tracks on both far apart."""
-    frames, edge, near, far, travel = 17, 80, 0.5, 0.2, 0.1
+TRAVELLED, EDGE, NEAR, FAR = 17, 80, 0.5, 0.2  # frames, column of the board's edge in frame 0, inverse depths
+SHIFT = 150 * 0.1 * np.arange(TRAVELLED)  # pixels by which inverse depth 1 moves to the left
+
+
+def board_before_a_wall() -> np.ndarray:
+    """A camera travels to the right before a near board [0, EDGE] and a far wall, both of fine texture."""
     random = np.random.default_rng(3)
     fine = [cv2.GaussianBlur(random.uniform(0, 255, (HEIGHT, 400, 3)), (0, 0), 2) for _ in range(2)]
     wall, board = [np.clip((each - 127) * 6 + 127, 0, 255).astype(np.uint8) for each in fine]
-    video = np.zeros((frames, HEIGHT, WIDTH, 3), np.uint8)
-    pose = torch.eye(4, dtype=torch.float64).repeat(frames, 1, 1)
-    pose[:, 0, 3] = torch.arange(frames) * travel
-    path = CameraPath(pose, camera().intrinsics[:1].repeat(frames, 1, 1), WIDTH, HEIGHT)
-    shift = 150 * travel * np.arange(frames)
-    for t in range(frames):
-        for texture, inverse in ((wall, far), (board, near)):
-            columns = (np.arange(WIDTH) + shift[t] * inverse).astype(np.float32)
-            rows = np.arange(HEIGHT, dtype=np.float32)
-            x, y = np.meshgrid(columns, rows)
-            seen = cv2.remap(texture, x, y, cv2.INTER_LINEAR)
-            video[t] = seen if inverse == far else np.where((x < edge)[..., None], seen, video[t])
-    xy = random.uniform([0, 0], [WIDTH, HEIGHT], (60, 2))
-    xy = xy[np.abs(xy[:, 0] - edge) > 12]
-    inverse = np.where(xy[:, 0] < edge, near, far)
-    moved = np.stack([xy - np.stack([shift[t] * inverse, 0 * inverse], -1) for t in range(frames)])
-    seen = (moved[..., 0] > 0) & ((inverse == near) | (moved[..., 0] > edge - shift[:, None] * near))
-    depth = np.tile(inverse, (frames, 1)).astype(np.float32)
-    tracks = SourceTracks(moved.astype(np.float32), depth, seen, np.zeros(len(xy), bool), path)
-    found = standing_inverse_depth(video, tracks)
+    video = np.zeros((TRAVELLED, HEIGHT, WIDTH, 3), np.uint8)
+    for t in range(TRAVELLED):
+        far, near = (shifted(texture, SHIFT[t] * inverse) for texture, inverse in ((wall, FAR), (board, NEAR)))
+        video[t] = np.where((np.arange(WIDTH) < EDGE - SHIFT[t] * NEAR)[:, None], near, far)
+    return video
+
+
+def shifted(texture: np.ndarray, columns: float) -> np.ndarray:
+    """What is `columns` to the right, [HEIGHT, WIDTH, 3]."""
+    x, y = np.meshgrid(np.arange(WIDTH, dtype=np.float32), np.arange(HEIGHT, dtype=np.float32))
+    return cv2.remap(texture, x + np.float32(columns), y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def tracks_at(xy: np.ndarray, inverse: np.ndarray, moving: np.ndarray | None = None) -> SourceTracks:
+    """Tracks that are at xy [N, 2] in frame 0 and as far as they seem to be by their way to the left."""
+    pose = torch.eye(4, dtype=torch.float64).repeat(TRAVELLED, 1, 1)
+    pose[:, 0, 3] = torch.arange(TRAVELLED) * 0.1
+    path = CameraPath(pose, camera().intrinsics[:1].repeat(TRAVELLED, 1, 1), WIDTH, HEIGHT)
+    moved = np.stack([xy - np.stack([shift * inverse, 0 * inverse], -1) for shift in SHIFT])
+    seen = (moved[..., 0] > 0) & ((inverse == NEAR) | (moved[..., 0] > EDGE - SHIFT[:, None] * NEAR))
+    depth = np.tile(inverse, (TRAVELLED, 1)).astype(np.float32)
+    return SourceTracks(
+        moved.astype(np.float32), depth, seen, np.zeros(len(xy), bool) if moving is None else moving, path
+    )
+
+
+def tracks_on_both(count: int = 60) -> SourceTracks:
+    """Far from the edge between the two."""
+    xy = np.random.default_rng(4).uniform([0, 0], [WIDTH, HEIGHT], (count, 2))
+    xy = xy[np.abs(xy[:, 0] - EDGE) > 12]
+    return tracks_at(xy, np.where(xy[:, 0] < EDGE, NEAR, FAR))
+
+
+def tracks_on_the_board() -> SourceTracks:
+    xy = np.random.default_rng(4).uniform([0, 0], [EDGE - 12, HEIGHT], (40, 2))
+    return tracks_at(xy, np.full(len(xy), NEAR))
+
+
+def test_pictures_from_aside_tell_which_side_of_a_step_a_pixel_is_on() -> None:
+    """No edge of colour between the board and the wall, tracks on both far apart."""
+    found = standing_inverse_depth(board_before_a_wall(), tracks_on_both())
     x, _ = pixels()
     for t in (4, 8):
-        true = np.where(x < edge - shift[t] * near, near, far)
+        true = np.where(x < EDGE - SHIFT[t] * NEAR, NEAR, FAR)
         assert (np.abs(found[t] / true - 1) > 0.05).mean() < 0.03
+
+
+def test_what_moves_in_the_other_frames_says_nothing_of_what_it_covers() -> None:
+    """Frame 8 alone shows a piece of wall; in the others a thing hides it that looks as it would if near."""
+    video, t = board_before_a_wall(), 8
+    piece, hidden = np.s_[30:66, 110:140], np.zeros((TRAVELLED, HEIGHT, WIDTH), bool)
+    for s in set(range(TRAVELLED)) - {t}:
+        thing = np.zeros((HEIGHT, WIDTH), bool)
+        thing[30:66, 100:150] = True
+        hidden[s] = shifted(thing.astype(np.uint8), (SHIFT[s] - SHIFT[t]) * NEAR) > 0
+        video[s][hidden[s]] = shifted(video[t], (SHIFT[s] - SHIFT[t]) * NEAR)[hidden[s]]
+    analysis = StandingDepth(video, tracks_on_both())
+    analysis.maps()
+    found = analysis.maps(hidden)[t]
+    x, y = pixels()
+    inside = (x > piece[1].start) & (x < piece[1].stop) & (y > piece[0].start) & (y < piece[0].stop)
+    assert (np.abs(found[inside] / FAR - 1) > 0.05).mean() < 0.05
+
+
+def test_what_was_compared_goes_on_behind_what_moves_where_no_track_is() -> None:
+    video, hidden = board_before_a_wall(), np.zeros((TRAVELLED, HEIGHT, WIDTH), bool)
+    hidden[:, 30:66, 110:140] = True
+    video[hidden] = (0, 200, 0)
+    found = standing_inverse_depth(video, tracks_on_the_board(), ignored=hidden)
+    x, y = pixels()
+    behind = (x > 112) & (x < 138) & (y > 32) & (y < 64)
+    assert np.abs(found[4:13, behind] / FAR - 1).max() < 0.05
+
+
+def test_one_moving_track_does_not_keep_a_whole_wall_from_being_compared() -> None:
+    board, one = tracks_on_the_board(), tracks_at(np.array([[120.0, 48.0]]), np.array([0.35]), np.array([True]))
+    joined = {name: np.concatenate([getattr(board, name), getattr(one, name)], -1) for name in ("inverse", "seen")}
+    tracks = replace(board, xy=np.concatenate([board.xy, one.xy], 1), moving=np.append(board.moving, True), **joined)
+    found = standing_inverse_depth(board_before_a_wall(), tracks)
+    x, y = pixels()
+    for t in (4, 8):
+        far = (x > EDGE - SHIFT[t] * NEAR + 4) & (np.hypot(x - one.xy[t, 0, 0], y - 48) > 30)
+        assert (np.abs(found[t, far] / FAR - 1) > 0.05).mean() < 0.05
+
+
+def test_a_track_that_no_frame_confirms_says_nothing_of_what_is_behind() -> None:
+    """It rides on what moves in the first frames, amid its tracks, and is called standing; later it is out of sight."""
+    video, hidden = board_before_a_wall(), np.zeros((TRAVELLED, HEIGHT, WIDTH), bool)
+    hidden[:, 30:66, 100:150] = True
+    video[hidden] = (0, 200, 0)
+    both = tracks_on_both(200)
+    there = (np.abs(both.xy[0, :, 0] - 125) < 25) & (np.abs(both.xy[0, :, 1] - 48) < 18)
+    wrong = there & (np.arange(len(there)) % 3 == 0)
+    seen = both.seen & (~there | (np.arange(TRAVELLED) < 4)[:, None] | ~wrong)
+    inverse = np.where(wrong, np.float32(0.9), both.inverse)
+    tracks = replace(both, inverse=inverse, seen=seen, moving=there & ~wrong)
+    analysis = StandingDepth(video, tracks)
+    analysis.maps()
+    found = analysis.maps(hidden)
+    x, y = pixels()
+    behind = (x > 105) & (x < 145) & (y > 33) & (y < 63)
+    assert wrong.sum() >= 3
+    assert np.abs(found[6:14, behind] / FAR - 1).max() < 0.3
 
 
 def test_what_stands_goes_on_behind_what_is_known_to_move() -> None:

@@ -134,19 +134,21 @@ class StandingDepth:
         ties = graph.costs(self._small[t], hidden)
         costs, parallax = self._costs(t, index, moving)
         unsure = self._around_moving_tracks(t, index, ties) if hidden is None else hidden
+        behind = index[:0]
         if hidden is not None:
-            on_mover = hidden.ravel()[graph.pixels(self._xy[t, index])]  # seen there, so not behind it
-            index = np.union1d(index[~on_mover], self._behind(t, hidden))
-            if not len(index):
-                return None
+            index = index[~hidden.ravel()[graph.pixels(self._xy[t, index])]]  # seen there, so not behind it
+            behind = self._behind(t, hidden)
+        both = np.union1d(index, behind)
+        if not len(both):
+            return None
         if not parallax:
-            return spread_planes(self._xy[t, index], self._inverse[t, index], ties, graph)[0]
+            return spread_planes(self._xy[t, both], self._inverse[t, both], ties, graph)[0]
         costs[unsure] = 0
         lab = cv2.cvtColor(self._pictures[t] / 255, cv2.COLOR_RGB2LAB)
         if hidden is not None:
             lab[hidden] = 0
         seen = cheapest_map(costs, lab, self._depths)
-        index = self._not_denied(t, index, seen, unsure, max(DOUBTED, DOUBTED_PIXELS / parallax))
+        index = np.union1d(self._not_denied(t, index, seen, max(DOUBTED, DOUBTED_PIXELS / parallax)), behind)
         xy, inverse = self._xy[t, index], self._inverse[t, index]
         if hidden is not None:
             more = _far_from(xy, ~hidden)
@@ -180,17 +182,14 @@ class StandingDepth:
             kept = self._compared[t]
         return kept.astype(np.float32) * np.float32(QUANTUM), parallax
 
-    def _not_denied(
-        self, t: int, index: np.ndarray, seen: np.ndarray, unsure: np.ndarray, tolerance: float
-    ) -> np.ndarray:
+    def _not_denied(self, t: int, index: np.ndarray, seen: np.ndarray, tolerance: float) -> np.ndarray:
         """Which of the tracks [N] lie, to a share of their depth, within what the map [h, w] says around them."""
         around, pixels = np.ones((3, 3), np.uint8), self._graph.pixels(self._xy[t, index])
         low, high = cv2.erode(seen, around).ravel()[pixels], cv2.dilate(seen, around).ravel()[pixels]
-        inverse, compared = self._inverse[t, index], ~unsure.ravel()[pixels]
-        fits = (inverse > (1 - tolerance) * low) & (inverse < (1 + tolerance) * high)
-        self._confirmed[index] += fits & compared
-        self._denied[index] += ~fits & compared
-        return index[fits | ~compared]
+        fits = (self._inverse[t, index] > (1 - tolerance) * low) & (self._inverse[t, index] < (1 + tolerance) * high)
+        self._confirmed[index] += fits
+        self._denied[index] += ~fits
+        return index[fits]
 
     def _hidden(self, ignored: np.ndarray) -> np.ndarray:
         """Pixels [h, w] that are known to move."""
