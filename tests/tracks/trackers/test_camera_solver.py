@@ -169,3 +169,20 @@ def test_poses_are_refined_against_fixed_points():
     found = refine_poses(bent, cloud, seen, rounds=15)
     np.testing.assert_allclose(found.rotation, cameras.rotation, atol=1e-5)
     np.testing.assert_allclose(found.translation, cameras.translation, atol=1e-4)
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_the_focal_spreads_as_errors_do_that_lean_alike_in_a_part_of_the_picture(alike: bool):
+    """Over many solves the found lens scatters as each says of itself, be the same errors those of parts or of tracks."""
+    off, spread, deviation = [], [], []
+    for seed in range(24):
+        truth, points, seen = world(points=120, seed=5)
+        random = np.random.default_rng(seed)
+        cell = (4 * (points[:, 0] + 2) / 4).astype(int) * 4 + (4 * (points[:, 1] + 1.5) / 3).astype(int)
+        drift = random.standard_normal((16 if alike else 120, 2))[cell if alike else np.arange(120)]
+        bent = seen.xy + 0.4 * drift[seen.point] * seen.camera[:, None]
+        found = bundle_adjust(truth, points, Observations(seen.camera, seen.point, bent), iterations=10, huber=1e3)
+        off.append(np.log(found.cameras.focal[0] / 400))
+        spread.append(found.focal_spread)
+        deviation.append(found.focal_deviation)
+    assert 0.6 < np.mean(spread) / np.std(off) < 1.6

@@ -72,10 +72,11 @@ def test_a_proposed_path_of_another_length_is_refused(arc) -> None:
 
 
 def test_a_lens_is_the_less_certain_the_fewer_points_a_solve_explains() -> None:
+    """Two standard deviations are stated."""
     cameras = Cameras.standing(3, 500.0, np.array([320.0, 180.0]))
     cameras.rotation[2] = matrix_from_axis_angle(torch.tensor([0.0, 0.3, 0.0])).numpy()
     setup = Setup(640, 360, 500.0, focal_known=False, motion="auto", depth=None, given=None)
-    for explained, deviation in ((1.0, 0.02), (0.5, 0.04), (0.01, 0.1)):
+    for explained, deviation in ((1.0, 0.04), (0.5, 0.08), (0.01, 0.2)):
         notes: list[Note] = []
         _describe_turn(Turned(cameras, 0.1, 1.0, explained, 0.02, 1.0, focal_seen=True), setup, notes)
         (found,) = [note for note in notes if note.code == "fov_found"]

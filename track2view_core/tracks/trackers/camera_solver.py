@@ -27,6 +27,8 @@ OWN = 8
 more log focal; which of them are free is the caller's choice."""
 CORRELATED, LEAST_NOISE = 4.0, 0.03
 """Errors of one track are alike from frame to frame, so many observations tell less than their number says."""
+CELLS = 4
+"""Parts of the picture, each way, within which the tracks' errors may lean to one side together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,6 +252,7 @@ class Adjusted:
     points: np.ndarray  # [N, 3]
     residual: np.ndarray  # [M] pixels
     focal_deviation: float  # standard deviation of the shared log focal; 0 where it was fixed
+    focal_spread: float  # the same, as the residuals themselves tell it, which lean alike in a part of the picture
     misfit: float  # robust sum of squares over pixels and maps, halved; pixels squared
 
 
@@ -416,8 +419,34 @@ class _Problem:
         error, _ = residuals(state.cameras, state.points, self.seen)
         error = np.linalg.norm(error, axis=1)
         noise = CORRELATED * max(float(np.median(error)), LEAST_NOISE)
-        deviation = self.linearise(state).last_deviation(noise, self.prior) if self.free[-1] else 0.0
-        return Adjusted(state.cameras, state.points, error, deviation, self.misfit(state))
+        if not self.free[-1]:
+            return Adjusted(state.cameras, state.points, error, 0.0, 0.0, self.misfit(state))
+        system = self.linearise(state)
+        deviation, spread = system.last_deviation(noise, self.prior), self._last_spread(state, system, noise)
+        return Adjusted(state.cameras, state.points, error, deviation, spread, self.misfit(state))
+
+    def _last_spread(self, state: _State, system: _System, noise: float) -> float:
+        """Standard deviation of the last camera parameter by what the parts of the picture pull it to.
+
+        A lens that is not quite a pinhole, or texture that slides, bends all tracks of a part of the picture alike. The
+        covariance that allows for it is the cluster-robust one (Liang and Zeger 1986): inverse Hessian, sum over the
+        parts of their gradients' squares, inverse Hessian.
+        """
+        row = np.zeros(len(self.free))
+        row[self.free] = system.inverse_without_prior(noise, self.prior)[-1]
+        own = row[:-1].reshape(-1, OWN) + np.eye(OWN)[6] * row[-1]  # the shared focal moves that of every camera
+        error, by_camera, _ = self._equations(state)
+        pull = np.einsum("ma,ram,rm->m", own[self.seen.camera], by_camera, error)
+        place = np.linalg.pinv(system.point_block, hermitian=True)  # a point far away has no depth
+        by_point = np.einsum("f,fan->an", row[self.free], system.mixed)
+        through_points = np.einsum("an,nab,bn->n", by_point, place, system.point_gradient)
+        pull = np.bincount(self.seen.point, pull, self.count) - through_points
+        views = np.bincount(self.seen.point, minlength=self.count)
+        middle = summed(self.seen.xy.T, self.seen.point, self.count)[:, views > 0] / views[views > 0]
+        pull = pull[views > 0] - pull[views > 0].mean()  # what is left in all is the prior's
+        low, high = middle.min(1, keepdims=True), middle.max(1, keepdims=True)
+        column, line = np.minimum((CELLS * (middle - low) / np.maximum(high - low, 1e-9)).astype(int), CELLS - 1)
+        return float(np.linalg.norm(np.bincount(line * CELLS + column, pull)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -453,7 +482,10 @@ class _System:
 
     def last_deviation(self, noise: float, prior: float) -> float:
         """Standard deviation of the last camera parameter by the pixels alone, for noise of this size."""
+        return float(noise * np.sqrt(max(self.inverse_without_prior(noise, prior)[-1, -1], 0)))
+
+    def inverse_without_prior(self, noise: float, prior: float) -> np.ndarray:
+        """[A, A] inverse of the cameras' equations, the focal's prior counted as no more than one observation."""
         hessian, _, _ = self._reduced(1e-9)
         hessian[-1, -1] -= prior - min(prior, noise**2)
-        covariance = np.linalg.pinv(hessian, hermitian=True)
-        return float(noise * np.sqrt(max(covariance[-1, -1], 0)))
+        return np.linalg.pinv(hessian, hermitian=True)

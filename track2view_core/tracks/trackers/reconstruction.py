@@ -92,6 +92,7 @@ class Travelled:
     residual: float  # median, pixels
     points: int
     focal_deviation: float
+    focal_spread: float
     focal_seen: bool  # False: the motion does not show the focal, which is the guess
     explained: float  # share of the followed points that stand by this solution
     relief: float  # by how much (log) the depths of these points spread, without the nearest and the farthest tenth
@@ -251,7 +252,7 @@ class _Reconstruction:
         self.good = np.zeros(count, bool)
         self.held = 0
         self.residual = 0.0
-        self.focal_deviation = 0.0
+        self.focal_deviation = self.focal_spread = 0.0
         self.focal_seen = True
         self.misfit = 0.0
         self.explained = 0.0
@@ -469,7 +470,7 @@ class _Reconstruction:
         self.points[chosen] = adjusted.points
         self.residual, self.misfit = float(np.median(adjusted.residual)), adjusted.misfit
         if focal != "fixed":
-            self.focal_deviation = adjusted.focal_deviation
+            self.focal_deviation, self.focal_spread = adjusted.focal_deviation, adjusted.focal_spread
 
 
 # --- what may be believed ---------------------------------------------------------------------------------------------
@@ -544,6 +545,7 @@ def _all_frames(flow: PixelTracks, keyframes: np.ndarray, columns: np.ndarray, w
         work.residual,
         len(good),
         work.focal_deviation,
+        work.focal_spread,
         work.focal_seen,
         work.explained,
         work.relief(),

@@ -23,6 +23,8 @@ from .reconstruction import FEW_EXPLAINED, Travelled, reconstruct
 from .rotation_solver import ZOOM_DOUBTED, Turned, solve_rotation
 from .triangulation import LEAST_EXPLAINED, Lifted, lift_travelling, lift_turning, refine_points, triangulate
 
+STATED = 2.0
+"""Standard deviations of the focal length that a note states: a lens beyond them would surprise."""
 SMALLEST_SIDE, ENLARGED_SIDE, LARGEST_SIDE = 192, 256, 640
 """Frames whose short side is below the first are followed at the second, those above the third at the third."""
 USUAL_FOCAL = 0.87
@@ -361,7 +363,7 @@ def _describe_travel(flow: PixelTracks, travelled: Travelled, setup: Setup, note
     if setup.proposed is not None:
         notes.append(_proposed_note(flow, setup.proposed, setup.limit, used=travelled.from_proposed))
     source = "parallax and the depth maps" if travelled.maps_helped else "parallax"
-    deviation = travelled.focal_deviation / max(travelled.explained, LEAST_EXPLAINED)
+    deviation = max(travelled.focal_deviation, travelled.focal_spread) / max(travelled.explained, LEAST_EXPLAINED)
     _describe_focal(travelled.cameras, deviation, source if travelled.focal_seen else "", setup, notes)
 
 
@@ -398,7 +400,7 @@ def _describe_focal(cameras: Cameras, deviation: float, source: str, setup: Setu
         return
     degrees = _degrees(cameras, setup)
     if source:
-        notes.append(Note.of("fov_found", degrees=degrees, source=source, deviation=deviation))
+        notes.append(Note.of("fov_found", degrees=degrees, source=source, deviation=STATED * deviation))
     else:
         notes.append(Note.of("fov_of_depth_model" if setup.lens_of_model else "fov_assumed", degrees=degrees))
 
