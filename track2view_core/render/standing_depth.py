@@ -92,7 +92,7 @@ class StandingDepth:
             raise Track2ViewError("No standing track is visible in any frame; give other tracks, or more of them.")
         self._depths = depths_swept(known)
         self._confirmed, self._denied = np.zeros((2, len(tracks.moving)), int)  # frames that say so of a track's depth
-        self._compared: dict[int, tuple[np.ndarray, float]] = {}
+        self._compared: dict[int, np.ndarray] = {}
 
     def maps(
         self,
