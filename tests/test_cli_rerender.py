@@ -39,7 +39,7 @@ def test_the_log_says_what_happened(rerender, real_clips):
         "9 frames",
         "15.0 degrees",
         "scene scale",
-        "reach",
+        "lie among the",
         "wrote",
         "own pixels",
         "the model paints the rest",
