@@ -19,7 +19,7 @@ from ..errors import Track2ViewError
 from .bundle_config import BaseConfig, BundleConfig
 from .lora import PREFIX as LORA_PREFIX
 from .lora import peft_settings, to_comfyui_lora
-from .tensor_files import cast_floats, check_shapes, read_tensors, unwrapped, write_tensors
+from .tensor_files import cast_floats, check_shapes, read_tensors, unwrapped, write_weights
 
 CONDITIONER_PREFIX = "track2view."
 METADATA_KEY = "track2view"
@@ -56,7 +56,7 @@ def save_bundle(file: Path | str, bundle: Bundle, *, dtype: torch.dtype | None =
             )
     state = cast_floats({**conditioner, **bundle.lora}, dtype, "The bundle")
     state |= {k: v for k, v in bundle.lora.items() if k.endswith(".alpha")}
-    write_tensors(state, file, {METADATA_KEY: json.dumps(bundle.config.to_dict())})
+    write_weights(state, file, {METADATA_KEY: json.dumps(bundle.config.to_dict())})
 
 
 def _config_of(metadata: Mapping[str, str], name: str) -> BundleConfig:

@@ -23,7 +23,7 @@ from .tensor_files import (
     read_json,
     read_tensors,
     unwrapped,
-    write_tensors,
+    write_weights,
 )
 
 HEAD_SIZE = 128
@@ -61,7 +61,7 @@ def load_transformer(path: Path | str, dtype: torch.dtype = torch.float32) -> Wa
 
 def save_transformer(transformer: WanTransformer3DModel, file: Path | str, dtype: torch.dtype | None = None) -> None:
     """Write a transformer in WAN's original layout, the one ComfyUI's loader for diffusion models opens."""
-    write_tensors(cast_floats(dit_to_original(transformer.state_dict()), dtype, "The model"), file)
+    write_weights(cast_floats(dit_to_original(transformer.state_dict()), dtype, "The model"), file)
 
 
 def _refuse(file: Path, variant: str) -> None:

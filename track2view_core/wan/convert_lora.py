@@ -12,7 +12,7 @@ from torch import Tensor
 from ..errors import Track2ViewError
 from .bundle import CONDITIONER_PREFIX, METADATA_KEY, bundle_from
 from .lora import DIFFUSERS_METADATA, for_stock_loaders, lora_layout, peft_settings, to_comfyui_lora
-from .tensor_files import read_json, read_tensors, write_tensors
+from .tensor_files import read_json, read_tensors, write_weights
 
 PEFT_WEIGHTS = "adapter_model.safetensors"
 PEFT_SETTINGS = "adapter_config.json"
@@ -65,10 +65,10 @@ def convert_lora(source: Path | str, target: Path | str, *, lora_only: bool = Fa
         raise Track2ViewError(f"{what} holds no LoRA; give a file that has one.")
     kept = {key: value for key, value in metadata.items() if key != DIFFUSERS_METADATA}  # it is in .alpha now
     if is_bundle and not lora_only:
-        write_tensors({**conditioner, **lora}, target, kept)
+        write_weights({**conditioner, **lora}, target, kept)
     else:
         kept.pop(METADATA_KEY, None)
-        write_tensors(for_stock_loaders(lora), target, {**kept, "format": "pt"})
+        write_weights(for_stock_loaders(lora), target, {**kept, "format": "pt"})
     return _described(lora, lora_layout(found), is_bundle and not lora_only)
 
 

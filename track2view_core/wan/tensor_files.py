@@ -77,7 +77,6 @@ def check_finite(state: Mapping[str, Tensor], what: str, remedy: str = "get the 
 def write_tensors(state: Mapping[str, Tensor], file: Path | str, metadata: Mapping[str, str] | None = None) -> None:
     """Write next to the target under a temporary name, then replace: readers see the old file or the whole new one."""
     file = Path(file)
-    check_finite(state, f"What is to be written to {file.name}", "give sound weights")
     if not file.parent.is_dir():
         raise Track2ViewError(f"The folder {file.parent} does not exist; create it or name another file to write.")
     handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
@@ -90,6 +89,12 @@ def write_tensors(state: Mapping[str, Tensor], file: Path | str, metadata: Mappi
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_weights(state: Mapping[str, Tensor], file: Path | str, metadata: Mapping[str, str] | None = None) -> None:
+    """`write_tensors` of what a model computes with; NaN and infinity are refused before anything is written."""
+    check_finite(state, f"What is to be written to {Path(file).name}", "give sound weights")
+    write_tensors(state, file, metadata)
 
 
 def cast_floats(state: Mapping[str, Tensor], dtype: torch.dtype | None, what: str) -> dict[str, Tensor]:

@@ -31,7 +31,7 @@ from .tensor_files import (
     read_json,
     read_tensors,
     unwrapped,
-    write_tensors,
+    write_weights,
 )
 
 LATENT_CHANNELS = 16
@@ -56,7 +56,7 @@ def load_vae(
 
 def save_vae(vae: AutoencoderKLWan, file: Path | str, dtype: torch.dtype | None = None) -> None:
     """Write a VAE in the original layout, the one ComfyUI's VAE loader opens."""
-    write_tensors(cast_floats(vae_to_original(vae.state_dict()), dtype, "The VAE"), file)
+    write_weights(cast_floats(vae_to_original(vae.state_dict()), dtype, "The VAE"), file)
 
 
 def _from_folder(folder: Path, dtype: torch.dtype) -> AutoencoderKLWan:
