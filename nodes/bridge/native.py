@@ -106,6 +106,11 @@ def with_seams(model: Any, condition: TrackCondition, conditioner: Any) -> Any:
     from comfy.patcher_extension import WrappersMP
 
     condition.bundle.check_base(base_of(model))
+    if condition.bundle.config.sampling.source_attention == "own":
+        raise Track2ViewError(
+            'The bundle was trained with source_attention "own", which a MODEL cannot do yet; sample with Track2View '
+            "Sampler (diffusers)."
+        )
     if model.get_attachment(LORA) not in (None, condition.bundle):
         raise Track2ViewError(
             "The MODEL carries the LoRA of another bundle than the condition's; link Track2View LoRA and Condition on "

@@ -81,10 +81,12 @@ def conditioner_document(data, folder, base, **sections):
 
 def test_the_conditioner_stage_ends_in_a_bundle_for_its_base(data, random_weights, tmp_path, capsys):
     validation = {"folder": str(data), "pairs": 2, "levels": [0.5], "samples": 1, "vae": str(random_weights.vae)}
-    table = conditioner_document(data, tmp_path, random_weights.dit, validation=validation)
+    flow = {"source_attention": "own"}
+    table = conditioner_document(data, tmp_path, random_weights.dit, validation=validation, flow=flow)
     done = run_config(config_from(table))
     bundle, base = load_bundle(done.exported), load_transformer(random_weights.dit)
     bundle.check_fits(base)
+    assert bundle.config.sampling.source_attention == "own"
     assert bundle.config.sampling.frames == FRAMES and not bundle.config.sampling.uses_text
     assert "3 pairs (made up, tracks: exact)" in bundle.config.card["data"] and bundle.config.card["steps"] == "3"
     # Nothing but LoRA and conditioner: no weight of the base is in the file.

@@ -59,6 +59,7 @@ class PairObjective:
             self.conditioner,
             rotary=self.flow.rotary,
             source_timestep=self.flow.source_timestep,
+            source_attention=self.flow.source_attention,
         )
 
     @contextmanager

@@ -19,7 +19,14 @@ from ..conditioner import ConditionerConfig
 from ..errors import Track2ViewError
 from ..tracks.pairing import FrameAnchor
 from ..wan.bundle_config import Pixels, Scheduler
-from ..wan.seams import ROTARY, SOURCE_TIMESTEPS, Rotary, SourceTimestep
+from ..wan.seams import (
+    ROTARY,
+    SOURCE_TIMESTEPS,
+    Rotary,
+    SourceAttention,
+    SourceTimestep,
+    check_source_attention,
+)
 
 Optimiser = Literal["adamw", "adamw8bit", "muon"]
 Precision = Literal["fp32", "bf16"]
@@ -204,10 +211,14 @@ class FlowSettings:
     """Temporal positions: `shared` by both views, or `consecutive`."""
     source_timestep: SourceTimestep = "zero"
     """Timestep of the clean source's tokens: `zero`, or the `same` as the target's."""
+    source_attention: SourceAttention = "full"
+    """What the source's tokens attend to: both views (`full`), or their `own` view alone, so that sampling computes the
+    source once and not at every step, at half the cost of each; needs source_timestep `zero`."""
 
     def __post_init__(self) -> None:
         _check_positive(self, "shift")
         _check_choices(self, rotary=ROTARY, source_timestep=SOURCE_TIMESTEPS)
+        check_source_attention(self.source_attention, self.source_timestep)
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,7 @@ class ConditionerStage:
             scheduler=config.sampling.scheduler,
             rotary=config.flow.rotary,
             source_timestep=config.flow.source_timestep,
+            source_attention=config.flow.source_attention,
             uses_text=config.model.uses_text,
             pixels=config.sampling.pixels,
         )

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from ..conditioner import ConditionerConfig
 from ..errors import Track2ViewError
-from .seams import ROTARY, SOURCE_TIMESTEPS, Rotary, SourceTimestep
+from .seams import (
+    ROTARY,
+    SOURCE_TIMESTEPS,
+    Rotary,
+    SourceAttention,
+    SourceTimestep,
+    check_source_attention,
+)
 
 if TYPE_CHECKING:
     from diffusers import WanTransformer3DModel
@@ -53,6 +60,10 @@ class _JsonFields:
         return cls(**_known_fields(cls, values, cls.__name__))
 
 
+# Fields that older files lack, as those were sampled; where that is the value, newer files lack them, too.
+_LATER: dict[str, Any] = {"pixels": None, "source_attention": "full"}
+
+
 @dataclass(frozen=True)
 class SamplingConfig(_JsonFields):
     """How the model was trained to be sampled: defaults of nodes and command line."""
@@ -68,6 +79,7 @@ class SamplingConfig(_JsonFields):
     source_timestep: SourceTimestep = "zero"
     uses_text: bool = True  # False: trained with an all-zero prompt
     pixels: Pixels | None = None  # "keep": those that the clip shows stay its own; None, as in older files: by the size
+    source_attention: SourceAttention = "full"  # what the source's tokens attend to: both views, or the source alone
 
     @property
     def keeps_pixels(self) -> bool:
@@ -76,17 +88,18 @@ class SamplingConfig(_JsonFields):
 
     def to_dict(self) -> dict[str, Any]:
         told = super().to_dict()
-        return {name: value for name, value in told.items() if name != "pixels" or value is not None}
+        return {name: value for name, value in told.items() if name not in _LATER or value != _LATER[name]}
 
     @classmethod
     def from_dict(cls, values: Any) -> SamplingConfig:
-        return super().from_dict({"pixels": None, **values} if isinstance(values, Mapping) else values)
+        return super().from_dict({**_LATER, **values} if isinstance(values, Mapping) else values)
 
     def __post_init__(self) -> None:
         allowed = {"scheduler": SCHEDULERS, "rotary": ROTARY, "source_timestep": SOURCE_TIMESTEPS}
         for name, values in allowed.items():
             if (value := getattr(self, name)) not in values:
                 raise Track2ViewError(f'{name} in the bundle is "{value}"; allowed are {", ".join(values)}.')
+        check_source_attention(self.source_attention, self.source_timestep)
         if self.pixels not in (None, *PIXELS):
             raise Track2ViewError(f'pixels in the bundle is "{self.pixels}"; allowed are {", ".join(PIXELS)}.')
         if self.frames < 1 or self.frames % 4 != 1:

@@ -19,6 +19,7 @@ from .bundle_config import SCHEDULERS, Scheduler
 from .condition import TrackCondition
 from .lora import load_lora, remove_lora
 from .seams import Deltas, Seams, attach_seams
+from .source_attention import KeysValues, moved
 from .windows import Window, plan_windows
 
 TRAIN_TIMESTEPS = 1000
@@ -71,6 +72,32 @@ def _shortest(text: Tensor) -> Tensor:
     return text if text.any() else text[:, :1]
 
 
+class _Sources:
+    """What every step asks the transformer for: with `own` the source's states are computed once, and kept."""
+
+    def __init__(self, seams: Seams, home: torch.device | str) -> None:
+        """home: where the states are kept between steps."""
+        self.seams, self.home = seams, home
+        self._kept: dict[tuple[Window, int], tuple[bool, KeysValues]] = {}
+
+    def velocity(
+        self,
+        target: Tensor,  # [B, 16, F', h8, w8]
+        source: Tensor,  # [B, 16, F', h8, w8]
+        timestep: Tensor,  # [B]
+        text: Tensor,  # [B, L, text_dim]
+        deltas: Deltas | None,
+        key: tuple[Window, int],  # which window, and which text
+    ) -> Tensor:
+        if self.seams.source_attention == "full":
+            return self.seams.forward(target, source, timestep, text, deltas=deltas)
+        active, states = self._kept.get(key, (None, None))
+        if states is None or active != (deltas is not None):  # start and end change the source in mid-run
+            states = moved(self.seams.source_states(source, text, deltas=deltas), self.home)
+            self._kept[key] = deltas is not None, states
+        return self.seams.forward_target(target, timestep, text, moved(states, target.device), deltas=deltas)
+
+
 @dataclass(frozen=True, eq=False)
 class _Prompts:
     positive: Tensor  # [1, L, text_dim]
@@ -78,18 +105,27 @@ class _Prompts:
     guidance: float
     batched: bool
 
-    def velocity(self, seams: Seams, target: Tensor, source: Tensor, timestep: Tensor, deltas: Deltas | None) -> Tensor:
+    def velocity(
+        self,
+        sources: _Sources,
+        target: Tensor,
+        source: Tensor,
+        timestep: Tensor,
+        deltas: Deltas | None,
+        window: Window,
+    ) -> Tensor:
         """Guided velocity of one window; the deltas serve both branches."""
         if self.negative is None:
-            return seams.forward(target, source, timestep, self.positive, deltas=deltas)
+            return sources.velocity(target, source, timestep, self.positive, deltas, (window, 0))
         if self.batched and self.negative.shape == self.positive.shape:
             text = torch.cat([self.positive, self.negative])
             target, source = (x.repeat(2, 1, 1, 1, 1) for x in (target, source))
-            positive, negative = seams.forward(target, source, timestep.repeat(2), text, deltas=deltas).float().chunk(2)
+            both = sources.velocity(target, source, timestep.repeat(2), text, deltas, (window, 0))
+            positive, negative = both.float().chunk(2)
         else:
             positive, negative = (
-                seams.forward(target, source, timestep, text, deltas=deltas).float()
-                for text in (self.positive, self.negative)
+                sources.velocity(target, source, timestep, text, deltas, (window, number)).float()
+                for number, text in enumerate((self.positive, self.negative))
             )
         return negative + self.guidance * (positive - negative)
 
@@ -130,7 +166,11 @@ def _prepared(transformer: WanTransformer3DModel, condition: TrackCondition) -> 
     load_lora(inner, bundle.lora)
     try:
         with attach_seams(
-            transformer, conditioner, rotary=sampling.rotary, source_timestep=sampling.source_timestep
+            transformer,
+            conditioner,
+            rotary=sampling.rotary,
+            source_timestep=sampling.source_timestep,
+            source_attention=sampling.source_attention,
         ) as seams:
             yield seams
     finally:
@@ -169,6 +209,7 @@ def sample(
 ) -> Tensor:
     """Denoise the target view from noise to a normalised latent [1, 16, F, h8, w8] float32 on the CPU.
 
+    With `source_attention` own the source goes through the transformer once, and the steps run the target alone.
     A clip longer than the bundle's window runs in overlapping windows, whose velocities are blended at every step; the
     tracks are prepared once for the whole clip, and only one window is on the device at a time.
     overlap: latent frames that neighbouring windows share at least; None takes a third of the window.
@@ -186,6 +227,7 @@ def sample(
     with _prepared(transformer, condition) as seams:
         _tell(progress, 0, total)
         deltas = _window_deltas(seams, condition, windows)
+        sources = _Sources(seams, transformer.patch_embedding.weight.device if len(windows) == 1 else "cpu")
         for step in range(steps):
             sigma = sigmas[step]
             timestep = sigma * TRAIN_TIMESTEPS  # UniPC's own timesteps are cut to whole numbers
@@ -194,7 +236,7 @@ def sample(
             for number, window in enumerate(windows):
                 _tell(progress, step * len(windows) + number, total)
                 added = deltas[number] if active else None
-                part = _window_velocity(seams, prompts, latent, source, timestep, window, added)
+                part = _window_velocity(sources, prompts, latent, source, timestep, window, added)
                 ramp = rearrange(window.weights(), "f -> 1 1 f 1 1")
                 velocity[:, :, window.frames] += ramp * part
                 weight[:, :, window.frames] += ramp
@@ -211,7 +253,7 @@ def _tell(progress: Progress | None, done: int, total: int) -> None:
 
 
 def _window_velocity(
-    seams: Seams,
+    sources: _Sources,
     prompts: _Prompts,
     latent: Tensor,
     source: Tensor,
@@ -220,7 +262,7 @@ def _window_velocity(
     deltas: Deltas | None,
 ) -> Tensor:
     """Guided velocity of one window's target [1, 16, length, h8, w8] float32 on the CPU."""
-    device = seams.transformer.patch_embedding.weight.device
+    device = sources.seams.transformer.patch_embedding.weight.device
     target, clean = (x[:, :, window.frames].to(device) for x in (latent, source))
     here = None if deltas is None else deltas.to(device)
-    return prompts.velocity(seams, target, clean, timestep.to(device)[None], here).float().cpu()
+    return prompts.velocity(sources, target, clean, timestep.to(device)[None], here, window).float().cpu()

@@ -1,0 +1,202 @@
+"""The source's own attention: against diffusers' own processor with a mask, and computed once against at every step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from diffusers.models.transformers.transformer_wan import WanAttnProcessor
+from torch import Tensor
+
+from track2view_core.errors import Track2ViewError
+from track2view_core.training.settings import FlowSettings
+from track2view_core.wan.bundle_config import SamplingConfig
+from track2view_core.wan.condition import TrackCondition
+from track2view_core.wan.lora import load_lora
+from track2view_core.wan.sampler import initial_noise, make_scheduler, sample
+from track2view_core.wan.seams import ROTARY, Deltas, attach_seams
+
+OWN = {"source_attention": "own"}
+
+
+def relative(found: Tensor, expected: Tensor) -> float:
+    return float(((found - expected).norm() / expected.norm()).detach())
+
+
+def lively(make, **changes):
+    """Random, with gates and logits so large that self-attention and the source matter."""
+    model = make.transformer(**changes)
+    generator = torch.Generator().manual_seed(6)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith("scale_shift_table"):
+                weight.copy_(0.5 * torch.randn(weight.shape, generator=generator))
+            elif weight.ndim >= 2:
+                weight.copy_(torch.randn(weight.shape, generator=generator) * weight[0].numel() ** -0.5)
+            elif "norm_q" in name or "norm_k" in name:
+                weight.fill_(1.6)
+    return model
+
+
+def drawn(make, batch: int = 1) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor], Deltas]:
+    """Noise, source, two texts and deltas."""
+    generator = torch.Generator().manual_seed(3)
+    shape = (batch, *make.latent().shape[1:])
+    noise, source = (torch.randn(shape, generator=generator) for _ in range(2))
+    positive, negative = (torch.randn(batch, 7, 64, generator=generator) for _ in range(2))
+    grid = (batch, 128, shape[2], shape[3] // 2, shape[4] // 2)
+    deltas = Deltas(*(0.3 * torch.randn(grid, generator=generator) for _ in range(2)))
+    return noise, source, (positive, negative), deltas
+
+
+class Masked(WanAttnProcessor):
+    """diffusers' processor, with a mask: the second half of the queries sees the second half of the keys alone."""
+
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, rotary_emb=None):
+        late = torch.arange(hidden_states.shape[1]) >= hidden_states.shape[1] // 2
+        return super().__call__(attn, hidden_states, encoder_hidden_states, late | ~late[:, None], rotary_emb)
+
+
+@pytest.mark.parametrize("rotary", ROTARY)
+def test_one_pass_is_attention_under_a_mask_and_so_are_its_gradients(make, rotary):
+    noise, source, (text, _), deltas = drawn(make, batch=2)
+    found = {}
+    for way in ("own", "own, activations recomputed", "masked", "full"):
+        transformer = lively(make)
+        load_lora(transformer, make.lora(make.transformer()))
+        if way == "masked":
+            for block in transformer.blocks:
+                block.attn1.set_processor(Masked())
+        if "recomputed" in way:
+            transformer.train()
+            transformer.enable_gradient_checkpointing()
+        trained = [weight for name, weight in transformer.named_parameters() if "lora_" in name]
+        for weight in trained:
+            weight.requires_grad_(True)
+        with attach_seams(transformer, None, rotary=rotary, **(OWN if "own" in way else {})) as seams:
+            out = seams.forward(noise, source, torch.tensor([400.0, 700.0]), text, deltas=deltas)
+            out.square().mean().backward()
+        found[way] = out.detach(), torch.cat([weight.grad.flatten() for weight in trained])
+    for part in range(2):
+        assert relative(found["own"][part], found["masked"][part]) < 1e-5
+        assert relative(found["own, activations recomputed"][part], found["own"][part]) < 1e-5
+        assert relative(found["full"][part], found["masked"][part]) > 1e-2
+
+
+def guided(seams, noise, source, texts, deltas, *, kept: bool, steps: int = 8, guidance: float = 3.0) -> Tensor:
+    schedule, latent = make_scheduler("euler", steps, 5.0), noise
+    states = [seams.source_states(source, text, deltas=deltas) for text in texts] if kept else [None, None]
+    for now, then in pairwise(schedule.sigmas.tolist()):
+        time = torch.full((len(noise),), now * 1000)
+        positive, negative = (
+            seams.forward_target(latent, time, text, own, deltas=deltas)
+            if kept
+            else seams.forward(latent, source, time, text, deltas=deltas)
+            for text, own in zip(texts, states, strict=True)
+        )
+        latent = latent + (then - now) * (negative + guidance * (positive - negative))
+    return latent
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("with_lora", [False, True])
+@pytest.mark.parametrize("rotary", ROTARY)
+def test_the_source_computed_once_is_the_source_computed_at_every_step(make, rotary, with_lora, batch):
+    transformer = lively(make)
+    if with_lora:
+        load_lora(transformer, make.lora(transformer))
+    noise, source, texts, deltas = drawn(make, batch)
+    with torch.no_grad(), attach_seams(transformer, None, rotary=rotary, **OWN) as seams:
+        once = guided(seams, noise, source, texts, deltas, kept=True) - noise
+        anew = guided(seams, noise, source, texts, deltas, kept=False) - noise
+        other = guided(seams, noise, source.flip(2), texts, deltas, kept=True) - noise
+    assert relative(once, anew) < 1e-5
+    assert relative(other, anew) > 0.05
+
+
+@pytest.mark.parametrize("rotary", ROTARY)
+@pytest.mark.parametrize("batched", [False, True])
+@pytest.mark.parametrize("span", [(0.0, 1.0), (0.2, 0.6)], ids=["all steps", "some steps"])
+def test_sampling_computes_the_source_once_and_gives_what_one_pass_gives(make, monkeypatch, span, batched, rotary):
+    """Over two windows, guided; where the deltas come and go, the source is computed once for each."""
+    transformer = lively(make)
+    bundle = make.bundle(transformer, frames=9, rotary=rotary, **OWN)
+    condition = TrackCondition(bundle, make.tracks(frames=17), make.latent(frames=5), 1.0, *span)
+    _, _, (positive, negative), _ = drawn(make)
+    lengths = []
+    transformer.rope.register_forward_hook(lambda _module, inputs, _out: lengths.append(inputs[0].shape[2]))
+
+    def sampled() -> Tensor:
+        lengths.clear()
+        return sample(
+            transformer, condition, positive=positive, negative=negative, steps=8, guidance=3.0, shift=3.0, seed=7,
+            batched_guidance=batched,
+        ) - initial_noise(condition.source_latent, 7)  # fmt: skip
+
+    once, windows, prompts = sampled(), 2, 1 if batched else 2
+    changes = 1 if span == (0.0, 1.0) else 3
+    assert lengths == [3] * (8 + changes) * windows * prompts
+    seams = "track2view_core.wan.sampler.Seams"
+    monkeypatch.setattr(f"{seams}.source_states", lambda _self, source, _text, **_: [(source, source)])
+    monkeypatch.setattr(
+        f"{seams}.forward_target",
+        lambda self, target, time, text, kept, **deltas: self.forward(target, kept[0][0], time, text, **deltas),
+    )
+    anew = sampled()
+    assert lengths == [6] * 8 * windows * prompts
+    assert relative(once, anew) < 1e-5
+
+
+def test_detaching_gives_the_processors_back_and_leaves_the_base_bit_identical(make):
+    transformer = lively(make)
+    noise, source, (text, _), deltas = drawn(make)
+    time, processors = torch.tensor([400.0]), [block.attn1.processor for block in transformer.blocks]
+    plain = transformer(noise, time, text).sample
+    with attach_seams(transformer, None, **OWN) as seams:
+        seams.forward(noise, source, time, text, deltas=deltas)
+        assert torch.equal(transformer(noise, time, text).sample, plain)  # a plain call passes
+    assert all(
+        block.attn1.processor is processor for block, processor in zip(transformer.blocks, processors, strict=True)
+    )
+    assert torch.equal(transformer(noise, time, text).sample, plain)
+
+
+def test_a_compiled_transformer_heeds_it(make):
+    """Backend eager: all but the code generator."""
+    torch.compiler.reset()
+    twin = lively(make, num_layers=1)
+    transformer = torch.compile(lively(make, num_layers=1), backend="eager")
+    noise, source, (text, _), deltas = drawn(make)
+    time = torch.tensor([400.0])
+    transformer(noise, time, text)
+    results = []
+    for model in (twin, transformer):
+        with attach_seams(model, None, **OWN) as seams:
+            states = seams.source_states(source, text, deltas=deltas)
+            results.append(seams.forward_target(noise, time, text, states, deltas=deltas))
+            results.append(seams.forward(noise, source, time, text, deltas=deltas))
+    assert all(relative(result, results[0]) < 1e-5 for result in results)
+
+
+def test_own_attention_of_a_source_that_changes_is_refused_by_name(make, transformer):
+    size = {"steps": 4, "guidance": 1.0, "shift": 3.0, "width": 64, "height": 32, "frames": 9}
+    for refuse in (
+        lambda **words: attach_seams(transformer, None, **words),
+        lambda **words: SamplingConfig(**size, **words),
+        FlowSettings,
+    ):
+        with pytest.raises(Track2ViewError, match='own needs source_timestep "zero"'):
+            refuse(source_timestep="same", **OWN)
+        with pytest.raises(Track2ViewError, match='source_attention is "half"; allowed are full, own'):
+            refuse(source_attention="half")
+    with attach_seams(transformer, None) as seams, pytest.raises(Track2ViewError, match='kept with "own" alone'):
+        seams.source_states(make.latent(), torch.zeros(1, 1, 64))
+
+
+def test_bundles_say_it_and_those_that_do_not_mean_full():
+    full = SamplingConfig(steps=4, guidance=1.0, shift=3.0, width=64, height=32, frames=9)
+    assert "source_attention" not in full.to_dict() and SamplingConfig.from_dict(full.to_dict()) == full
+    own = replace(full, **OWN)
+    assert SamplingConfig.from_dict(own.to_dict()) == own and own.source_attention == "own"
