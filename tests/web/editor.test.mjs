@@ -23,6 +23,7 @@ import { look, move, roll, zoom } from "../../web/editor/flying.mjs";
 import { handlesOf } from "../../web/editor/world_view.mjs";
 import { framing, firstViewpoint, lensOf, panned, turned, viewFrom } from "../../web/editor/viewpoint.mjs";
 import { cutAtNear, projector } from "../../web/editor/lenses.mjs";
+import { paceOf } from "../../web/editor/pace.mjs";
 import { Store } from "../../web/editor/store.mjs";
 
 const FRAMES = 33;
@@ -120,12 +121,25 @@ test("what a connected path says is shown, and the first act starts from it", ()
   assert.equal(other.document.keys.length, 1);
 });
 
+for (const [text, words] of [["", "a chip's path"], ["segment_smooth", "a path with eases of its own"]]) {
+  test(`a key set in the middle of ${words} does not stop the camera`, () => {
+    const { store } = drawn("truck_left");
+    if (text) store.edit({ ...store.document, keys: store.document.keys.map((key) => ({ ...key, ease: text })) });
+    const smooth = paceOf(store);
+    store.edit(withKeyHere(store.document, store.clip, 16, null), [16]);
+    const pace = paceOf(store);
+    assert.equal(store.document.keys.length, 3);
+    assert.ok(Math.min(...pace.slice(8, 24)) > 0.6 * Math.min(...smooth.slice(8, 24)), String(pace));
+    assert.ok(pace[0] < 0.2 * pace[16] && pace.at(-1) < 0.2 * pace[16], "it starts and ends softly");
+  });
+}
+
 for (const preset of ["truck_left", "arc_right", "pan_right"]) {
   test(`a key set on the path of ${preset} leaves the camera where it is`, () => {
     const { store } = drawn(preset);
     for (const frame of [0, 11, FRAMES - 1]) {
       const before = cameraOf(store, frame);
-      store.edit(withKeyHere(store.document, store.clip, frame, before, null), [frame]);
+      store.edit(withKeyHere(store.document, store.clip, frame, null), [frame]);
       const after = cameraOf(store, frame);
       near(after.worldFromCamera, before.worldFromCamera);
       near(after.intrinsics, before.intrinsics, 1e-2);
@@ -145,7 +159,7 @@ for (const preset of ["truck_left", "arc_right", "pan_right"]) {
   test(`the keys of ${preset} look the same way when they look on their own`, () => {
     const { store } = drawn(preset);
     const before = [0, FRAMES - 1].map((frame) => cameraOf(store, frame).worldFromCamera);
-    const own = withOwnDirections(store.document, store.clip, [], (frame) => cameraOf(store, frame));
+    const own = withOwnDirections(store.document, store.clip, []);
     assert.ok(own.keys.every((key) => key.look_at === null));
     store.edit(own);
     [0, FRAMES - 1].forEach((frame, index) => near(cameraOf(store, frame).worldFromCamera, before[index]));
@@ -196,7 +210,7 @@ test("a subject that no key follows any more is dropped", () => {
 
 test("keys move in time as far as there is room, and never onto another", () => {
   const { store } = drawn("truck_right");
-  store.edit(withKeyHere(store.document, store.clip, 10, cameraOf(store, 10), null));
+  store.edit(withKeyHere(store.document, store.clip, 10, null));
   assert.deepEqual(withKeysShifted(store.document, [10], -10).frames, [1]);
   assert.deepEqual(withKeysShifted(store.document, [10], 99).frames, [FRAMES - 2]);
   assert.deepEqual(withKeysShifted(store.document, [0, 10, FRAMES - 1], 5).frames, [0, 10, FRAMES - 1]);
@@ -213,7 +227,7 @@ test("steering changes what is seen and becomes a key as it is", () => {
   zoom(store, 1.5);
   const flown = store.cameraAt();
   assert.ok(Math.abs(flown.intrinsics[0] / before.intrinsics[0] - 1.5) < 1e-9);
-  store.edit(withKeyHere(store.document, store.clip, 12, flown, store.draft), [12]);
+  store.edit(withKeyHere(store.document, store.clip, 12, store.draft), [12]);
   near(store.cameraAt(12).worldFromCamera, flown.worldFromCamera);
   assert.equal(store.draft, null);
 });

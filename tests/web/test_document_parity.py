@@ -16,7 +16,7 @@ from .random_documents import random_document
 DOCUMENTS = [random_document(Random(seed)) for seed in range(100)]
 PLAIN: dict[str, Any] = {
     "format": "track2view.camera_path",
-    "version": 1,
+    "version": 2,
     "frames": 41,
     "keys": [
         {"frame": 0, "position": [0, 0, 0]},
@@ -60,6 +60,13 @@ def test_a_document_survives_the_browser_to_the_bit() -> None:
     assert_same_verdicts([json.loads(to_json(document)) for document in DOCUMENTS])
 
 
+def test_documents_of_version_1_become_the_same() -> None:
+    old = PLAIN | {"version": 1}
+    places = [place for place in PLACES if place and place[0] in ("keys", "version")]
+    cases = [json.loads(json.dumps(changed(place, value))) | {"version": 1} for place in places for value in VALUES]
+    assert_same_verdicts([old, old | {"keys": PLAIN["keys"][:2]}, old | {"keys": PLAIN["keys"][:1]}, *cases])
+
+
 def test_numbers_survive_both_ways_to_the_bit() -> None:
     random = Random(1)
     values = [random.gauss(0, 1) * 10 ** random.randint(-300, 5) for _ in range(2000)]
@@ -88,7 +95,8 @@ PLACES = [
     ("keys", 1, "ease"), ("keys", 1, "roll"), ("keys", 1, "focal"), ("keys", 1, "positon"), ("keys", 1, "orbit"),
 ]  # fmt: skip
 VALUES = [
-    None, True, 7, -1, 0, 0.5, 41, 90, 100_001, 10**30, "subject", "sky", "smooth", "first_frame", "",
+    None, True, 1, 7, -1, 0, 0.5, 41, 90, 100_001, 10**30, "subject", "sky", "smooth", "linear", "hold",
+    "segment_ease_in", "ease_in", "first_frame", "",
     "\u00e9\u4e2d\U0001f600",
     [], [1], [0, 0, 1], [0.5, 0, 0], [0, "1", 2], [0, True, 2], [0, 0, 10_000_000], [1, 0, 0, 0], [1, 1, 0, 0],
     [[1, 2], {}],
@@ -129,7 +137,7 @@ TEXTS = [
     '{"a" 1}', "tru",
     "-", "[1,\n 2,\n x]", '"\\', "{1:2}", "[", "01", "1.", "nul", "{'a':1}", "[,1]", "[1, 2]", "__import__('os')",
     '{"format": 1, "format": 2}', '{"a": {"b": 1, "b": 2, "c": [}', "[" * 100_000, "9" * 5000, '{"fps": 1e999}',
-    '{"format": "track2view.camera_path", "version": 2}', '{"format": "track2view.camera_path", "version": NaN}',
+    '{"format": "track2view.camera_path", "version": 3}', '{"format": "track2view.camera_path", "version": NaN}',
     '{"format": "track2view.camera_path", "version": -Infinity}', " " * 16_000_001, "\ufeff{}",
     '"' + "a" * 15_000_000 + '"', '{"fps": ' + "[" * 100_000 + "]" * 100_000 + "}",
 ]  # fmt: skip

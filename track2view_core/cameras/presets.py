@@ -27,7 +27,7 @@ from torch import Tensor
 from ..errors import Track2ViewError
 from ..notes import Note
 from .easing import eased, eased_progress
-from .keyframes.documents import FOCAL_RANGE, SUBJECT_AHEAD, Keyframe, Orbit, PathDocument
+from .keyframes.documents import FOCAL_RANGE, KEY_EASES, SEGMENT, SMOOTH, SUBJECT_AHEAD, Keyframe, Orbit, PathDocument
 from .keyframes.float_geometry import Quaternion
 from .path import CameraPath, checked_scene_scale
 from .rotations import matrix_from_axis_angle, rigid
@@ -258,13 +258,14 @@ def preset_keys(name: str, amount: float, frames: int, *, ease: str = "smooth") 
             f"{FOCAL_RANGE[0]:g} to {FOCAL_RANGE[1]:g}, so bring the amount nearer to 0."
         )
     if last == 0:
-        return (_key(move, 0.0, 1.0, ease),)
+        return (_key(move, 0.0, 1.0),)
     if move.spiral or max(abs(move.pan), abs(move.tilt)) > FARTHEST_TURN:
-        return tuple(_key(move, float(frame), eased(frame / last, ease), "linear") for frame in range(frames))
-    return (_key(move, 0.0, 0.0, ease), _key(move, float(last), 1.0, ease))
+        return tuple(_key(move, float(frame), eased(frame / last, ease)) for frame in range(frames))
+    of_segment = ease if ease in KEY_EASES else f"{SEGMENT}{ease}"  # of two keys alone smooth and linear say the same
+    return (_key(move, 0.0, 0.0, of_segment), _key(move, float(last), 1.0, of_segment))
 
 
-def _key(move, frame: float, share: float, ease: str) -> Keyframe:
+def _key(move: Move, frame: float, share: float, ease: str = SMOOTH) -> Keyframe:
     """The camera at a share of the move, 0..1."""
     shape = {"roll": move.roll * share, "focal": 1 - move.dolly * share if move.keeps_size else 1.0, "ease": ease}
     if move.orbit:

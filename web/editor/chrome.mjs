@@ -1,11 +1,19 @@
 /** The editor's buttons and fields around the panes. They say what they do and leave the doing to the editor. */
 
-import { EASES } from "../math/easing.mjs";
+import { KEY_EASES, SEGMENT } from "../math/document.mjs";
 import { PRESETS } from "../math/presets.mjs";
 import { button, element } from "./elements.mjs";
 
 const WAYS = { left: "←", right: "→", up: "↑", down: "↓", in: "in", out: "out" };
-const EASE_LABELS = { linear: "constant speed", smooth: "slow, fast, slow", ease_in: "slow start", ease_out: "slow end" };
+const EASE_LABELS = {
+  smooth: "smooth, without a stop",
+  linear: "straight, constant speed",
+  hold: "hold, then jump",
+  segment_linear: "constant speed",
+  segment_smooth: "slow, fast, slow",
+  segment_ease_in: "slow start",
+  segment_ease_out: "slow end",
+};
 export const MOST_AMOUNT = 3;
 
 /** Presets of one family share a chip: "Pan ← →". */
@@ -83,6 +91,11 @@ export function createTransport(editor) {
   return { row, refresh };
 }
 
+function easeOptions(ofSegment) {
+  const names = KEY_EASES.filter((name) => name.startsWith(SEGMENT) === ofSegment);
+  return names.map((name) => element("option", { value: name, text: EASE_LABELS[name] ?? name }));
+}
+
 /** The chosen keys' own numbers. */
 export function createInspector(editor) {
   const what = element("span", { class: "t2v-what" });
@@ -100,7 +113,7 @@ export function createInspector(editor) {
   const focal = field("Lens ×", "focal", "Focal length, as a factor on the clip's own", { step: 0.05, min: 0.1, max: 20 },
     (key) => key.focal, (value) => Math.min(Math.max(value, 0.1), 20));
   const ease = element("select", { "aria-label": "Speed from this key to the next" },
-    ...Object.keys(EASES).map((name) => element("option", { value: name, text: EASE_LABELS[name] ?? name })));
+    ...easeOptions(false), element("optgroup", { label: "This stretch by itself" }, ...easeOptions(true)));
   ease.addEventListener("change", () => editor.changeField("ease", ease.value, true));
   const aim = element("select", { "aria-label": "Where the camera looks" },
     element("option", { value: "own", text: "its own direction" }), element("option", { value: "point", text: "a point" }));

@@ -228,13 +228,12 @@ export class Editor {
   changeAim(aim) {
     const { store } = this;
     if (aim !== "own") return;
-    const cameras = (frame) => store.cameraAt(Math.min(Math.round(frame), store.clip.frames - 1));
-    this.edit(() => withOwnDirections(store.document, store.clip, store.selection, cameras));
+    this.edit(() => withOwnDirections(store.document, store.clip, store.selection));
   }
 
   setKey() {
     const { store } = this;
-    this.edit(() => withKeyHere(store.document, store.clip, store.frame, store.cameraAt(), store.draft), [store.frame]);
+    this.edit(() => withKeyHere(store.document, store.clip, store.frame, store.draft), [store.frame]);
   }
 
   deleteKeys() {

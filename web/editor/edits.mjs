@@ -1,6 +1,6 @@
 /** Changes of a document, each a new document from an old one. Positions are rounded as they come from a pointer. */
 
-import { SUBJECT } from "../math/document.mjs";
+import { SEGMENT, SMOOTH, SUBJECT } from "../math/document.mjs";
 import { rigidInverse, transformPoint } from "../math/linear.mjs";
 import { presetKeys } from "../math/presets.mjs";
 import { sourceAt, standsStill } from "./clip.mjs";
@@ -16,7 +16,7 @@ const roundedOrbit = (orbit) => {
 };
 
 /** A key of a pose, as `poseAt` gives it. */
-export function keyOf(frame, pose, ease = "linear") {
+export function keyOf(frame, pose, ease = SMOOTH) {
   return {
     frame,
     position: pose.orbit ? null : rounded(pose.position),
@@ -41,11 +41,15 @@ export function withKey(document, key) {
 }
 
 /** A key at a frame where the path goes anyway, or where the draft pose stands. */
-export function withKeyHere(document, clip, frame, camera, draft) {
+export function withKeyHere(document, clip, frame, draft) {
   const here = document.keys.find((key) => Math.round(key.frame) === frame);
   const before = document.keys.findLast((key) => key.frame <= frame);
-  const pose = draft ? { orbit: null, ...draft } : poseAt(document, clip, frame, camera);
-  return withKey(document, keyOf(frame, pose, (here ?? before)?.ease ?? "smooth"));
+  const pose = draft ? { orbit: null, ...draft } : poseAt(document, clip, frame);
+  if (here || !before?.ease.startsWith(SEGMENT)) {
+    return withKey(document, keyOf(frame, pose, (here ?? before)?.ease ?? SMOOTH));
+  }
+  // an ease of the segment alone would stop the camera at the new key
+  return withKey(withFields(document, [before.frame], { ease: SMOOTH }), keyOf(frame, pose, SMOOTH));
 }
 
 export function withoutKeys(document, frames) {
@@ -89,10 +93,10 @@ export function withFields(document, frames, fields) {
 }
 
 /** Let keys look where they look now, on their own. */
-export function withOwnDirections(document, clip, frames, cameras) {
+export function withOwnDirections(document, clip, frames) {
   return changedKeys(document, frames, (key) => {
     if (!key.look_at) return key;
-    const pose = poseAt(document, clip, key.frame, cameras(key.frame));
+    const pose = poseAt(document, clip, key.frame);
     return { ...key, look_at: null, quaternion: rounded(pose.quaternion, 9) };
   });
 }
@@ -153,7 +157,7 @@ function withAnyKeys(document) {
   if (document.keys.length > 0) return document;
   const still = { position: [0, 0, 0], quaternion: [1, 0, 0, 0], roll: 0, focal: 1 };
   const frames = document.frames > 1 ? [0, document.frames - 1] : [0];
-  return { ...document, keys: frames.map((frame) => keyOf(frame, still, "smooth")) };
+  return { ...document, keys: frames.map((frame) => keyOf(frame, still)) };
 }
 
 function standingAt(document, clip, key, position) {

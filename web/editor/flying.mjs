@@ -9,7 +9,7 @@ const LONGEST = 20;
 
 /** The pose to steer from: the draft, or the path's own at this frame. */
 export function steered(store) {
-  return store.draft ?? { ...poseAt(store.document, store.clip, store.frame, store.cameraAt()), orbit: null };
+  return store.draft ?? { ...poseAt(store.document, store.clip, store.frame), orbit: null };
 }
 
 /** Turn by angles in radians, to the right and up; what was looked at is let go. */

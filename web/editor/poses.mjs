@@ -5,7 +5,6 @@
 
 import {
   aim,
-  blend,
   blendVectors,
   matrixFromQuaternion,
   multiply4,
@@ -18,7 +17,7 @@ import {
   transformPoint,
 } from "../math/linear.mjs";
 import { SUBJECT } from "../math/document.mjs";
-import { eased } from "../math/easing.mjs";
+import { cameraAt } from "../math/sampling.mjs";
 import { baseAt, sourceAt } from "./clip.mjs";
 
 const STEEPEST = 88.5; // the document takes up to 89
@@ -77,36 +76,13 @@ export function orbitAround(position, centre, target, near = 0) {
   return { azimuth, elevation: held, distance: Math.max(Math.hypot(x, y, z), NEAREST), target };
 }
 
-/** The key before or at a frame and the one after it, and the share of the way between them. */
-export function segmentAt(document, frame) {
-  const { keys } = document;
-  let before = -1;
-  while (before + 1 < keys.length && keys[before + 1].frame <= frame) before += 1;
-  if (keys.length === 0) return null;
-  if (before < 0) return { one: keys[0], two: keys[0], share: 0 };
-  if (before === keys.length - 1) return { one: keys[before], two: keys[before], share: 0 };
-  const [one, two] = [keys[before], keys[before + 1]];
-  return { one, two, share: eased((frame - one.frame) / (two.frame - one.frame), one.ease) };
-}
-
 /** The path at a frame as a pose of its own: {position, quaternion without roll, look_at, roll, focal, orbit}. */
-export function poseAt(document, clip, frame, camera) {
-  const local = multiply4(rigidInverse(baseAt(document, clip, frame).worldFromCamera), camera.worldFromCamera);
-  const segment = segmentAt(document, frame);
-  const roll = segment ? blend(segment.one.roll, segment.two.roll, segment.share) : 0;
-  const focal = segment ? blend(segment.one.focal, segment.two.focal, segment.share) : 1;
-  const position = scaled([local[3], local[7], local[11]], 1 / clip.sceneScale);
-  const pose = { position, quaternion: directionOf(document, clip, frame, camera, roll), look_at: null, roll, focal };
-  if (segment === null) return { ...pose, orbit: null };
-  const { one, two } = segment;
-  if (one.look_at && two.look_at) pose.look_at = between(one.look_at, two.look_at, segment.share);
-  pose.orbit = null;
-  if (one.orbit && two.orbit && same(one.orbit.target, two.orbit.target)) {
-    const centre = targetPoint(document, clip, frame, one.orbit.target);
-    const near = blend(one.orbit.azimuth, two.orbit.azimuth, segment.share);
-    pose.orbit = orbitAround(position, centre, one.orbit.target, near);
-  }
-  return pose;
+export function poseAt(document, clip, frame) {
+  const at = Math.min(Math.round(frame), clip.frames - 1);
+  const { moved } = cameraAt(document, clip.source, clip.sceneScale, at);
+  const { position, quaternion, roll, focal, orbit, goal } = moved;
+  const steep = orbit && Math.abs(orbit.elevation) > STEEPEST;
+  return { position, quaternion: rolled(quaternion, -roll), look_at: goal, roll, focal, orbit: steep ? null : orbit };
 }
 
 /** A camera's orientation in the base camera's axes, without its roll. */
@@ -125,14 +101,4 @@ export function posed(document, clip, frame, pose) {
   for (const entry of [0, 1, 3, 4]) intrinsics[entry] *= pose.focal;
   const local = rigid(rotation, scaled(pose.position, clip.sceneScale));
   return { worldFromCamera: multiply4(base.worldFromCamera, local), intrinsics };
-}
-
-export function same(one, two) {
-  if (typeof one === "string" || typeof two === "string") return one === two;
-  return one.every((value, axis) => value === two[axis]);
-}
-
-function between(one, two, share) {
-  if (same(one, two)) return one;
-  return typeof one === "string" || typeof two === "string" ? null : blendVectors(one, two, share);
 }

@@ -69,7 +69,7 @@ export const STYLE = `
 .t2v-legend { position: absolute; left: 8px; bottom: 6px; z-index: 3; display: flex; gap: 10px; font-size: 11px;
   color: ${COLOURS.text}; pointer-events: none; text-shadow: 0 0 3px #000; }
 .t2v-legend i { display: inline-block; width: 12px; height: 3px; margin-right: 4px; vertical-align: middle; border-radius: 2px; }
-.t2v-timeline { touch-action: none; position: relative; flex: none; height: 78px; border-radius: 6px; overflow: hidden; background: ${COLOURS.ground}; }
+.t2v-timeline { touch-action: none; position: relative; flex: none; height: 96px; border-radius: 6px; overflow: hidden; background: ${COLOURS.ground}; }
 .t2v-timeline canvas { position: absolute; inset: 0; width: 100%; height: 100%; }
 .t2v-inspector { flex-wrap: nowrap; min-height: 24px; overflow: hidden; white-space: nowrap; }
 .t2v-inspector .t2v-what { flex: none; font-weight: 600; color: var(--t2v-text); min-width: 76px; }

@@ -1,15 +1,16 @@
-/** The timeline: frames of the clip, how much of the new view the points cover, and the keys. */
+/** The timeline: frames of the clip, how much of the new view the points cover, the keys, and how fast the camera goes. */
 
-import { eased } from "../math/easing.mjs";
 import { LOW_COVERAGE } from "./coverage.mjs";
 import { COLOURS } from "./style.mjs";
+import { paceOf } from "./pace.mjs";
 import { diamond } from "./world_view.mjs";
 
 const LEFT = 74;
 const RIGHT = 16;
 const RULER = 20; // px from the top
 const BAND = { top: 24, height: 14 };
-const KEYS = { top: 42, height: 32 };
+const KEYS = { top: 42, height: 26 };
+const SPEED = { top: 70, height: 24 };
 const REACH = 9; // px
 
 export function frameAt(x, width, frames) {
@@ -23,7 +24,7 @@ export function placeOf(frame, width, frames) {
 /** What lies under the pointer: a key, the keys' row, or the rest, where it scrubs. */
 export function partAt(store, at, width) {
   const { document, clip } = store;
-  if (at.y < KEYS.top) return { kind: "scrub" };
+  if (at.y < KEYS.top || at.y >= SPEED.top) return { kind: "scrub" };
   const near = document.keys
     .map((key) => ({ frame: key.frame, away: Math.abs(placeOf(key.frame, width, clip.frames) - at.x) }))
     .filter(({ away }) => away <= REACH)
@@ -37,7 +38,8 @@ export function drawTimeline(context, width, height, store, { coverage, hover })
   labels(context);
   ruler(context, width, height, frames, place);
   band(context, width, frames, place, coverage, store.points !== null);
-  segments(context, store, place);
+  holds(context, store, place);
+  speed(context, store, place);
   for (const key of store.document.keys) {
     const chosen = store.selection.includes(key.frame);
     diamond(context, place(key.frame), KEYS.top + KEYS.height / 2, 7, chosen, hover === key.frame);
@@ -53,6 +55,7 @@ function labels(context) {
   context.fillText("frames", 8, RULER / 2 + 1);
   context.fillText("coverage", 8, BAND.top + BAND.height / 2);
   context.fillText("keys", 8, KEYS.top + KEYS.height / 2);
+  context.fillText("speed", 8, SPEED.top + SPEED.height / 2);
 }
 
 function ruler(context, width, height, frames, place) {
@@ -90,22 +93,47 @@ function band(context, width, frames, place, coverage, known) {
   context.globalAlpha = 1;
 }
 
-/** Between two keys the curve of the ease: the share of the way over time. */
-function segments(context, store, place) {
+/** Between two keys a line, dashed where the camera holds. */
+function holds(context, store, place) {
   const { keys } = store.document;
-  const [low, tall] = [KEYS.top + KEYS.height - 6, KEYS.height - 12];
+  const y = KEYS.top + KEYS.height / 2;
+  context.strokeStyle = COLOURS.target;
+  context.lineWidth = 1.5;
   keys.slice(0, -1).forEach((key, index) => {
-    const [from, to] = [place(key.frame), place(keys[index + 1].frame)];
-    context.strokeStyle = COLOURS.target;
-    context.globalAlpha = store.selection.includes(key.frame) ? 1 : 0.55;
-    context.lineWidth = 1.5;
+    context.globalAlpha = store.selection.includes(key.frame) ? 1 : 0.4;
+    context.setLineDash(key.ease === "hold" ? [2, 5] : []);
     context.beginPath();
-    for (let step = 0; step <= 24; step += 1) {
-      context.lineTo(from + ((to - from) * step) / 24, low - tall * eased(step / 24, key.ease));
-    }
+    context.moveTo(place(key.frame), y);
+    context.lineTo(place(keys[index + 1].frame), y);
     context.stroke();
   });
+  context.setLineDash([]);
   context.globalAlpha = 1;
+}
+
+/** How fast the move goes from frame to frame, as a share of its own fastest. */
+function speed(context, store, place) {
+  const pace = paceOf(store);
+  const low = SPEED.top + SPEED.height - 3;
+  context.strokeStyle = COLOURS.grid;
+  context.lineWidth = 1;
+  context.beginPath();
+  context.moveTo(place(0), low + 0.5);
+  context.lineTo(place(store.clip.frames - 1), low + 0.5);
+  context.stroke();
+  const most = pace.reduce((a, b) => Math.max(a, b), 0);
+  if (most < 1e-6) return;
+  context.beginPath();
+  context.moveTo(place(0), low);
+  pace.forEach((value, frame) => context.lineTo(place(frame + 0.5), low - (SPEED.height - 5) * (value / most)));
+  context.lineTo(place(store.clip.frames - 1), low);
+  context.fillStyle = COLOURS.target;
+  context.globalAlpha = 0.25;
+  context.fill();
+  context.globalAlpha = 1;
+  context.strokeStyle = COLOURS.target;
+  context.lineWidth = 1.25;
+  context.stroke();
 }
 
 function playhead(context, x, height, frame) {

@@ -81,7 +81,7 @@ export class TimelineInput {
     const { store } = this.#editor;
     if (partAt(store, at, this.#area.clientWidth).kind !== "row") return;
     store.setFrame(this.#frame(at));
-    store.edit(withKeyHere(store.document, store.clip, store.frame, store.cameraAt(), store.draft), [store.frame]);
+    store.edit(withKeyHere(store.document, store.clip, store.frame, store.draft), [store.frame]);
   };
 
   #setHover(frame) {

@@ -19,7 +19,7 @@
  * @property {number[]|null} quaternion w, x, y, z; base_from_camera
  * @property {number} roll degrees, + clockwise as the operator sees it
  * @property {number} focal times the base camera's focal length
- * @property {string} ease of the segment that follows
+ * @property {string} ease one of KEY_EASES, of the segment that follows
  *
  * @typedef {object} PathDocument frozen, all fields present
  * @property {string} format
@@ -39,7 +39,7 @@ import { EASES } from "./easing.mjs";
 import { blendVectors, distance, orbitOffset } from "./linear.mjs";
 
 const FORMAT = "track2view.camera_path";
-const VERSION = 1;
+const VERSION = 2;
 const UNITS = Object.freeze(["scene_scale"]);
 const BASES = Object.freeze(["source", "first_frame"]);
 const POSITION_INTERPOLATIONS = Object.freeze(["catmull_rom", "linear"]);
@@ -56,6 +56,13 @@ export const FOCAL_RANGE = Object.freeze([0.01, 100]);
 /** scene scales between a camera and what it looks at */
 export const NEAREST = 1e-6;
 export const SUBJECT = "subject";
+export const SMOOTH = "smooth";
+/** Before the name of an ease: the way to the next key by itself, as version 1 had it. */
+export const SEGMENT = "segment_";
+/** How the camera goes from a key to the next one. */
+export const KEY_EASES = Object.freeze([
+  SMOOTH, "linear", "hold", ...Object.keys(EASES).map((ease) => SEGMENT + ease),
+]);
 
 const MOST_CHARACTERS = 16_000_000;
 const EXAMPLE = "the text that the Camera Path Editor copies";
@@ -76,7 +83,7 @@ const DEFAULTS = Object.freeze({
   subject: null,
 });
 const KEY_DEFAULTS = Object.freeze({
-  position: null, orbit: null, look_at: null, quaternion: null, roll: 0, focal: 1, ease: "linear",
+  position: null, orbit: null, look_at: null, quaternion: null, roll: 0, focal: 1, ease: SMOOTH,
 });
 
 /**
@@ -87,7 +94,7 @@ const KEY_DEFAULTS = Object.freeze({
  * @throws {Error} one sentence that names the field, and the key (counted from 1)
  */
 export function parseDocument(textOrObject) {
-  const content = checkedHeader(typeof textOrObject === "string" ? readText(textOrObject) : textOrObject);
+  const content = migrated(checkedHeader(typeof textOrObject === "string" ? readText(textOrObject) : textOrObject));
   checkNames(content, DOCUMENT_FIELDS, "The camera path document", ["frames", "keys"], ["format", "version"]);
   const { keys } = content;
   if (!Array.isArray(keys) || keys.length > MOST_KEYS) {
@@ -171,7 +178,7 @@ function checkedHeader(content) {
   const { format = null, version = null } = content;
   if (format !== FORMAT) throw new Error(`Field format: ${shown(format)} came; it must be '${FORMAT}'.`);
   if (!isNumber(version) || !Number.isInteger(version) || version < 1) {
-    throw new Error(`Field version: ${shown(version)} came; it must be ${VERSION}.`);
+    throw new Error(`Field version: ${shown(version)} came; it must be a number from 1 to ${VERSION}.`);
   }
   if (version > VERSION) {
     throw new Error(
@@ -179,6 +186,23 @@ function checkedHeader(content) {
     );
   }
   return content;
+}
+
+/**
+ * Version 1: every key's ease, linear where it was left out, was that of its own segment. With two keys, which are the
+ * path's ends, the smooth and the straight path are the very same.
+ * @param {Record<string, any>} content @returns {Record<string, any>} of the newest version
+ */
+function migrated(content) {
+  if (content.version > 1 || !Array.isArray(content.keys)) return content;
+  const alone = content.keys.length <= 2;
+  const keys = content.keys.map((key) => {
+    if (!isObject(key)) return key;
+    const ease = Object.hasOwn(key, "ease") ? key.ease : "linear";
+    const old = typeof ease === "string" && Object.hasOwn(EASES, ease);
+    return { ...key, ease: old && !(alone && KEY_EASES.includes(ease)) ? SEGMENT + ease : ease };
+  });
+  return { ...content, keys };
 }
 
 /** @param {string} text @returns {any} */
@@ -330,7 +354,7 @@ function checkKey(key, where, document) {
   }
   number(key.roll, `${where} roll`, -MOST_DEGREES, MOST_DEGREES, "degrees");
   number(key.focal, `${where} focal`, FOCAL_RANGE[0], FOCAL_RANGE[1], "a factor on the base camera's focal length");
-  choice(key.ease, `${where} ease`, Object.keys(EASES));
+  choice(key.ease, `${where} ease`, KEY_EASES);
 }
 
 /** @param {any} orbit @param {string} where @param {PathDocument} document */

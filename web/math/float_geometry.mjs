@@ -10,6 +10,8 @@
 
 /** @type {Quaternion} */
 export const IDENTITY = Object.freeze([1, 0, 0, 0]);
+/** @type {Vector} */
+export const ZERO = Object.freeze([0, 0, 0]);
 /** Points nearer than this, and turns smaller than this, are one. */
 export const COINCIDENT = 1e-9;
 
@@ -19,6 +21,21 @@ export function distance(a, b) {
   const y = b[1] - a[1];
   const z = b[2] - a[2];
   return Math.sqrt(x * x + y * y + z * z);
+}
+
+/** @param {Vector} v */
+export function length(v) {
+  return Math.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
+}
+
+/** From a to b. @param {Vector} a @param {Vector} b @returns {Vector} */
+export function difference(a, b) {
+  return [b[0] - a[0], b[1] - a[1], b[2] - a[2]];
+}
+
+/** @param {Vector} v @param {number} factor @returns {Vector} */
+export function times(v, factor) {
+  return [v[0] * factor, v[1] * factor, v[2] * factor];
 }
 
 /** a at share 0 and b at share 1, both exactly. @param {number} a @param {number} b @param {number} share */
@@ -63,6 +80,59 @@ export function catmullRom(before, start, end, after, share) {
 /** @param {Vector} here @param {Vector} other @returns {Vector} `other` mirrored in `here` */
 function reflected(here, other) {
   return [2 * here[0] - other[0], 2 * here[1] - other[1], 2 * here[2] - other[2]];
+}
+
+/**
+ * The cubic from `start` to `end` that leaves and arrives with these slopes, per share of the segment.
+ * @param {Vector} start @param {Vector} end @param {Vector} leaving @param {Vector} arriving @param {number} share
+ * @returns {Vector}
+ */
+export function hermite(start, end, leaving, arriving, share) {
+  const s2 = share * share;
+  const s3 = s2 * share;
+  const [a, b, c, d] = [2 * s3 - 3 * s2 + 1, s3 - 2 * s2 + share, 3 * s2 - 2 * s3, s3 - s2];
+  return [
+    a * start[0] + b * leaving[0] + c * end[0] + d * arriving[0],
+    a * start[1] + b * leaving[1] + c * end[1] + d * arriving[1],
+    a * start[2] + b * leaving[2] + c * end[2] + d * arriving[2],
+  ];
+}
+
+/**
+ * The slopes with which a curve passes a point, per share of the segment before it and of the one after it.
+ * @param {Vector} before @param {Vector} after @param {number} timeBefore @param {number} timeAfter
+ * @returns {[Vector, Vector]}
+ */
+export function passing(before, after, timeBefore, timeAfter) {
+  const [a, b] = [length(before), length(after)];
+  if (a === 0 || b === 0) return [ZERO, ZERO];
+  const whole = timeBefore + timeAfter;
+  const [r, q] = [timeBefore / whole, timeAfter / whole];
+  const speed = 3 / (((2 * q + r) * r) / a + ((q + 2 * r) * q) / b);
+  const half = [
+    (before[0] / a + after[0] / b) / 2,
+    (before[1] / a + after[1] / b) / 2,
+    (before[2] / a + after[2] / b) / 2,
+  ];
+  return [times(half, speed * r), times(half, speed * q)];
+}
+
+/**
+ * The slope, per share of its own segment, with which a curve takes over the speed of a neighbour that is given.
+ * @param {Vector} other @param {Vector} own @param {number} timeOther @param {number} timeOwn @param {number} factor
+ * @returns {Vector}
+ */
+export function joining(other, own, timeOther, timeOwn, factor) {
+  const [a, b] = [length(other), length(own)];
+  if (a === 0 || b === 0 || factor === 0) return ZERO;
+  const share = (1 + (other[0] * own[0] + other[1] * own[1] + other[2] * own[2]) / (a * b)) / 2;
+  return times(other, Math.min(factor * share * a * (timeOwn / timeOther), 3 * b) / a);
+}
+
+/** @param {Vector} slope @param {number} most @returns {Vector} */
+export function limited(slope, most) {
+  const size = length(slope);
+  return size <= most ? slope : times(slope, most / size);
 }
 
 /** Hamilton's product a b: the turn b first, then a. @param {Quaternion} a @param {Quaternion} b */
@@ -152,6 +222,24 @@ export function squad(a, b, innerA, innerB, share) {
 }
 
 /**
+ * The cubic turn from `start` to `end` that leaves and arrives with these slopes, half rotation vectors in the camera's
+ * own axes, per share of the segment.
+ * @param {Quaternion} start @param {Quaternion} end @param {Vector} leaving @param {Vector} arriving
+ * @param {number} share @returns {Quaternion}
+ */
+export function turning(start, end, leaving, arriving, share) {
+  const s2 = share * share;
+  const s3 = s2 * share;
+  const rest = 1 - share;
+  const [u, w] = [times(leaving, 1 / 3), times(arriving, 1 / 3)];
+  const between = product(product(exponential(times(u, -1)), product(conjugate(start), end)), exponential(times(w, -1)));
+  const v = logarithm(between);
+  let turned = product(start, exponential(times(u, 1 - rest * rest * rest)));
+  turned = product(turned, exponential(times(v, 3 * s2 - 2 * s3)));
+  return normalised(product(turned, exponential(times(w, s3))));
+}
+
+/**
  * The turn that points z from `position` at `target` and keeps x level; null where the two are one.
  * @param {Vector} position @param {Vector} target @returns {Quaternion|null}
  */
@@ -187,5 +275,34 @@ export function orbitOffset(azimuth, elevation, reach) {
     reach * Math.sin(azimuth) * Math.cos(elevation),
     reach * -Math.sin(elevation),
     reach * -Math.cos(azimuth) * Math.cos(elevation),
+  ];
+}
+
+/**
+ * How fast azimuth, elevation and reach change where the camera of an orbit moves with `slope`.
+ * @param {number} azimuth @param {number} elevation @param {number} reach @param {Vector} slope @returns {Vector}
+ */
+export function orbitSlope(azimuth, elevation, reach, slope) {
+  const [x, y, z] = slope;
+  const along = x * Math.sin(azimuth) - z * Math.cos(azimuth);
+  const across = x * Math.cos(azimuth) + z * Math.sin(azimuth);
+  return [
+    across / (reach * Math.cos(elevation)),
+    -(along * Math.sin(elevation) + y * Math.cos(elevation)) / reach,
+    along * Math.cos(elevation) - y * Math.sin(elevation),
+  ];
+}
+
+/**
+ * How fast `orbitOffset` moves where azimuth, elevation and reach change with `slope`.
+ * @param {number} azimuth @param {number} elevation @param {number} reach @param {Vector} slope @returns {Vector}
+ */
+export function offsetSlope(azimuth, elevation, reach, slope) {
+  const along = slope[2] * Math.cos(elevation) - reach * slope[1] * Math.sin(elevation);
+  const across = reach * slope[0] * Math.cos(elevation);
+  return [
+    along * Math.sin(azimuth) + across * Math.cos(azimuth),
+    -slope[2] * Math.sin(elevation) - reach * slope[1] * Math.cos(elevation),
+    across * Math.sin(azimuth) - along * Math.cos(azimuth),
   ];
 }

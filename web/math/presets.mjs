@@ -16,7 +16,7 @@
  * @property {boolean} keeps_size
  */
 
-import { FOCAL_RANGE } from "./document.mjs";
+import { FOCAL_RANGE, KEY_EASES, SEGMENT, SMOOTH } from "./document.mjs";
 import { eased } from "./easing.mjs";
 
 /** Degrees that two keys hold: beyond, the shortest way goes round the other side. */
@@ -80,11 +80,12 @@ export function presetKeys(name, amount, frames, ease = "smooth") {
         `${FOCAL_RANGE.join(" to ")}, so bring the amount nearer to 0.`,
     );
   }
-  if (last === 0) return [keyAt(move, 0, 1, ease)];
+  if (last === 0) return [keyAt(move, 0, 1)];
   if (move.spiral || Math.max(Math.abs(move.pan), Math.abs(move.tilt)) > FARTHEST_TURN) {
-    return Array.from({ length: frames }, (_, frame) => keyAt(move, frame, eased(frame / last, ease), "linear"));
+    return Array.from({ length: frames }, (_, frame) => keyAt(move, frame, eased(frame / last, ease)));
   }
-  return [keyAt(move, 0, 0, ease), keyAt(move, last, 1, ease)];
+  const ofSegment = KEY_EASES.includes(ease) ? ease : SEGMENT + ease; // of two keys alone smooth and linear say the same
+  return [keyAt(move, 0, 0, ofSegment), keyAt(move, last, 1, ofSegment)];
 }
 
 /** @param {string} name @param {number} amount @returns {Move} */
@@ -110,8 +111,8 @@ function scaledMove(name, amount) {
   return scaled;
 }
 
-/** The camera at a share of the move, 0..1. @param {Move} move @param {number} frame @param {number} share @param {string} ease @returns {Key} */
-function keyAt(move, frame, share, ease) {
+/** The camera at a share of the move, 0..1. @param {Move} move @param {number} frame @param {number} share @param {string} [ease] @returns {Key} */
+function keyAt(move, frame, share, ease = SMOOTH) {
   const focal = move.keeps_size ? 1 - move.dolly * share : 1;
   const shape = { frame, position: null, orbit: null, look_at: null, quaternion: null, roll: move.roll * share, focal, ease };
   if (move.orbit) {

@@ -5,6 +5,8 @@
  * @typedef {import("./linear.mjs").Quaternion} Quaternion
  * @typedef {import("./document.mjs").PathDocument} PathDocument
  * @typedef {import("./document.mjs").Key} Key
+ * @typedef {import("./document.mjs").Orbit} Orbit
+ * @typedef {import("./document.mjs").Target} Target
  *
  * @typedef {object} Source the clip's own camera
  * @property {number} frames T
@@ -18,9 +20,12 @@
  * @property {Vector} position scene scales
  * @property {Quaternion} quaternion base_from_camera
  * @property {number} focal times the base camera's
+ * @property {number} roll degrees, which the quaternion includes
+ * @property {Orbit|null} orbit the position in coordinates around a target, where keys tell it so
+ * @property {Vector|"subject"|null} goal what it looks at, where keys look at something
  */
 
-import { NEAREST, keyPosition } from "./document.mjs";
+import { NEAREST, SEGMENT, keyPosition } from "./document.mjs";
 import { eased } from "./easing.mjs";
 import {
   IDENTITY,
@@ -30,6 +35,7 @@ import {
   catmullRom,
   dot,
   greatArc,
+  hermite,
   innerQuaternion,
   matrixFromQuaternion,
   multiply4,
@@ -41,7 +47,9 @@ import {
   rolled,
   squad,
   transformPoint,
+  turning,
 } from "./linear.mjs";
+import { slopes } from "./passing_keys.mjs";
 
 /**
  * The camera path of a document on the clip that `source` filmed: the same length, picture size and fps.
@@ -60,7 +68,7 @@ export function sampleDocument(document, source, sceneScale) {
 }
 
 /**
- * The camera of one clip frame: rule 5.
+ * The camera of one clip frame: rule 6.
  * @param {PathDocument} document @param {Source} source @param {number} sceneScale @param {number} frame 0 .. T - 1
  * @returns {{worldFromCamera: Float64Array, intrinsics: Float64Array, moved: MovedCamera}} 16 and 9, row after row
  */
@@ -121,25 +129,26 @@ export function clipFrame(time, frames, documentFrames) {
 }
 
 /**
- * The move of a document at each of `frames` clip frames, in the base camera's axes: rules 1 to 4.
+ * The move of a document at each of `frames` clip frames, in the base camera's axes: rules 1 to 5.
  * @param {PathDocument} document @param {number} frames
  * @param {Vector[]|null} [subject] its position in the base camera's axes at each clip frame; needed where it has one
  * @returns {{at(frame: number): MovedCamera}}
  */
 export function sampleMove(document, frames, subject = null) {
   const keys = resolved(document, frames, subject);
+  const passed = slopes(passingOf(keys, document, frames, subject));
   return {
     at(frame) {
-      if (!keys.length) return { position: [0, 0, 0], quaternion: IDENTITY, focal: 1 };
+      if (!keys.length) return { position: [0, 0, 0], quaternion: IDENTITY, focal: 1, roll: 0, orbit: null, goal: null };
       const time = documentTime(frame, frames, document.frames);
       const here = subject && subject[frame];
       let before = keys.length - 1;
       while (before >= 0 && keys[before].given.frame > time) before -= 1;
       if (before < 0 || before === keys.length - 1) return held(keys[Math.max(before, 0)], here);
-      if (keys[before].given.frame === time) {
-        return cameraOnKey(keys[before].given, keys[before].stand, keys[before].aim);
-      }
-      return between(document, keys, before, time, here);
+      const key = keys[before];
+      if (key.given.frame === time) return cameraOnKey(key.given, key.stand, key.aim);
+      if (key.given.ease === "hold") return held(key, here);
+      return between(document, keys, passed, before, time, here);
     },
   };
 }
@@ -172,7 +181,8 @@ function moveOf(document, source, sceneScale) {
 
 /** @param {Key} key @param {Vector} stand @param {Quaternion} turned @returns {MovedCamera} */
 function cameraOnKey(key, stand, turned) {
-  return { position: stand, quaternion: rolled(turned, key.roll), focal: key.focal };
+  const { roll, focal, orbit, look_at: goal } = key;
+  return { position: stand, quaternion: rolled(turned, roll), focal, roll, orbit, goal };
 }
 
 /**
@@ -195,7 +205,7 @@ function resolved(document, frames, subject) {
   /** @type {Quaternion[]} */
   const aims = [];
   document.keys.forEach((key, index) => {
-    const there = subject && subject[clipFrame(key.frame, frames, document.frames)];
+    const there = subjectAt(key, document, frames, subject);
     const stand = keyPosition(key, there);
     if (stand === null) {
       throw new Error(`Key ${index + 1} goes around the subject; sample_move needs the subject's positions.`);
@@ -220,59 +230,100 @@ function resolved(document, frames, subject) {
   }));
 }
 
+/** @param {Key} key @param {PathDocument} document @param {number} frames @param {Vector[]|null} subject */
+function subjectAt(key, document, frames, subject) {
+  return subject && subject[clipFrame(key.frame, frames, document.frames)];
+}
+
+/**
+ * The keys as rule 5 takes them.
+ * @param {ResolvedKey[]} keys @param {PathDocument} document @param {number} frames @param {Vector[]|null} subject
+ * @returns {import("./passing_keys.mjs").Passing[]}
+ */
+function passingOf(keys, document, frames, subject) {
+  const at = keys.map(({ given }) => subjectAt(given, document, frames, subject));
+  const last = keys.length - 1;
+  const around = (/** @type {Target|null} */ target, /** @type {number} */ i) =>
+    target === null ? null : [Math.max(i - 1, 0), i, Math.min(i + 1, last)].map((k) => resolve(target, at[k]));
+  return keys.map(({ given, stand, aim: turned }, i) => ({
+    frame: given.frame,
+    ease: given.ease,
+    stand,
+    aim: turned,
+    orbit: given.orbit && orbitVector(given.orbit),
+    roll: given.roll,
+    focal: given.focal,
+    targets: around(given.orbit && given.orbit.target, i),
+    goals: around(given.look_at, i),
+  }));
+}
+
 /**
  * Rule 4.
- * @param {PathDocument} document @param {ResolvedKey[]} keys @param {number} i @param {number} time
- * @param {Vector|null} here @returns {MovedCamera}
+ * @param {PathDocument} document @param {ResolvedKey[]} keys @param {(import("./passing_keys.mjs").Slopes|null)[]} passed
+ * @param {number} i @param {number} time @param {Vector|null} here @returns {MovedCamera}
  */
-function between(document, keys, i, time, here) {
+function between(document, keys, passed, i, time, here) {
   const [start, end] = [keys[i], keys[i + 1]];
-  const before = i > 0 ? keys[i - 1] : null;
-  const after = i + 2 < keys.length ? keys[i + 2] : null;
   const [one, two] = [start.given, end.given];
-  const share = eased((time - one.frame) / (two.frame - one.frame), one.ease);
-  const straight = document.position_interpolation === "linear";
+  const whole = (time - one.frame) / (two.frame - one.frame);
+  const smooth = passed[i];
+  const even = one.ease === "linear";
+  const share = smooth || even ? whole : eased(whole, one.ease.slice(SEGMENT.length));
+  const line = (/** @type {Vector} */ a, /** @type {Vector} */ b, /** @type {keyof import("./passing_keys.mjs").Slopes} */ name) =>
+    smooth ? hermite(a, b, smooth[name][0], smooth[name][1], share) : blendVectors(a, b, share);
+  const number = (/** @type {"roll"|"focal"} */ name) =>
+    smooth ? line([one[name], 0, 0], [two[name], 0, 0], name)[0] : blend(one[name], two[name], share);
+  const curve = (/** @type {"stand"|"orbit"} */ name, /** @type {(key: ResolvedKey) => Vector|null} */ read) => {
+    const [a, b] = [/** @type {Vector} */ (read(start)), /** @type {Vector} */ (read(end))];
+    if (smooth || even || document.position_interpolation === "linear") return line(a, b, name);
+    const outer = [i > 0 ? read(keys[i - 1]) : null, i + 2 < keys.length ? read(keys[i + 2]) : null];
+    return catmullRom(outer[0], a, b, outer[1], share);
+  };
   /** @type {Vector} */
   let position;
+  /** @type {Orbit|null} */
+  let orbit = null;
   if (one.orbit !== null && two.orbit !== null) {
-    const outer = [before, after].map((key) => (key && key.given.orbit ? orbitVector(key.given.orbit) : null));
-    const [azimuth, elevation, reach] = curve(
-      straight, outer[0], orbitVector(one.orbit), orbitVector(two.orbit), outer[1], share,
-    );
-    const target = blendVectors(resolve(one.orbit.target, here), resolve(two.orbit.target, here), share);
-    const offset = orbitOffset(azimuth, elevation, Math.max(reach, NEAREST));
+    const [azimuth, elevation, reach] = curve("orbit", (key) => key.given.orbit && orbitVector(key.given.orbit));
+    const target = line(resolve(one.orbit.target, here), resolve(two.orbit.target, here), "target");
+    const distance = Math.max(reach, NEAREST);
+    const offset = orbitOffset(azimuth, elevation, distance);
     position = [target[0] + offset[0], target[1] + offset[1], target[2] + offset[2]];
+    const named = said(one.orbit.target, two.orbit.target, target);
+    const degrees = 180 / Math.PI;
+    if (named) orbit = { azimuth: azimuth * degrees, elevation: elevation * degrees, distance, target: named };
   } else {
-    position = curve(straight, before && before.stand, start.stand, end.stand, after && after.stand, share);
+    position = curve("stand", (key) => key.stand);
   }
   /** @type {Quaternion|null} */
   let turned = null;
+  /** @type {Target|null} */
+  let goal = null;
   if (one.look_at !== null && two.look_at !== null) {
-    turned = aim(position, blendVectors(resolve(one.look_at, here), resolve(two.look_at, here), share));
+    const point = line(resolve(one.look_at, here), resolve(two.look_at, here), "goal");
+    turned = aim(position, point);
+    goal = said(one.look_at, two.look_at, point);
   }
-  if (turned === null && document.orientation_interpolation === "slerp") {
-    turned = greatArc(start.aim, end.aim, share);
-  } else if (turned === null) {
-    turned = squad(start.aim, end.aim, start.inner, end.inner, share);
+  if (turned === null) {
+    goal = null;
+    if (smooth) turned = turning(start.aim, end.aim, smooth.turn[0], smooth.turn[1], share);
+    else if (even || document.orientation_interpolation === "slerp") turned = greatArc(start.aim, end.aim, share);
+    else turned = squad(start.aim, end.aim, start.inner, end.inner, share);
   }
-  return {
-    position,
-    quaternion: rolled(turned, blend(one.roll, two.roll, share)),
-    focal: blend(one.focal, two.focal, share),
-  };
+  const [roll, focal] = [number("roll"), number("focal")];
+  return { position, quaternion: rolled(turned, roll), focal, roll, orbit, goal };
+}
+
+/** A target between two, as a key can say it: none where one of the two alone moves. @param {Target} one @param {Target} two @param {Vector} point @returns {Target|null} */
+function said(one, two, point) {
+  if (typeof one !== "string" && typeof two !== "string") return one.every((part, n) => part === two[n]) ? one : point;
+  return one === two ? one : null;
 }
 
 /** @param {import("./document.mjs").Orbit} orbit @returns {Vector} */
 function orbitVector(orbit) {
   return [(orbit.azimuth * Math.PI) / 180, (orbit.elevation * Math.PI) / 180, orbit.distance];
-}
-
-/**
- * @param {boolean} straight @param {Vector|null} before @param {Vector} start @param {Vector} end
- * @param {Vector|null} after @param {number} share @returns {Vector}
- */
-function curve(straight, before, start, end, after, share) {
-  return straight ? blendVectors(start, end, share) : catmullRom(before, start, end, after, share);
 }
 
 /** @param {Vector|"subject"|null} target @param {Vector|null} subject @returns {Vector} */
@@ -283,7 +334,7 @@ function resolve(target, subject) {
 }
 
 /**
- * The subject at each clip frame, in scene scales in the base camera's axes: rule 6.
+ * The subject at each clip frame, in scene scales in the base camera's axes: rule 7.
  * @param {PathDocument} document @param {Source} source @param {number} sceneScale @returns {Vector[]}
  */
 export function subjectInBase(document, source, sceneScale) {

@@ -6,10 +6,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from track2view_core.cameras import EASES, Keyframe, Orbit, PathDocument
+from track2view_core.cameras import Keyframe, Orbit, PathDocument
+from track2view_core.cameras.keyframes.documents import KEY_EASES
 from track2view_core.cameras.keyframes.float_geometry import normalised
 
-eases = st.sampled_from(list(EASES))
+eases = st.sampled_from(list(KEY_EASES))
 coordinates = st.floats(-5, 5)
 vectors = st.tuples(coordinates, coordinates, coordinates)
 

@@ -20,7 +20,7 @@ from .keyframe_documents import documents
 laws = settings(deadline=None, max_examples=60)
 PLAIN = {
     "format": "track2view.camera_path",
-    "version": 1,
+    "version": 2,
     "frames": 41,
     "keys": [
         {"frame": 0, "position": [0, 0, 0]},
@@ -58,12 +58,12 @@ def test_what_a_person_leaves_out_has_the_stated_defaults() -> None:
     first, _, last = document.keys
     assert first.quaternion == (1.0, 0.0, 0.0, 0.0)
     assert last.look_at == last.orbit.target == (0, 0, 1)
-    assert (first.roll, first.focal, first.ease) == (0.0, 1.0, "linear")
+    assert (first.roll, first.focal, first.ease) == (0.0, 1.0, "smooth")
 
 
 def test_the_text_is_what_a_browser_writes() -> None:
     text = to_json(parse_document(PLAIN))
-    assert text.startswith('{"format":"track2view.camera_path","version":1,"frames":41,"fps":16,"aspect":null,')
+    assert text.startswith('{"format":"track2view.camera_path","version":2,"frames":41,"fps":16,"aspect":null,')
     assert '{"frame":20,"position":[0.5,0,0],"look_at":[0,0,1],"roll":0,"focal":1,"ease":"smooth"}' in text
     assert ".0" not in text
 
@@ -94,7 +94,7 @@ def test_whole_numbers_written_as_floats_are_whole() -> None:
         ("keys.1.frame", 40, "Key 3, field frame: 40 came; it must be after frame 40 of key 2; sort the keys"),
         ("keys.1.roll", "0", 'Key 2, field roll: "0" came; it must be degrees, a number from -100000 to 100000.'),
         ("keys.1.focal", 0, "Key 2, field focal: 0 came; it must be a factor on the base camera's focal length, a"),
-        ("keys.1.ease", "bounce", "Key 2, field ease: \"bounce\" came; it must be 'linear' or 'smooth' or"),
+        ("keys.1.ease", "bounce", "Key 2, field ease: \"bounce\" came; it must be 'smooth' or 'linear' or"),
         ("keys.2.orbit.elevation", 90, "Key 3, field orbit.elevation: 90 came; it must be degrees, a number from -89"),
         ("keys.2.orbit.distance", 0, "Key 3, field orbit.distance: 0 came"),
         ("keys.2.orbit.target", [1], "Key 3, field orbit.target: [1] came; it must be three finite numbers."),
@@ -117,7 +117,7 @@ def test_whole_numbers_written_as_floats_are_whole() -> None:
         ("subject", [[0, 0, 1]], "Field subject: [[0, 0, 1]] came; it must be null or a list of 41 points"),
         ("subject", [[0, 0, 1]] * 40 + [[0, 1]], "Field subject at frame 40: [0, 1] came; it must be three finite"),
         ("format", "path", "Field format: \"path\" came; it must be 'track2view.camera_path'."),
-        ("version", 2, "Field version: 2 came; this release reads up to 1, so update Track2View."),
+        ("version", 3, "Field version: 3 came; this release reads up to 2, so update Track2View."),
         ("version", "1", 'Field version: "1" came; it must be 1.'),
         ("speed", 2, 'The camera path document has no field "speed"; it may have frames, keys'),
     ],
@@ -163,6 +163,14 @@ def test_a_document_made_in_code_is_checked_the_same() -> None:
 
 def test_migrations_lead_from_every_older_version_to_this_one() -> None:
     assert set(MIGRATIONS) == set(range(1, VERSION))
+
+
+def test_an_ease_of_version_1_is_that_of_its_segment_and_of_two_keys_that_of_the_whole_path() -> None:
+    old = PLAIN | {"version": 1}
+    assert [key.ease for key in parse_document(old).keys] == ["segment_linear", "segment_smooth", "segment_linear"]
+    assert [key.ease for key in parse_document(old | {"keys": PLAIN["keys"][1:]}).keys] == ["smooth", "linear"]
+    assert old["keys"] == PLAIN["keys"]  # what came is not changed
+    assert parse_document(changed("keys.1.ease", "hold")).keys[1].ease == "hold"
 
 
 words = st.sampled_from(

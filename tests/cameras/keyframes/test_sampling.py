@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from track2view_core.cameras import (
     Orbit,
     PathDocument,
     document_notes,
+    parse_document,
     preset_path,
     project,
     sample_document,
@@ -150,7 +153,7 @@ def test_a_moving_subject_is_followed_at_every_frame(base: str, frames: int) -> 
     around = Orbit(0.0, 0.0, 1.0, "subject")
     keys = (
         Keyframe(0, orbit=around, look_at="subject"),
-        Keyframe(8, orbit=replace(around, azimuth=30.0), look_at="subject", ease="smooth"),
+        Keyframe(8, orbit=replace(around, azimuth=30.0), look_at="subject"),
         Keyframe(20, orbit=replace(around, azimuth=400.0, elevation=20.0), look_at="subject"),
     )
     source = source_camera(frames)
@@ -187,7 +190,7 @@ def test_one_key_on_the_subject_follows_it_through_the_whole_clip(at: int) -> No
 def test_two_orbit_keys_keep_distance_and_run_through_whole_turns() -> None:
     start = Orbit(0.0, 10.0, 1.5, (0.0, 0.0, 1.0))
     keys = (
-        Keyframe(0, orbit=start, look_at=(0.0, 0.0, 1.0)),
+        Keyframe(0, orbit=start, look_at=(0.0, 0.0, 1.0), ease="linear"),
         Keyframe(40, orbit=replace(start, azimuth=720.0), look_at=(0.0, 0.0, 1.0)),
     )
     positions = [camera.position for camera in sample_move(PathDocument(41, keys), 41)]
@@ -219,7 +222,8 @@ def test_two_keys_say_what_a_preset_says(subtests: pytest.Subtests) -> None:
                     ),
                 }[name]
                 facing = {"look_at": ahead} if name.startswith(("orbit", "crane")) else {"quaternion": still}
-                keys = (Keyframe(0, **facing | start, ease=ease), Keyframe(16, **facing | end))
+                own = ease if ease in ("linear", "smooth") else f"segment_{ease}"
+                keys = (Keyframe(0, **facing | start, ease=own), Keyframe(16, **facing | end))
                 source = source_camera(17)
                 path = sample_document(PathDocument(17, keys), source, scene_scale=SCALE)
                 preset = preset_path(name, source, amount=1.0, scene_scale=SCALE, ease=ease)
@@ -238,12 +242,112 @@ def test_a_dolly_zoom_of_two_keys_is_the_presets() -> None:
     torch.testing.assert_close(path.intrinsics, preset.intrinsics, atol=1e-12, rtol=0)
 
 
+OLD = json.loads((Path(__file__).parent / "version_1.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("case", OLD, ids=lambda case: f"{len(case['document']['keys'])} keys")
+def test_documents_of_version_1_sample_to_the_path_they_had(case: dict) -> None:
+    document = parse_document(case["document"])
+    moved = sample_move(document, document.frames, document.subject)
+    for frame, pose in zip(case["frames"], case["poses"], strict=True):
+        found = [*moved[frame].position, *moved[frame].quaternion, moved[frame].focal]
+        assert found == pytest.approx(pose, abs=1e-11)
+
+
+FINE = 200  # samples a frame
+AHEAD = (0.0, 0.0, 1.0)
+ROUND = (Orbit(0, 0, 1, AHEAD), Orbit(20, 10, 1.1, AHEAD), Orbit(50, 15, 0.9, AHEAD), Orbit(70, 30, 1, AHEAD))
+PLACES = ((0.0, 0.0, 0.0), (0.3, 0.0, 0.1), (0.4, -0.3, 0.1), (0.9, -0.3, 0.3))
+TURNS = tuple(aim((0.0, 0.0, 0.0), goal) for goal in ((0.0, 0, 1), (0.3, 0.1, 1), (0.4, -0.2, 1), (0.8, -0.3, 1)))
+GOALS = (AHEAD, (0.1, 0.0, 1.1), (0.3, 0.1, 1.2), (0.2, -0.2, 0.9))
+WAYS = {
+    "places and directions": [{"position": p, "quaternion": q} for p, q in zip(PLACES, TURNS, strict=True)],
+    "places that look": [{"position": p, "look_at": g} for p, g in zip(PLACES, GOALS, strict=True)],
+    "around a target": [{"orbit": o, "look_at": AHEAD} for o in ROUND],
+    "around one that wanders": [
+        {"orbit": replace(o, target=g), "look_at": g} for o, g in zip(ROUND, GOALS, strict=True)
+    ],
+    "around it, then on": [{"orbit": o, "look_at": AHEAD} for o in ROUND[:2]]
+    + [{"position": p, "quaternion": q} for p, q in zip(PLACES[2:], TURNS[2:], strict=True)],
+    "on, then around it": [{"position": PLACES[0], "quaternion": TURNS[0]}, {"position": PLACES[1], "look_at": AHEAD}]
+    + [{"orbit": o, "look_at": AHEAD} for o in ROUND[2:]],
+    "with what moves": [{"orbit": replace(o, target="subject"), "look_at": "subject"} for o in ROUND[:3]]
+    + [{"orbit": ROUND[3], "look_at": AHEAD}],
+}
+TIMES = (0, 9, 25, 40)
+
+
+def change_at_keys(document: PathDocument) -> list[tuple[Tensor, Tensor]]:
+    """At each key but the first and the last: what changes a frame of place, lens and turn, before it and after it."""
+    subject = [(0.4 + 0.01 * t / FINE, 0.0, 1.0) for t in range(40 * FINE + 1)]
+    moved = sample_move(document, len(subject), subject if document.subject else None)
+    found = []
+    for key in document.keys[1:-1]:
+        around = moved[int(key.frame) * FINE - 1 : int(key.frame) * FINE + 2]
+        turns = matrix_from_quaternion(torch.tensor([camera.quaternion for camera in around], dtype=torch.float64))
+        turned = axis_angle_from_matrix(turns[:-1].mT @ turns[1:])
+        rest = torch.tensor([[*camera.position, camera.focal] for camera in around], dtype=torch.float64).diff(dim=0)
+        before, after = torch.cat([rest, turned], dim=1) * FINE
+        found.append((before, after))
+    return found
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_smooth_path_passes_its_keys_without_a_kink_and_without_a_stop(way: str) -> None:
+    shape = [{"roll": roll, "focal": focal} for roll, focal in ((0, 1), (4, 1.2), (9, 1.3), (10, 1.6))]
+    keys = tuple(Keyframe(t, **place | more) for t, place, more in zip(TIMES, WAYS[way], shape, strict=True))
+    subject = tuple((0.4 + 0.01 * t, 0.0, 1.0) for t in range(41)) if way == "with what moves" else None
+    document = PathDocument(41, keys, subject=subject)
+    apart = replace(document, keys=tuple(replace(key, ease="segment_smooth") for key in keys))
+    for (before, after), (_, stopped) in zip(change_at_keys(document), change_at_keys(apart), strict=True):
+        for part in (slice(0, 3), slice(3, 4), slice(4, 7)):
+            assert float((after - before)[part].norm()) < 0.03 * float(after[part].norm())
+        assert float(after[:3].norm()) > 0.006  # a mean of 0.02 a frame
+        if subject is None:
+            assert float(stopped[:3].norm()) < 1e-3
+    start, end = sample_move(document, 40 * FINE + 1, [(0.4, 0.0, 1.0)] * (40 * FINE + 1))[:2], keys[-1]
+    assert distance(start[0].position, start[1].position) * FINE < 1e-3 and end.ease == "smooth"
+
+
+def test_a_smooth_path_goes_past_no_key_on_its_line_and_rests_where_keys_stand_still() -> None:
+    values = (0.0, 0.1, 1.0, 1.0, 0.5, 0.2)
+    times = (0, 10, 12, 20, 31, 40)
+    keys = tuple(
+        Keyframe(t, position=(v, 2 * v, 0), quaternion=(1, 0, 0, 0), roll=50 * v, focal=1 + v)
+        for t, v in zip(times, values, strict=True)
+    )
+    moved = sample_move(PathDocument(41, keys), 40 * 20 + 1)
+    for first, second, low, high in zip(times, times[1:], values, values[1:], strict=False):
+        part = [camera.position[0] for camera in moved[first * 20 : second * 20 + 1]]
+        assert sorted(part, reverse=high < low) == part
+    assert {camera.focal for camera in moved[12 * 20 : 20 * 20]} == {2.0}
+
+
+def test_a_key_may_be_straight_or_hold() -> None:
+    def moved(*eases: str) -> list[Vector]:
+        places = ((0, 0, 0), (1, 0, 0), (1, 1, 0), (3, 1, 0))
+        keys = tuple(
+            Keyframe(10 * n, position=place, quaternion=(1, 0, 0, 0), ease=ease)
+            for n, (place, ease) in enumerate(zip(places, (*eases, "smooth"), strict=True))
+        )
+        return [camera.position for camera in sample_move(PathDocument(31, keys), 31)]
+
+    assert moved("linear", "linear", "linear")[5] == pytest.approx((0.5, 0, 0))
+    held = moved("smooth", "hold", "smooth")
+    assert held[10:20] == [(1, 0, 0)] * 10 and held[20] == (1, 1, 0)
+    assert distance(held[9], held[10]) < 0.04 and distance(held[20], held[21]) < 0.08  # it rests at both ends
+    joined = moved("linear", "smooth", "smooth")
+    assert distance(joined[10], joined[11]) == pytest.approx(
+        0.05, abs=0.03
+    )  # half of the straight way's speed: a corner
+
+
 def test_squad_turns_without_a_kink_at_a_key_where_slerp_has_one() -> None:
     turns = ((0.0, 0.0), (40.0, 0.0), (40.0, 40.0), (0.0, 40.0))
     keys = []
     for frame, (yaw, pitch) in zip((0, 100, 200, 300), turns, strict=True):
         x, y, z, w = Rotation.from_euler("YX", [yaw, pitch], degrees=True).as_quat().tolist()
-        keys.append(Keyframe(frame, position=(0, 0, 0), quaternion=(w, x, y, z)))
+        keys.append(Keyframe(frame, position=(0, 0, 0), quaternion=(w, x, y, z), ease="segment_linear"))
     document = PathDocument(301, tuple(keys))
 
     def bend(orientation: str) -> float:
@@ -258,7 +362,8 @@ def test_squad_turns_without_a_kink_at_a_key_where_slerp_has_one() -> None:
 
 def test_a_curve_through_keys_is_smooth_where_lines_have_a_corner() -> None:
     corner = [(0, 0, 0), (1, 0, 0), (1, 1, 0)]
-    keys = tuple(Keyframe(100 * k, position=p, quaternion=(1, 0, 0, 0)) for k, p in enumerate(corner))
+    still = {"quaternion": (1, 0, 0, 0), "ease": "segment_linear"}
+    keys = tuple(Keyframe(100 * k, position=p, **still) for k, p in enumerate(corner))
     document = PathDocument(201, keys)
 
     def bend(interpolation: str) -> float:

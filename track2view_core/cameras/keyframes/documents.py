@@ -22,11 +22,23 @@ from ..easing import EASES
 from .float_geometry import Quaternion, Vector, distance, orbit_offset
 
 FORMAT = "track2view.camera_path"
-VERSION = 1
+VERSION = 2
 UNITS = ("scene_scale",)
 BASES = ("source", "first_frame")
 POSITION_INTERPOLATIONS = ("catmull_rom", "linear")
 ORIENTATION_INTERPOLATIONS = ("squad", "slerp")
+
+SMOOTH = "smooth"
+SEGMENT = "segment_"
+KEY_EASES: Mapping[str, str] = MappingProxyType(
+    {
+        SMOOTH: "passes the key without stopping; rests at the first and the last one",
+        "linear": "straight on, at constant speed",
+        "hold": "stands until the next key, then jumps there",
+        **{f"{SEGMENT}{ease}": f"the way to the next key by itself: {told}" for ease, told in EASES.items()},
+    }
+)
+"""How the camera goes from a key to the next one."""
 
 MOST_CHARACTERS = 16_000_000
 MOST_KEYS = 10_000
@@ -43,8 +55,28 @@ Target = Vector | Literal["subject"]
 
 _EXAMPLE = "the text that the Camera Path Editor copies"
 
-# version -> what brings a document of that version to the next; version 1 is the first
-MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = MappingProxyType({})
+
+def _eased_by_segments(content: dict[str, Any]) -> dict[str, Any]:
+    """Version 1: every key's ease, linear where it was left out, was that of its own segment."""
+    keys = content.get("keys")
+    if not isinstance(keys, list | tuple):
+        return content
+    # with two keys, which are the path's ends, the smooth and the straight path are the very same
+    alone = len(keys) <= 2
+    return {**content, "keys": [_with_ease_of_segment(key, alone) for key in keys]}
+
+
+def _with_ease_of_segment(key: Any, alone: bool) -> Any:
+    if not isinstance(key, dict):
+        return key
+    ease = key.get("ease", "linear")
+    if not isinstance(ease, str) or ease not in EASES or (alone and ease in KEY_EASES):
+        return {**key, "ease": ease}
+    return {**key, "ease": f"{SEGMENT}{ease}"}
+
+
+# version -> what brings a document of that version to the next
+MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = MappingProxyType({1: _eased_by_segments})
 
 
 @dataclass(frozen=True)
@@ -72,7 +104,7 @@ class Keyframe:
     quaternion: Quaternion | None = None  # w, x, y, z; base_from_camera
     roll: float = 0.0  # degrees about the axis of view, + clockwise as the operator sees it; may pass 360
     focal: float = 1.0  # times the base camera's focal length
-    ease: str = "linear"  # of the segment that follows
+    ease: str = SMOOTH  # one of KEY_EASES: of the segment that follows
 
 
 @dataclass(frozen=True)
@@ -176,7 +208,7 @@ def _check_key(key: Keyframe, where: str, document: PathDocument) -> None:
             raise _wrong(f"{where} quaternion", key.quaternion, "must be w, x, y, z of length 1")
     _number(key.roll, f"{where} roll", -MOST_DEGREES, MOST_DEGREES, "degrees")
     _number(key.focal, f"{where} focal", *FOCAL_RANGE, "a factor on the base camera's focal length")
-    _choice(key.ease, f"{where} ease", tuple(EASES))
+    _choice(key.ease, f"{where} ease", tuple(KEY_EASES))
 
 
 def _check_orbit(orbit: Orbit, where: str, document: PathDocument) -> None:
@@ -293,7 +325,7 @@ def migrate(content: Any) -> dict[str, Any]:
         raise Track2ViewError(f"Field format: {shown(content.get('format'))} came; it must be {FORMAT!r}.")
     version = content.get("version")
     if not is_number(version) or version != int(version) or version < 1:
-        raise Track2ViewError(f"Field version: {shown(version)} came; it must be {VERSION}.")
+        raise Track2ViewError(f"Field version: {shown(version)} came; it must be a number from 1 to {VERSION}.")
     if version > VERSION:
         raise Track2ViewError(
             f"Field version: {shown(version)} came; this release reads up to {VERSION}, so update Track2View."

@@ -15,8 +15,22 @@ from ...errors import Track2ViewError
 from ..easing import EASES
 from ..path import CameraPath, checked_scene_scale, relative_move
 from ..rotations import axis_angle_from_matrix, matrix_from_quaternion, quaternion_from_matrix
-from .documents import BASES, MOST_KEYS, NEAREST, STEEPEST, SUBJECT_AHEAD, Keyframe, Orbit, PathDocument
+from .documents import (
+    BASES,
+    KEY_EASES,
+    MOST_KEYS,
+    NEAREST,
+    SEGMENT,
+    STEEPEST,
+    SUBJECT_AHEAD,
+    Keyframe,
+    Orbit,
+    PathDocument,
+)
 from .sampling import sample_move
+
+MORE_FOR_SMOOTH = 2
+"""So many keys more a smooth path may have than one of eased segments: it goes on smoothly when keys are added."""
 
 
 class FittedDocument(NamedTuple):
@@ -39,7 +53,8 @@ def fit_document(
     most_keys: int = 60,
 ) -> FittedDocument:
     """The path as keys on `base`: the first and the last frame, then a key where each segment's curve is farthest off,
-    until all frames are within the tolerances or there are `most_keys`. Each segment gets the ease that fits best.
+    until all frames are within the tolerances or there are `most_keys`. It is tried as one smooth path, and with the
+    ease for each segment that fits best; a smooth one may have MORE_FOR_SMOOTH keys more.
 
     A path that looks at the subject (1.0 scene scale ahead of its base) all the time is also tried with keys that say
     so, and in orbit coordinates around it; the fewest keys win. A path that is its base comes back without keys. Of
@@ -62,12 +77,16 @@ def fit_document(
         torch.tensor([position_tolerance, turn_tolerance, focal_tolerance], dtype=torch.float64),
     )
     empty = PathDocument(len(path), fps=path.fps, aspect=(path.width, path.height), base=base)
-    fits: list[FittedDocument] = []
+    fits: list[tuple[bool, int, FittedDocument]] = []  # whether it misses, its cost in keys
     for keys in _ways_to_say_it(wanted):
-        fits.append(_fit(empty, keys, wanted, most_keys))
-        if len(fits[-1].document.keys) <= 2:
-            break
-    return min(fits, key=lambda fitted: len(fitted.document.keys))
+        for smooth in (True, False):
+            fitted = _fit(empty, keys, wanted, most_keys, smooth)
+            count = len(fitted.document.keys)
+            misses = fitted.position_error > position_tolerance or fitted.turn_error > turn_tolerance
+            if count <= 2 and not misses:
+                return fitted
+            fits.append((misses, count + (0 if smooth else MORE_FOR_SMOOTH), fitted))
+    return min(fits, key=lambda rated: rated[:2])[2]
 
 
 class _Wanted(NamedTuple):
@@ -113,7 +132,7 @@ def _ways_to_say_it(wanted: _Wanted) -> Iterator[list[Keyframe]]:
     yield orbits
 
 
-def _fit(empty: PathDocument, keys: list[Keyframe], wanted: _Wanted, most_keys: int) -> FittedDocument:
+def _fit(empty: PathDocument, keys: list[Keyframe], wanted: _Wanted, most_keys: int, smooth: bool) -> FittedDocument:
     document, chosen = empty, sorted({0, len(keys) - 1})
     while True:
         errors = _errors(document, wanted)
@@ -126,7 +145,9 @@ def _fit(empty: PathDocument, keys: list[Keyframe], wanted: _Wanted, most_keys: 
             if not more:  # enough keys, or off at the keys themselves, by rounding
                 return fitted
             chosen = sorted({*chosen, *more})
-        document = _with_best_eases(replace(empty, keys=tuple(keys[frame] for frame in chosen)), wanted)
+        document = replace(empty, keys=tuple(keys[frame] for frame in chosen))
+        if not smooth:
+            document = _with_best_eases(document, wanted)
 
 
 def _farthest_off(worst: Tensor, chosen: list[int]) -> list[int]:
@@ -143,15 +164,17 @@ def _farthest_off(worst: Tensor, chosen: list[int]) -> list[int]:
 def _with_best_eases(document: PathDocument, wanted: _Wanted) -> PathDocument:
     """The document with, for each segment, the ease that comes nearest; linear where it makes no difference."""
     off = []
-    for ease in EASES:
+    names = [f"{SEGMENT}{ease}" for ease in EASES]
+    for ease in names:
         eased = replace(document, keys=tuple(replace(key, ease=ease) for key in document.keys))
         off.append((_errors(eased, wanted) / wanted.tolerances).amax(dim=1))
-    names = list(EASES)
     keys = list(document.keys)
     for index, (start, end) in enumerate(pairwise(document.keys)):
         costs = [float(costs[int(start.frame) : int(end.frame) + 1].max()) for costs in off]
         best = min(costs)
         ease = next(name for name, cost in zip(names, costs, strict=True) if cost <= best + 1e-6)
+        if len(keys) == 2 and ease.removeprefix(SEGMENT) in KEY_EASES:
+            ease = ease.removeprefix(SEGMENT)  # of two keys alone the very same path
         keys[index] = replace(start, ease=ease)
     return replace(document, keys=tuple(keys))
 

@@ -13,6 +13,7 @@ Vector = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]
 
 IDENTITY: Quaternion = (1.0, 0.0, 0.0, 0.0)
+ZERO: Vector = (0.0, 0.0, 0.0)
 COINCIDENT = 1e-9  # points nearer than this, and turns smaller than this, are one
 
 
@@ -20,6 +21,19 @@ def distance(a: Vector, b: Vector) -> float:
     """Euclidean distance, sqrt(x x + y y + z z) of the difference."""
     x, y, z = b[0] - a[0], b[1] - a[1], b[2] - a[2]
     return math.sqrt(x * x + y * y + z * z)
+
+
+def length(v: Vector) -> float:
+    return math.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
+
+
+def difference(a: Vector, b: Vector) -> Vector:
+    """From a to b."""
+    return (b[0] - a[0], b[1] - a[1], b[2] - a[2])
+
+
+def times(v: Vector, factor: float) -> Vector:
+    return (v[0] * factor, v[1] * factor, v[2] * factor)
 
 
 def blend(a: float, b: float, share: float) -> float:
@@ -62,6 +76,62 @@ def catmull_rom(before: Vector | None, start: Vector, end: Vector, after: Vector
         m2 = k1 * ((p2 - p1) / k1 - (p3 - p1) / (k1 + k2) + (p3 - p2) / k2)
         curve.append((2 * s3 - 3 * s2 + 1) * p1 + (s3 - 2 * s2 + share) * m1 + (3 * s2 - 2 * s3) * p2 + (s3 - s2) * m2)
     return (curve[0], curve[1], curve[2])
+
+
+def hermite(start: Vector, end: Vector, leaving: Vector, arriving: Vector, share: float) -> Vector:
+    """The cubic from `start` to `end` that leaves and arrives with these slopes, which are per share of the segment:
+
+    (2 s3 - 3 s2 + 1) start + (s3 - 2 s2 + s) leaving + (3 s2 - 2 s3) end + (s3 - s2) arriving.
+    """
+    s2 = share * share
+    s3 = s2 * share
+    a, b, c, d = 2 * s3 - 3 * s2 + 1, s3 - 2 * s2 + share, 3 * s2 - 2 * s3, s3 - s2
+    return (
+        a * start[0] + b * leaving[0] + c * end[0] + d * arriving[0],
+        a * start[1] + b * leaving[1] + c * end[1] + d * arriving[1],
+        a * start[2] + b * leaving[2] + c * end[2] + d * arriving[2],
+    )
+
+
+def passing(before: Vector, after: Vector, time_before: float, time_after: float) -> tuple[Vector, Vector]:
+    """The slopes with which a curve passes a point, per share of the segment before it and of the one after it.
+
+    `before` and `after` are the ways to and from the point, `time_before` and `time_after` how long they take. With
+    a = |before|, b = |after|, r and q the shares of the two times, the speed is the weighted harmonic mean of the two
+    (Fritsch and Butland 1984, as in PCHIP), in units of the whole time 3 / ((2 q + r) r / a + (q + 2 r) q / b), and the
+    direction half the sum of the two unit vectors. On a line that is monotone: no overshoot, a rest only where the way
+    turns back or where a or b is 0. Round a corner the curve goes on.
+    """
+    a, b = length(before), length(after)
+    if a == 0 or b == 0:
+        return ZERO, ZERO
+    whole = time_before + time_after
+    r, q = time_before / whole, time_after / whole
+    speed = 3 / ((2 * q + r) * r / a + (q + 2 * r) * q / b)
+    half = (
+        (before[0] / a + after[0] / b) / 2,
+        (before[1] / a + after[1] / b) / 2,
+        (before[2] / a + after[2] / b) / 2,
+    )
+    return times(half, speed * r), times(half, speed * q)
+
+
+def joining(other: Vector, own: Vector, time_other: float, time_own: float, factor: float) -> Vector:
+    """The slope, per share of its own segment, with which a curve takes over the speed of a neighbour that is given.
+
+    The neighbour's way `other` in `time_other`, `factor` times its mean speed, by (1 + cos) / 2 of the angle between
+    the two ways, and no more than 3 |own|, up to which a cubic does not overshoot.
+    """
+    a, b = length(other), length(own)
+    if a == 0 or b == 0 or factor == 0:
+        return ZERO
+    share = (1 + (other[0] * own[0] + other[1] * own[1] + other[2] * own[2]) / (a * b)) / 2
+    return times(other, min(factor * share * a * (time_own / time_other), 3 * b) / a)
+
+
+def limited(slope: Vector, most: float) -> Vector:
+    size = length(slope)
+    return slope if size <= most else times(slope, most / size)
 
 
 def product(a: Quaternion, b: Quaternion) -> Quaternion:
@@ -142,6 +212,24 @@ def squad(a: Quaternion, b: Quaternion, inner_a: Quaternion, inner_b: Quaternion
     return great_arc(great_arc(a, b, share), great_arc(inner_a, inner_b, share), 2 * share * (1 - share))
 
 
+def turning(start: Quaternion, end: Quaternion, leaving: Vector, arriving: Vector, share: float) -> Quaternion:
+    """The cubic turn from `start` to `end` that leaves and arrives with these slopes: half rotation vectors in the
+    camera's own axes, per share of the segment (Kim, Kim and Shin 1995).
+
+    start exp(u b1) exp(v b2) exp(w b3) with u = leaving / 3, w = arriving / 3, v = log(exp(-u) start* end exp(-w)),
+    b1 = 1 - (1 - s)^3, b2 = 3 s^2 - 2 s^3, b3 = s^3.
+    """
+    s2 = share * share
+    s3 = s2 * share
+    rest = 1 - share
+    u, w = times(leaving, 1 / 3), times(arriving, 1 / 3)
+    between = product(product(exponential(times(u, -1)), product(conjugate(start), end)), exponential(times(w, -1)))
+    v = logarithm(between)
+    turned = product(start, exponential(times(u, 1 - rest * rest * rest)))
+    turned = product(turned, exponential(times(v, 3 * s2 - 2 * s3)))
+    return normalised(product(turned, exponential(times(w, s3))))
+
+
 def aim(position: Vector, target: Vector) -> Quaternion | None:
     """The turn that points z from `position` at `target` and keeps x level (no y); None where the two are one.
 
@@ -175,4 +263,28 @@ def orbit_offset(azimuth: float, elevation: float, reach: float) -> Vector:
         reach * math.sin(azimuth) * math.cos(elevation),
         reach * -math.sin(elevation),
         reach * -math.cos(azimuth) * math.cos(elevation),
+    )
+
+
+def orbit_slope(azimuth: float, elevation: float, reach: float, slope: Vector) -> Vector:
+    """How fast azimuth, elevation and reach change where the camera of an orbit moves with `slope`; the inverse of
+    `offset_slope`. Straight above its target the azimuth has no answer; documents stop before."""
+    x, y, z = slope
+    along = x * math.sin(azimuth) - z * math.cos(azimuth)  # away from the target, as seen from above
+    across = x * math.cos(azimuth) + z * math.sin(azimuth)
+    return (
+        across / (reach * math.cos(elevation)),
+        -(along * math.sin(elevation) + y * math.cos(elevation)) / reach,
+        along * math.cos(elevation) - y * math.sin(elevation),
+    )
+
+
+def offset_slope(azimuth: float, elevation: float, reach: float, slope: Vector) -> Vector:
+    """How fast `orbit_offset` moves where azimuth, elevation and reach change with `slope`."""
+    along = slope[2] * math.cos(elevation) - reach * slope[1] * math.sin(elevation)
+    across = reach * slope[0] * math.cos(elevation)
+    return (
+        along * math.sin(azimuth) + across * math.cos(azimuth),
+        -slope[2] * math.sin(elevation) - reach * slope[1] * math.cos(elevation),
+        across * math.sin(azimuth) - along * math.cos(azimuth),
     )

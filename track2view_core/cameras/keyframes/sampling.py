@@ -4,7 +4,7 @@
 those of `float_geometry.py` and `easing.py`.
 
 Given: a document of D frames with K keys, a clip of T frames, and, where the document has a subject, its position
-`subject[t]` in the base camera's axes at each clip frame (see 6).
+`subject[t]` in the base camera's axes at each clip frame (see 7).
 
 1.  Time. Clip frame t stands at document time u = t (D - 1) / (T - 1), multiplied first; u = 0 where T = 1. A document
     time f stands at clip frame floor(f (T - 1) / (D - 1) + 0.5), which is 0 where D = 1; below: clip(f).
@@ -22,27 +22,46 @@ Given: a document of D frames with K keys, a clip of T frames, and, where the do
     look_at is "subject" goes on following it: stand and aim are computed as in 2 from subject[t] instead, and where
     `aim` has no answer aim_i stands. Without keys: position 0, q = 1, focal 1.
 
-4.  Between keys i and j = i + 1, f_i < u < f_j: s = (u - f_i) / (f_j - f_i) and e = `eased`(s, ease of key i), with
-    linear s; smooth s s (3 - 2 s); ease_in s s; ease_out s (2 - s).
+4.  Between keys i and j = i + 1, f_i < u < f_j, with s = (u - f_i) / (f_j - f_i), by the ease of key i:
+
+    hold      As in 3 on key i, and there, too, following the subject.
+    segment_x The segment by itself, as version 1 had it: e = `eased`(s, x), which is s for linear, s s (3 - 2 s) for
+              smooth, s s for ease_in, s (2 - s) for ease_out.
+    linear    As segment_linear with position_interpolation linear and orientation_interpolation slerp.
+    smooth    Cubics with slopes, rule 5, in place of the curves of segment_x.
+
     - Position. Where both keys are orbits: C_k = (azimuth pi / 180, elevation pi / 180, distance); c = curve(C_i, C_j);
-      target = `blend_vectors`(target of i, target of j, e), where "subject" now means subject[t]; position = target +
+      target = line(target of i, target of j), where "subject" now means subject[t]; position = target +
       `orbit_offset`(c_0, c_1, max(c_2, 1e-6)). Otherwise: curve(stand_i, stand_j).
     - curve(p_i, p_j) is `blend_vectors`(p_i, p_j, e) where position_interpolation is linear, and otherwise
       `catmull_rom`(p_(i-1), p_i, p_j, p_(j+1), e). A neighbour is none outside the document, and for C also where the
-      neighbouring key is no orbit.
-    - Orientation before roll. Where both keys look at something: goal = `blend_vectors`(look_at of i, look_at of j, e),
-      where "subject" now means subject[t], and `aim`(position, goal); so a point that both keys look at stays in the
+      neighbouring key is no orbit. line(p_i, p_j) is `blend_vectors`(p_i, p_j, e). Of a smooth segment both are
+      `hermite`(p_i, p_j, slopes, s).
+    - Orientation before roll. Where both keys look at something: goal = line(look_at of i, look_at of j), where
+      "subject" now means subject[t], and `aim`(position, goal); so a point that both keys look at stays in the
       middle. Otherwise, and where that has no answer: slerp is `great_arc`(aim_i, aim_j, e), squad is `squad`(aim_i,
-      aim_j, inner_i, inner_j, e).
-    - q = `rolled`(orientation, `blend`(roll_i, roll_j, e)); focal = `blend`(focal_i, focal_j, e).
+      aim_j, inner_i, inner_j, e), and of a smooth segment `turning`(aim_i, aim_j, slopes, s).
+    - q = `rolled`(orientation, `blend`(roll_i, roll_j, e)); focal = `blend`(focal_i, focal_j, e); of a smooth segment
+      both are `hermite`.
 
-5.  The camera of frame t, with base[t] the base camera's pose and lens at frame t (frame 0's where base is
+5.  Slopes, `passing_keys.py`. Each of stand, C, target, goal, aim, roll and focal has its own, per share of the
+    segment. Their gains are differences, of aims `logarithm`(aim_i* aim_j); those of targets and goals are taken at the
+    time of the key whose slope is asked, so that what moves with the subject counts as standing. At the first and the
+    last key slopes are 0. Between two smooth segments they are `passing`(gain before, gain after, times). Where one of
+    the two is not smooth, `joining` takes over its speed: factor 1 for linear and segment_linear, 2 for the fast end
+    of segment_ease_in and segment_ease_out, and otherwise 0. Where C, target or goal end at a key, 0; but
+    - C goes on as the stand does: `orbit_slope` of the stand's slope, at most 3 |gain|;
+    - aim goes on as a smooth neighbour that looks at something turns there: the turn from 0.001 before to 0.001 after,
+      in shares of that segment and along its slopes, divided by 0.002, as many times longer as this segment is, at most
+      3 |gain|.
+
+6.  The camera of frame t, with base[t] the base camera's pose and lens at frame t (frame 0's where base is
     first_frame), R(q) the rotation matrix of q and S the scene scale in world units:
 
         world_from_camera[t] = base[t] @ [R(q) | S position]        intrinsics[t] = base's, first two rows and columns
                                                                                      times focal
 
-6.  The subject in the base camera's axes. The document holds P[0 .. D-1] in scene scales in the axes of the source's
+7.  The subject in the base camera's axes. The document holds P[0 .. D-1] in scene scales in the axes of the source's
     first camera. With k = min(floor(u), D - 1), n = min(k + 1, D - 1): P(u) = `blend_vectors`(P[k], P[n], u - k), then
     subject[t] = inverse(base[t]) @ (source[0] @ (S P(u))) / S.
 """
@@ -63,7 +82,7 @@ from ...notes import Note
 from ..easing import eased
 from ..path import CameraPath, checked_scene_scale
 from ..rotations import matrix_from_quaternion, rigid, rigid_inverse
-from .documents import NEAREST, SUBJECT, Keyframe, Orbit, PathDocument, Target, key_position
+from .documents import NEAREST, SEGMENT, SUBJECT, Keyframe, Orbit, PathDocument, Target, key_position
 from .float_geometry import (
     IDENTITY,
     Quaternion,
@@ -74,13 +93,16 @@ from .float_geometry import (
     catmull_rom,
     dot,
     great_arc,
+    hermite,
     inner_quaternion,
     negated,
     normalised,
     orbit_offset,
     rolled,
     squad,
+    turning,
 )
+from .passing_keys import Passing, Slopes, slopes
 
 
 class MovedCamera(NamedTuple):
@@ -137,7 +159,7 @@ def document_notes(document: PathDocument, source: CameraPath) -> tuple[Note, ..
 
 
 def sample_move(document: PathDocument, frames: int, subject: Sequence[Vector] | None = None) -> list[MovedCamera]:
-    """The move of a document at each of `frames` clip frames, in the base camera's axes: rules 1 to 4 above.
+    """The move of a document at each of `frames` clip frames, in the base camera's axes: rules 1 to 5 above.
 
     Args:
         subject: the document's subject in the base camera's axes at each clip frame; needed where it has one.
@@ -148,6 +170,7 @@ def sample_move(document: PathDocument, frames: int, subject: Sequence[Vector] |
     if not document.keys:
         return [MovedCamera((0.0, 0.0, 0.0), IDENTITY, 1.0)] * frames
     keys = _resolved(document, frames, subject)
+    passed = slopes(_passing(keys, document, frames, subject))
     starts = [key.given.frame for key in keys]
     moved = []
     for t in range(frames):
@@ -158,8 +181,10 @@ def sample_move(document: PathDocument, frames: int, subject: Sequence[Vector] |
             moved.append(_held(keys[max(before, 0)], here))
         elif starts[before] == time:
             moved.append(_camera(keys[before].given, keys[before].stand, keys[before].aim))
+        elif keys[before].given.ease == "hold":
+            moved.append(_held(keys[before], here))
         else:
-            moved.append(_between(document, keys, before, time, here))
+            moved.append(_between(document, keys, passed, before, time, here))
     return moved
 
 
@@ -196,8 +221,7 @@ def _resolved(document: PathDocument, frames: int, subject: Sequence[Vector] | N
     stands: list[Vector] = []
     aims: list[Quaternion] = []
     for number, key in enumerate(document.keys, start=1):
-        at = floor(key.frame * (frames - 1) / (document.frames - 1) + 0.5) if document.frames > 1 else 0
-        there = subject[at] if subject is not None else None
+        there = _subject_at(key, document, frames, subject)
         stand = key_position(key, there)
         if stand is None:
             raise Track2ViewError(f"Key {number} goes around the subject; sample_move needs the subject's positions.")
@@ -219,31 +243,100 @@ def _resolved(document: PathDocument, frames: int, subject: Sequence[Vector] | N
     return [_Key(*parts) for parts in zip(document.keys, stands, aims, inner, strict=True)]
 
 
-def _between(document: PathDocument, keys: list[_Key], i: int, time: float, here: Vector | None) -> MovedCamera:
+def _subject_at(key: Keyframe, document: PathDocument, frames: int, subject: Sequence[Vector] | None) -> Vector | None:
+    if subject is None:
+        return None
+    return subject[floor(key.frame * (frames - 1) / (document.frames - 1) + 0.5) if document.frames > 1 else 0]
+
+
+def _passing(keys: list[_Key], document: PathDocument, frames: int, subject: Sequence[Vector] | None) -> list[Passing]:
+    """The keys as rule 5 takes them."""
+    at = [_subject_at(key.given, document, frames, subject) for key in keys]
+    last = len(keys) - 1
+
+    def around(target: Target | None, i: int) -> tuple[Vector, Vector, Vector] | None:
+        if target is None:
+            return None
+        before, here, after = (_resolve(target, at[k]) for k in (max(i - 1, 0), i, min(i + 1, last)))
+        return before, here, after
+
+    return [
+        Passing(
+            key.given.frame,
+            key.given.ease,
+            key.stand,
+            key.aim,
+            key.given.orbit and _orbit(key.given.orbit),
+            key.given.roll,
+            key.given.focal,
+            around(key.given.orbit and key.given.orbit.target, i),
+            around(key.given.look_at, i),
+        )
+        for i, key in enumerate(keys)
+    ]
+
+
+def _between(
+    document: PathDocument,
+    keys: list[_Key],
+    passed: list[Slopes | None],
+    i: int,
+    time: float,
+    here: Vector | None,
+) -> MovedCamera:
     start, end = keys[i], keys[i + 1]
-    before, after = keys[i - 1] if i > 0 else None, keys[i + 2] if i + 2 < len(keys) else None
     one, two = start.given, end.given
-    share = eased((time - one.frame) / (two.frame - one.frame), one.ease)
-    straight = document.position_interpolation == "linear"
+    share = (time - one.frame) / (two.frame - one.frame)
+    smooth = passed[i]
+    if smooth is not None:
+        return _smoothly(start, end, smooth, share, here)
+    before, after = keys[i - 1] if i > 0 else None, keys[i + 2] if i + 2 < len(keys) else None
+    even = one.ease == "linear"
+    share = share if even else eased(share, one.ease.removeprefix(SEGMENT))
+    straight = even or document.position_interpolation == "linear"
     if one.orbit is not None and two.orbit is not None:
         first, last = _orbit(one.orbit), _orbit(two.orbit)
         outer = [_orbit(key.given.orbit) if key and key.given.orbit else None for key in (before, after)]
-        azimuth, elevation, reach = _curve(straight, outer[0], first, last, outer[1], share)
+        coordinates = _curve(straight, outer[0], first, last, outer[1], share)
         target = blend_vectors(_resolve(one.orbit.target, here), _resolve(two.orbit.target, here), share)
-        offset = orbit_offset(azimuth, elevation, max(reach, NEAREST))
-        position = (target[0] + offset[0], target[1] + offset[1], target[2] + offset[2])
+        position = _around(target, coordinates)
     else:
         position = _curve(straight, before and before.stand, start.stand, end.stand, after and after.stand, share)
     turned = None
     if one.look_at is not None and two.look_at is not None:
         goal = blend_vectors(_resolve(one.look_at, here), _resolve(two.look_at, here), share)
         turned = aim(position, goal)
-    if turned is None and document.orientation_interpolation == "slerp":
+    if turned is None and (even or document.orientation_interpolation == "slerp"):
         turned = great_arc(start.aim, end.aim, share)
     elif turned is None:
         turned = squad(start.aim, end.aim, start.inner, end.inner, share)
     roll, focal = blend(one.roll, two.roll, share), blend(one.focal, two.focal, share)
     return MovedCamera(position, rolled(turned, roll), focal)
+
+
+def _smoothly(start: _Key, end: _Key, passed: Slopes, share: float, here: Vector | None) -> MovedCamera:
+    one, two = start.given, end.given
+    if one.orbit is not None and two.orbit is not None:
+        coordinates = hermite(_orbit(one.orbit), _orbit(two.orbit), *passed.orbit, share)
+        targets = _resolve(one.orbit.target, here), _resolve(two.orbit.target, here)
+        position = _around(hermite(*targets, *passed.target, share), coordinates)
+    else:
+        position = hermite(start.stand, end.stand, *passed.stand, share)
+    turned = None
+    if one.look_at is not None and two.look_at is not None:
+        goals = _resolve(one.look_at, here), _resolve(two.look_at, here)
+        turned = aim(position, hermite(*goals, *passed.goal, share))
+    if turned is None:
+        turned = turning(start.aim, end.aim, *passed.turn, share)
+    roll = hermite((one.roll, 0.0, 0.0), (two.roll, 0.0, 0.0), *passed.roll, share)[0]
+    focal = hermite((one.focal, 0.0, 0.0), (two.focal, 0.0, 0.0), *passed.focal, share)[0]
+    return MovedCamera(position, rolled(turned, roll), focal)
+
+
+def _around(target: Vector, coordinates: Vector) -> Vector:
+    azimuth, elevation, reach = coordinates
+    offset = orbit_offset(azimuth, elevation, max(reach, NEAREST))
+    return (target[0] + offset[0], target[1] + offset[1], target[2] + offset[2])
 
 
 def _orbit(orbit: Orbit) -> Vector:
@@ -267,7 +360,7 @@ def _resolve(target: Target | None, subject: Vector | None) -> Vector:
 def _subject_in_base(
     document: PathDocument, subject: Sequence[Vector], source: CameraPath, base: CameraPath, scale: float
 ) -> list[Vector]:
-    """The subject at each clip frame, in scene scales in the base camera's axes: rule 6."""
+    """The subject at each clip frame, in scene scales in the base camera's axes: rule 7."""
     points = []
     for t in range(len(source)):
         time = document_time(t, len(source), document.frames)
