@@ -118,7 +118,7 @@ def test_whole_numbers_written_as_floats_are_whole() -> None:
         ("subject", [[0, 0, 1]] * 40 + [[0, 1]], "Field subject at frame 40: [0, 1] came; it must be three finite"),
         ("format", "path", "Field format: \"path\" came; it must be 'track2view.camera_path'."),
         ("version", 3, "Field version: 3 came; this release reads up to 2, so update Track2View."),
-        ("version", "1", 'Field version: "1" came; it must be 1.'),
+        ("version", "1", 'Field version: "1" came; it must be a number from 1 to 2.'),
         ("speed", 2, 'The camera path document has no field "speed"; it may have frames, keys'),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else type(value).__name__,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.interpolate import PchipInterpolator
 from scipy.spatial.transform import Rotation, Slerp
 
 from track2view_core.cameras.keyframes import float_geometry as geometry
@@ -149,3 +150,25 @@ def test_an_orbit_begins_in_front_of_its_target_goes_right_and_up() -> None:
     x, y, z = geometry.orbit_offset(0.3, 0.2, 2.0)
     assert x > 0 and y < 0 and -2 < z < 0
     assert math.isclose(math.sqrt(x * x + y * y + z * z), 2.0)
+
+
+@laws
+@given(st.lists(st.tuples(st.floats(0.1, 9), st.floats(-5, 5)), min_size=3, max_size=3))
+def test_on_a_line_a_curve_passes_its_points_as_scipys_monotone_one_does(steps: list[tuple[float, float]]) -> None:
+    times, values = np.array(steps)[:, 0].cumsum(), np.array(steps)[:, 1]
+    (before, after), (one, two) = np.diff(values), np.diff(times)
+    arriving, leaving = geometry.passing((before, 0, 0), (after, 0, 0), one, two)
+    rate = float(PchipInterpolator(times, values).derivative()(times[1]))
+    assert arriving == pytest.approx((rate * one, 0, 0), abs=1e-9)
+    assert leaving == pytest.approx((rate * two, 0, 0), abs=1e-9)
+
+
+@laws
+@given(st.floats(-4, 4), st.floats(-1.4, 1.4), st.floats(0.1, 3), vectors)
+def test_slopes_around_a_target_are_those_of_the_place(azimuth: float, elevation: float, reach: float, slope) -> None:
+    step = 1e-6
+    there = geometry.orbit_offset(*(v + step * d for v, d in zip((azimuth, elevation, reach), slope, strict=True)))
+    moved = geometry.times(geometry.difference(geometry.orbit_offset(azimuth, elevation, reach), there), 1 / step)
+    found = geometry.offset_slope(azimuth, elevation, reach, slope)
+    assert found == pytest.approx(moved, abs=1e-3)
+    assert geometry.orbit_slope(azimuth, elevation, reach, found) == pytest.approx(slope, abs=1e-9)

@@ -1,290 +1,196 @@
-"""The two seams into WAN's transformer: deltas added after patch embedding, and the rotary positions of two views.
+"""How a camera passes its keys: the slopes of every smooth segment at its two ends, chosen over the whole path.
 
-Only forward hooks on `patch_embedding` and `rope`; the transformer's own forward runs unchanged on the sequence
-[target, source] (frame axis), and its output is cropped to the target. With `source_attention` own the self-attentions
-get a processor besides (`source_attention.py`), and each view can run alone.
+A segment is smooth where its first key's ease is "smooth". All that is told by keys has slopes of its own: where the
+camera stands, its coordinates around a target, that target, what it looks at, its turn, its roll, its lens. Slopes are
+per share of the segment, so that a curve multiplies nothing by a time. `sampling.py` states the rules.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import NamedTuple
 
-import torch
-from einops import repeat
-from torch import Tensor, nn
+from .documents import SMOOTH
+from .float_geometry import (
+    ZERO,
+    Quaternion,
+    Vector,
+    aim,
+    conjugate,
+    difference,
+    dot,
+    joining,
+    length,
+    limited,
+    logarithm,
+    negated,
+    offset_slope,
+    orbit_slope,
+    passing,
+    product,
+    times,
+)
 
-from ..conditioner import TrackConditioner
-from ..errors import Track2ViewError
-from ..tracks import TrackBatch
+STARTS = {"linear": 1, "segment_linear": 1, "segment_ease_out": 2}
+"""What a segment that is not smooth starts with, in its mean speeds; 0 where it is not named."""
+ENDS = {"linear": 1, "segment_linear": 1, "segment_ease_in": 2}
+STEP = 1e-3
+"""Share of a segment over which the turn of a camera that looks at something is measured."""
 
-if TYPE_CHECKING:
-    from diffusers import WanTransformer3DModel
-
-    from .source_attention import KeysValues
-
-Rotary = Literal["shared", "consecutive"]
-SourceTimestep = Literal["zero", "same"]
-SourceAttention = Literal["full", "own"]
-ROTARY = ("shared", "consecutive")
-SOURCE_TIMESTEPS = ("zero", "same")
-SOURCE_ATTENTIONS = ("full", "own")
-
-
-def check_source_attention(source_attention: str, source_timestep: str) -> None:
-    """Refuse an unknown one, and `own` where the source's tokens take the target's timestep and so change."""
-    if source_attention not in SOURCE_ATTENTIONS:
-        raise Track2ViewError(f'source_attention is "{source_attention}"; allowed are {", ".join(SOURCE_ATTENTIONS)}.')
-    if source_attention == "own" and source_timestep != "zero":
-        raise Track2ViewError(
-            f'source_attention is "own" and source_timestep is "{source_timestep}"; own needs source_timestep "zero".'
-        )
-
-
-class Deltas(NamedTuple):
-    """What the conditioner adds to the tokens of each view."""
-
-    source: Tensor  # [B, D, F, h, w]
-    target: Tensor  # [B, D, F, h, w]
-
-    def scaled(self, strength: float) -> Deltas:
-        return Deltas(self.source * strength, self.target * strength)
-
-    def to(self, device: torch.device | str) -> Deltas:
-        return Deltas(self.source.to(device), self.target.to(device))
+Ends = tuple[Vector, Vector]  # leaving the first key, arriving at the second
+Gains = Callable[[int, int], Vector | None]
+"""(segment, key): from the segment's first key to its second, as seen at the time of one of them; None where the
+segment does not tell this."""
 
 
-@dataclass
-class _Call:
-    """What the hooks need to know about the forward that is running."""
+class Passing(NamedTuple):
+    """What a key is, as far as passing it goes."""
 
-    batch: TrackBatch | None
-    deltas: Deltas | None
-    views: Literal["both", "source", "target"] = "both"
-    record: KeysValues | None = None  # of the source alone: where its keys and values go
-    kept: KeysValues | None = None  # of the target alone: the source's
-    tokens_reached: bool = False
-    rotary_reached: bool = False
+    frame: float
+    ease: str
+    stand: Vector
+    aim: Quaternion
+    orbit: Vector | None  # azimuth and elevation in radians, distance
+    roll: float
+    focal: float
+    targets: tuple[Vector, Vector, Vector] | None  # of the orbit, at the times of the key before, this one, the next
+    goals: tuple[Vector, Vector, Vector] | None  # what it looks at, at these times
 
 
-class Seams:
-    """A transformer with the seams attached; made by `attach_seams`, ended by `detach` or as a context manager.
+@dataclass(frozen=True)
+class Slopes:
+    """One smooth segment's slopes."""
 
-    Outside `forward` and `deltas` the hooks let everything pass, so a plain call of the transformer stays a plain call.
-    """
+    stand: Ends
+    orbit: Ends
+    target: Ends
+    goal: Ends
+    turn: Ends
+    roll: Ends
+    focal: Ends
 
-    def __init__(
-        self,
-        transformer: WanTransformer3DModel,
-        conditioner: TrackConditioner | None,
-        rotary: Rotary,
-        source_timestep: SourceTimestep,
-        source_attention: SourceAttention,
-    ):
-        self.transformer, self.conditioner = transformer, conditioner
-        self.rotary, self.source_timestep, self.source_attention = rotary, source_timestep, source_attention
-        self._call: _Call | None = None
-        self._handles = [
-            transformer.patch_embedding.register_forward_hook(self._after_patch_embedding),
-            transformer.rope.register_forward_hook(self._after_rope),
-        ]
-        self._usual_attention = None
-        if source_attention == "own":
-            from .source_attention import set_own_attention
 
-            self._usual_attention = set_own_attention(transformer)
+def slopes(keys: Sequence[Passing]) -> list[Slopes | None]:
+    """For each segment between two keys its slopes; None where it is not smooth."""
+    path = _Path(keys)
+    if not any(path.smooth):
+        return [None] * len(path.smooth)
+    stand = path.channel(lambda s, _: difference(keys[s].stand, keys[s + 1].stand))
+    orbit, target = path.channel(path.around), path.channel(path.targets)
+    path.join_orbits(orbit, stand)
+    goal, turn = path.channel(path.goals), path.channel(path.turns)
+    path.join_turns(turn, stand, orbit, target, goal)
+    roll = path.channel(lambda s, _: (keys[s + 1].roll - keys[s].roll, 0.0, 0.0))
+    focal = path.channel(lambda s, _: (keys[s + 1].focal - keys[s].focal, 0.0, 0.0))
+    every = zip(stand, orbit, target, goal, turn, roll, focal, strict=True)
+    return [Slopes(*parts) if smooth else None for smooth, parts in zip(path.smooth, every, strict=True)]
 
-    def __enter__(self) -> Seams:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.detach()
+class _Path:
+    """The keys, and of each segment how long it is and of which kind."""
 
-    def detach(self) -> None:
-        """Take hooks and processors off again; the transformer is what it was before."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
-        if self._usual_attention is not None:
-            from .source_attention import restore_attention
+    def __init__(self, keys: Sequence[Passing]) -> None:
+        self.keys = keys
+        segments = range(len(keys) - 1)
+        self.time = [keys[s + 1].frame - keys[s].frame for s in segments]
+        self.smooth = [keys[s].ease == SMOOTH for s in segments]
+        self.orbits = [keys[s].orbit is not None and keys[s + 1].orbit is not None for s in segments]
+        self.looks = [keys[s].goals is not None and keys[s + 1].goals is not None for s in segments]
 
-            restore_attention(self.transformer, self._usual_attention)
-            self._usual_attention = None
+    def channel(self, gains: Gains) -> list[Ends]:
+        """The slopes of one thing that keys tell; ZERO at the first and the last key, where the path rests, and where
+        a neighbour does not tell it."""
+        ends: list[Ends] = [(ZERO, ZERO)] * len(self.time)
+        for key in range(1, len(self.keys) - 1):
+            before, after = gains(key - 1, key), gains(key, key)
+            if before is None or after is None:
+                continue
+            one, two = self.time[key - 1], self.time[key]
+            arriving = leaving = ZERO
+            if self.smooth[key - 1] and self.smooth[key]:
+                arriving, leaving = passing(before, after, one, two)
+            elif self.smooth[key - 1]:
+                arriving = joining(after, before, two, one, STARTS.get(self.keys[key].ease, 0))
+            else:
+                leaving = joining(before, after, one, two, ENDS.get(self.keys[key - 1].ease, 0))
+            ends[key - 1] = (ends[key - 1][0], arriving)
+            ends[key] = (leaving, ends[key][1])
+        return ends
 
-    def deltas(self, source: Tensor, batch: TrackBatch) -> Deltas:
-        """Run the conditioner on the clean source latent [B, 16, F, h8, w8]; it sees neither timestep nor noise."""
-        tokens = self.transformer.patch_embedding(source.to(self._dtype))
-        return self._conditioned(tokens, source, batch)
+    def around(self, segment: int, _: int) -> Vector | None:
+        one, two = self.keys[segment].orbit, self.keys[segment + 1].orbit
+        return None if one is None or two is None else difference(one, two)
 
-    def forward(
-        self,
-        target: Tensor,  # [B, 16, F, h8, w8] the noised target latent
-        source: Tensor,  # [B, 16, F, h8, w8] the clean source latent, normalised like the target
-        timestep: Tensor,  # [B] in 0..1000
-        text: Tensor,  # [B, L, text_dim]
-        batch: TrackBatch | None = None,
-        *,
-        deltas: Deltas | None = None,
-    ) -> Tensor:
-        """Velocity [B, 16, F, h8, w8] of the target view.
-
-        With `batch` the conditioner runs in this call and gradients reach it (training); with `deltas`, a result of
-        `deltas()`, it does not run (sampling); with neither, source and target are only concatenated.
-        """
-        if target.shape != source.shape:
-            raise Track2ViewError(
-                f"The target latent {tuple(target.shape)} and the source latent {tuple(source.shape)} differ in shape; "
-                "prepare both views at one size and length."
-            )
-        sequence = torch.cat([target, source], dim=2)
-        velocity = self._run(_Call(batch, deltas), sequence, self._timesteps(timestep, target), text)
-        return velocity[:, :, : target.shape[2]]
-
-    __call__ = forward
-
-    def source_states(
-        self,
-        source: Tensor,  # [B, 16, F, h8, w8] the clean source latent
-        text: Tensor,  # [B, L, text_dim]
-        *,
-        deltas: Deltas | None = None,
-    ) -> KeysValues:
-        """The source's keys and values in every block, by one forward of it alone; with `own` no step changes them."""
-        if self.source_attention != "own":
-            raise Track2ViewError(
-                f'source_attention is "{self.source_attention}", where the source sees the target and changes with it; '
-                'its states can be kept with "own" alone.'
-            )
-        states: KeysValues = []
-        timestep = torch.zeros(len(source), device=source.device)
-        self._run(_Call(None, deltas, "source", record=states), source, timestep, text)
-        return states
-
-    def forward_target(
-        self,
-        target: Tensor,  # [B, 16, F, h8, w8] the noised target latent
-        timestep: Tensor,  # [B] in 0..1000
-        text: Tensor,  # [B, L, text_dim]
-        states: KeysValues,  # of `source_states`, with the same text and deltas
-        *,
-        deltas: Deltas | None = None,
-    ) -> Tensor:
-        """`forward` on the target's tokens alone: velocity [B, 16, F, h8, w8]."""
-        return self._run(_Call(None, deltas, "target", kept=states), target, timestep, text)
-
-    def _run(self, call: _Call, latent: Tensor, timestep: Tensor, text: Tensor) -> Tensor:
-        """The transformer on the latent of one view or both."""
-        with self._running(call):
-            # The empty dict changes nothing in WAN. torch.compile does not notice hooks that come after its first call,
-            # but it does notice an argument that was None then, and compiles once more, with the hooks.
-            return self.transformer(
-                latent.to(self._dtype), timestep, text.to(self._dtype), attention_kwargs={}, return_dict=False
-            )[0]
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        return self.transformer.patch_embedding.weight.dtype
-
-    @contextmanager
-    def _running(self, call: _Call) -> Iterator[None]:
-        if not self._handles:
-            raise Track2ViewError("These seams were detached; attach them again before the next forward.")
-        self._call = call
-        try:
-            yield
-        finally:
-            self._call = None
-        if not (call.tokens_reached and call.rotary_reached):
-            raise Track2ViewError(
-                "This transformer was compiled before the seams were attached, and its compiled code passes them by; "
-                "call torch.compiler.reset() once, or attach the seams before torch.compile."
-            )
-
-    def _timesteps(self, timestep: Tensor, target: Tensor) -> Tensor:
-        """[B] when both views share it, else [B, tokens of target then source] with zeros for the clean source."""
-        if self.source_timestep == "same":
-            return timestep
-        tokens = math.prod(target.shape[2:]) // math.prod(self.transformer.config["patch_size"])
-        one_view = repeat(timestep, "b -> b tokens", tokens=tokens)
-        return torch.cat([one_view, torch.zeros_like(one_view)], dim=1)
-
-    def _conditioned(self, tokens: Tensor, latents: Tensor, batch: TrackBatch) -> Deltas:
-        if self.conditioner is None:
-            raise Track2ViewError(
-                "Tracks came to seams that were attached without a conditioner; attach them with one."
-            )
-        dtype = next(self.conditioner.parameters()).dtype
-        source, target = self.conditioner(tokens.to(dtype), batch, latents.to(dtype))
-        return Deltas(source.to(tokens.dtype), target.to(tokens.dtype))
-
-    def _after_patch_embedding(self, _module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
-        """The first seam: the tokens [B, D, F of each view, h, w] get their deltas."""
-        call = self._call
-        if call is None:
+    def targets(self, segment: int, key: int) -> Vector | None:
+        """At the time of one key, so that what moves with the subject counts as standing."""
+        if not self.orbits[segment]:
             return None
-        call.tokens_reached = True
-        deltas = call.deltas
-        if deltas is None:
-            if call.batch is None:
-                return None
-            frames = output.shape[2] // 2
-            deltas = self._conditioned(output[:, :, frames:], inputs[0][:, :, inputs[0].shape[2] // 2 :], call.batch)
-        views = {"both": (deltas.target, deltas.source), "source": (deltas.source,), "target": (deltas.target,)}
-        return output + torch.cat(views[call.views], dim=2).to(output)
+        return self._gain(self.keys[segment].targets, self.keys[segment + 1].targets, segment, key)
 
-    def _after_rope(self, module: nn.Module, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]):
-        """The second seam: both views get the rotary positions of the target, and attentions are told their views."""
-        call = self._call
-        if call is None:
+    def goals(self, segment: int, key: int) -> Vector | None:
+        return self._gain(self.keys[segment].goals, self.keys[segment + 1].goals, segment, key)
+
+    @staticmethod
+    def _gain(
+        one: tuple[Vector, Vector, Vector] | None, two: tuple[Vector, Vector, Vector] | None, segment: int, key: int
+    ) -> Vector | None:
+        if one is None or two is None:
             return None
-        call.rotary_reached = True
-        tables = self._tables(call, module, inputs[0], output)
-        if self.source_attention == "full":
-            return tables
-        from .source_attention import PassTables
+        return difference(one[1], two[0]) if key == segment else difference(one[2], two[1])
 
-        told = PassTables(tables)
-        told.record, told.kept = call.record, call.kept
-        told.target_tokens = tables[0].shape[1] // 2 if call.views == "both" else None
-        return told
+    def turns(self, segment: int, _: int) -> Vector:
+        return logarithm(product(conjugate(self.keys[segment].aim), self.keys[segment + 1].aim))
 
-    def _tables(
-        self, call: _Call, rope: nn.Module, latent: Tensor, output: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, ...]:
-        """The rotary tables, each [1, tokens, 1, head]: the target's of frames 0..F-1, the source's too, or F..2F-1."""
-        if call.views == "both" and self.rotary == "shared":
-            first_half = (table[:, : table.shape[1] // 2] for table in output)
-            return tuple(torch.cat([half, half], dim=1) for half in first_half)
-        if call.views == "source" and self.rotary == "consecutive":
-            both = rope.forward(torch.cat([latent, latent], dim=2))
-            return tuple(table[:, table.shape[1] // 2 :] for table in both)
-        return output
+    def join_orbits(self, orbit: list[Ends], stand: list[Ends]) -> None:
+        """Where coordinates around a target meet a place of its own, the camera goes on as its place does."""
+        for segment, smooth in enumerate(self.smooth):
+            gain = self.around(segment, segment)
+            if not smooth or gain is None:
+                continue
+            for end, neighbour in ((0, segment - 1), (1, segment + 1)):
+                if 0 <= neighbour < len(self.orbits) and not self.orbits[neighbour]:
+                    here = self.keys[segment + end].orbit
+                    slope = orbit_slope(*here, stand[segment][end]) if here is not None else ZERO
+                    orbit[segment] = _with(orbit[segment], end, limited(slope, 3 * length(gain)))
+
+    def join_turns(
+        self, turn: list[Ends], stand: list[Ends], orbit: list[Ends], target: list[Ends], goal: list[Ends]
+    ) -> None:
+        """Where a camera that looks at something meets one with a direction of its own, it turns on as it looked."""
+        for segment, looks in enumerate(self.looks):
+            if looks or not self.smooth[segment]:
+                continue
+            for end, neighbour in ((0, segment - 1), (1, segment + 1)):
+                if not (0 <= neighbour < len(self.looks) and self.looks[neighbour] and self.smooth[neighbour]):
+                    continue
+                far, key = 1 - end, self.keys[segment + end]
+                moves = stand[neighbour][far]
+                if self.orbits[neighbour] and key.orbit is not None:
+                    offset = offset_slope(*key.orbit, orbit[neighbour][far])
+                    moves = _plus(offset, target[neighbour][far], 1)
+                looked = _looking_slope(key, moves, goal[neighbour][far])
+                ratio = self.time[segment] / self.time[neighbour]
+                size = length(looked)
+                most = min(size * ratio, 3 * length(self.turns(segment, 0))) if size > 0 else 0.0
+                turn[segment] = _with(turn[segment], end, times(looked, most / size) if size > 0 else ZERO)
 
 
-def attach_seams(
-    transformer: WanTransformer3DModel,
-    conditioner: TrackConditioner | None,
-    *,
-    rotary: Rotary = "shared",
-    source_timestep: SourceTimestep = "zero",
-    source_attention: SourceAttention = "full",
-) -> Seams:
-    """Hook the seams into a WAN transformer.
+def _looking_slope(key: Passing, moves: Vector, goal_moves: Vector) -> Vector:
+    """The turn, per share of the segment, of a camera at a key that moves and looks at what moves."""
+    goal = key.goals[1] if key.goals is not None else ZERO
+    one = aim(_plus(key.stand, moves, -STEP), _plus(goal, goal_moves, -STEP))
+    two = aim(_plus(key.stand, moves, STEP), _plus(goal, goal_moves, STEP))
+    if one is None or two is None:
+        return ZERO
+    if dot(one, two) < 0:
+        two = negated(two)
+    return times(logarithm(product(conjugate(one), two)), 1 / (2 * STEP))
 
-    rotary: "shared" gives both views the temporal positions 0..F-1, "consecutive" gives 0..2F-1.
-    source_timestep: "zero" for the clean source's tokens, or "same" as the target's.
-    source_attention: what the source's tokens attend to: "full" is both views, "own" the source alone, which lets
-        `source_states` be computed once for all steps; it needs source_timestep "zero".
-    """
-    if rotary not in ROTARY:
-        raise Track2ViewError(f'rotary is "{rotary}"; allowed are {", ".join(ROTARY)}.')
-    if source_timestep not in SOURCE_TIMESTEPS:
-        raise Track2ViewError(f'source_timestep is "{source_timestep}"; allowed are {", ".join(SOURCE_TIMESTEPS)}.')
-    check_source_attention(source_attention, source_timestep)
-    hooks = transformer.patch_embedding._forward_hooks.values()
-    if any(isinstance(getattr(hook, "__self__", None), Seams) for hook in hooks):
-        raise Track2ViewError("This transformer already carries seams; detach those before attaching others.")
-    return Seams(transformer, conditioner, rotary, source_timestep, source_attention)
+
+def _plus(place: Vector, slope: Vector, share: float) -> Vector:
+    return (place[0] + share * slope[0], place[1] + share * slope[1], place[2] + share * slope[2])
+
+
+def _with(ends: Ends, end: int, slope: Vector) -> Ends:
+    return (slope, ends[1]) if end == 0 else (ends[0], slope)
