@@ -14,7 +14,8 @@ from torch import Tensor
 
 from track2view_core.cameras import EASES, PRESETS, CameraPath, describe_move, preset_path, project, sample_document
 from track2view_core.cameras.easing import eased_progress
-from track2view_core.cameras.presets import preset_document
+from track2view_core.cameras.keyframes.documents import PathDocument
+from track2view_core.cameras.presets import MOVES, preset_document, preset_keys
 from track2view_core.cameras.rotations import axis_angle_from_matrix, matrix_from_axis_angle, rigid, rigid_inverse
 from track2view_core.errors import Track2ViewError
 
@@ -361,3 +362,24 @@ def test_what_a_preset_refuses_its_document_refuses():
         preset_document("pan_left", 1.0, 9, ease="bounce")
     with pytest.raises(Track2ViewError, match=r"focal length times 0\.004; a path document holds 0\.01 to 100"):
         preset_document("dolly_zoom", 2.49, 9)
+
+
+BESIDE = (0.35, -0.15, 0.7)  # scene scales: right of the middle, above it, nearer than the median
+
+
+@pytest.mark.parametrize("name", [name for name, move in MOVES.items() if move.holds_subject or move.dolly])
+def test_a_move_about_a_chosen_subject_starts_from_the_clips_own_picture_and_keeps_it_there(name: str) -> None:
+    source = still_source(33)
+    document = PathDocument(33, preset_keys(name, 0.8, 33, subject=BESIDE))
+    path = sample_document(document, source, scene_scale=SCALE)
+    torch.testing.assert_close(path.world_from_camera[0], source.world_from_camera[0], atol=1e-12, rtol=0)
+    point = SCALE * torch.tensor(BESIDE).expand(33, 1, 3)
+    here, there = project(path, point), project(source, point)
+    apart = (here.xy - there.xy).norm(dim=-1)[:, 0] / source.width
+    assert float(apart[-1]) < 1e-5 and float(apart.max()) < 0.012  # between two keys a turn is the shortest one
+    if name.startswith("orbit"):
+        assert float(apart.max()) < 1e-5
+        torch.testing.assert_close(here.depth, there.depth, atol=1e-4, rtol=0)
+    if name == "dolly_zoom":
+        size = path.intrinsics[:, 0, 0] / here.depth[:, 0]
+        torch.testing.assert_close(size, size[:1].expand(33), atol=1e-4, rtol=0)

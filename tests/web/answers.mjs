@@ -39,8 +39,8 @@ const ANSWERS = {
   unproject: ({ pose, intrinsics, x, y, depth }) => unproject(pose, intrinsics, x, y, depth),
   moves: () => MOVES,
   presets: () => PRESETS.map(({ name }) => name),
-  preset: ({ name, amount, frames, ease, ...fields }) =>
-    toJson(parseDocument({ ...parseDocument(newDocument({ frames, ...fields })), keys: presetKeys(name, amount, frames, ease) })),
+  preset: ({ name, amount, frames, ease, subject, ...fields }) =>
+    toJson(parseDocument({ ...parseDocument(newDocument({ frames, ...fields })), keys: presetKeys(name, amount, frames, ease, subject ?? undefined) })),
   pairs: ({ file, shares }) => {
     const pairs = readPairs(contentOf(file));
     const frames = shares.map((share) => frameAt(pairs, share));

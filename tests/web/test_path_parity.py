@@ -10,7 +10,7 @@ import torch
 
 from track2view_core.cameras import EASES, PRESETS, document_notes, parse_document, project, sample_document, to_json
 from track2view_core.cameras.keyframes.documents import Keyframe, PathDocument
-from track2view_core.cameras.presets import MOVES, preset_document
+from track2view_core.cameras.presets import MOVES, preset_document, preset_keys
 from track2view_core.errors import Track2ViewError
 
 from .node_answers import Refused, ask
@@ -134,22 +134,30 @@ def test_the_table_of_moves_is_python_s() -> None:
 
 def test_every_preset_is_the_same_document() -> None:
     cases = [
-        (name, amount, frames, ease)
+        (name, amount, frames, ease, subject)
         for name in PRESETS
-        for amount, frames, ease in ((1.0, 81, "smooth"), (-0.7, 17, "linear"), (9.0, 9, "ease_in"), (0.0, 9, "smooth"))
+        for amount, frames, ease, subject in (
+            (1.0, 81, "smooth", None),
+            (-0.7, 17, "linear", None),
+            (9.0, 9, "ease_in", None),
+            (0.0, 9, "smooth", None),
+            (0.8, 17, "smooth", (0.3, -0.2, 0.6)),
+            (7.0, 9, "ease_out", (-0.4, 0.1, 1.5)),
+        )
     ] + [
-        ("orbit", 1.0, 9, "smooth"),
-        ("pan_left", 1.0, 9, "smoothly"),
-        ("dolly_zoom", 2.49, 9, "smooth"),
-        ("roll", 1.0, 1, "smooth"),
+        ("orbit", 1.0, 9, "smooth", None),
+        ("pan_left", 1.0, 9, "smoothly", None),
+        ("dolly_zoom", 2.49, 9, "smooth", None),
+        ("roll", 1.0, 1, "smooth", None),
     ]
-    names = ("name", "amount", "frames", "ease")
+    names = ("name", "amount", "frames", "ease", "subject")
     answers = ask(*[("preset", dict(zip(names, case, strict=True))) for case in cases])
     source = {frames: random_source(frames, frames) for frames in (1, 9, 17, 81)}
     assert set(EASES) >= {case[3] for case in cases[:-4]}
-    for (name, amount, frames, ease), answer in zip(cases, answers, strict=True):
+    for (name, amount, frames, ease, subject), answer in zip(cases, answers, strict=True):
         try:
-            document = preset_document(name, amount, frames, ease=ease)
+            aim = {"subject": subject} if subject else {}
+            document = PathDocument(frames, preset_keys(name, amount, frames, ease=ease, **aim))
         except Track2ViewError:
             assert isinstance(answer, Refused)
             continue

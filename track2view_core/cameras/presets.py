@@ -27,8 +27,18 @@ from torch import Tensor
 from ..errors import Track2ViewError
 from ..notes import Note
 from .easing import eased, eased_progress
-from .keyframes.documents import FOCAL_RANGE, KEY_EASES, SEGMENT, SMOOTH, SUBJECT_AHEAD, Keyframe, Orbit, PathDocument
-from .keyframes.float_geometry import Quaternion
+from .keyframes.documents import (
+    FOCAL_RANGE,
+    KEY_EASES,
+    SEGMENT,
+    SMOOTH,
+    SUBJECT_AHEAD,
+    Keyframe,
+    Orbit,
+    PathDocument,
+    key_position,
+)
+from .keyframes.float_geometry import ZERO, Quaternion, Vector, difference, framed, length
 from .path import CameraPath, checked_scene_scale
 from .rotations import matrix_from_axis_angle, rigid
 
@@ -245,8 +255,16 @@ def preset_document(
     return PathDocument(frames, keys, fps=fps, aspect=aspect, base=relative_to)
 
 
-def preset_keys(name: str, amount: float, frames: int, *, ease: str = "smooth") -> tuple[Keyframe, ...]:
-    """The keys of `preset_document`; a static move and amount 0 have none. One frame is the end of the move."""
+def preset_keys(
+    name: str, amount: float, frames: int, *, ease: str = "smooth", subject: Vector = SUBJECT_AHEAD
+) -> tuple[Keyframe, ...]:
+    """The keys of `preset_document`; a static move and amount 0 have none. One frame is the end of the move.
+
+    Args:
+        subject: what the move turns around, comes near and measures its lengths by, in scene scales in the base
+            camera's axes. The move starts from the base's own picture wherever the subject is in it, and a move that
+            holds it holds it there: keys look at one straight ahead, and are turned so that another keeps its pixel.
+    """
     move = scaled_move(name, amount)
     eased(0.0, ease)
     if not any(value for value in vars(move).values() if not isinstance(value, bool)):
@@ -258,28 +276,54 @@ def preset_keys(name: str, amount: float, frames: int, *, ease: str = "smooth") 
             f"{FOCAL_RANGE[0]:g} to {FOCAL_RANGE[1]:g}, so bring the amount nearer to 0."
         )
     if last == 0:
-        return (_key(move, 0.0, 1.0),)
-    if move.spiral or max(abs(move.pan), abs(move.tilt)) > FARTHEST_TURN:
-        return tuple(_key(move, float(frame), eased(frame / last, ease)) for frame in range(frames))
+        return (_key(move, 0.0, 1.0, subject),)
+    turns = max(abs(move.pan), abs(move.tilt), 0 if _is_ahead(subject) else abs(move.orbit))
+    if move.spiral or turns > FARTHEST_TURN:
+        return tuple(_key(move, float(frame), eased(frame / last, ease), subject) for frame in range(frames))
     of_segment = ease if ease in KEY_EASES else f"{SEGMENT}{ease}"  # of two keys alone smooth and linear say the same
-    return (_key(move, 0.0, 0.0, of_segment), _key(move, float(last), 1.0, of_segment))
+    return (_key(move, 0.0, 0.0, subject, of_segment), _key(move, float(last), 1.0, subject, of_segment))
 
 
-def _key(move: Move, frame: float, share: float, ease: str = SMOOTH) -> Keyframe:
+def _key(move: Move, frame: float, share: float, subject: Vector, ease: str = SMOOTH) -> Keyframe:
     """The camera at a share of the move, 0..1."""
     shape = {"roll": move.roll * share, "focal": 1 - move.dolly * share if move.keeps_size else 1.0, "ease": ease}
+    away = length(subject)
     if move.orbit:
         # around an axis that rises with the camera, so that the circle stays level
-        target = (0.0, -move.rise * share, 1.0)
-        around = Orbit(azimuth=move.orbit * share, elevation=0.0, distance=1.0, target=target)
-        return Keyframe(frame, orbit=around, look_at=SUBJECT_AHEAD, **shape)
+        target = (subject[0], subject[1] - away * move.rise * share, subject[2])
+        azimuth, elevation = _seen_from(subject)
+        around = Orbit(azimuth + move.orbit * share, elevation, away, target)
+        key = Keyframe(frame, orbit=around, look_at=subject, **shape)
+        turn = None if move.rise else _turn(-move.orbit * share, 0.0)
+        return key if _is_ahead(subject) else _framing(key, subject, turn)
     turn = 2 * math.pi * share
-    x = move.truck * share + move.spiral * share * math.sin(turn)
-    y = -move.rise * share - move.spiral * share * math.cos(turn)
-    position = (x, y, move.dolly * share)
+    x = away * (move.truck * share + move.spiral * share * math.sin(turn))
+    y = away * (-move.rise * share - move.spiral * share * math.cos(turn))
+    nearer = move.dolly * share
+    # along the axis where the lens changes as well: only so does what is beside the middle keep its pixel
+    beside = (0.0, 0.0) if move.keeps_size else subject[:2]
+    position = (x + nearer * beside[0], y + nearer * beside[1], nearer * subject[2])
     if move.holds_subject:
-        return Keyframe(frame, position=position, look_at=SUBJECT_AHEAD, **shape)
+        key = Keyframe(frame, position=position, look_at=subject, **shape)
+        return key if _is_ahead(subject) else _framing(key, subject, None)
     return Keyframe(frame, position=position, quaternion=_turn(move.pan * share, move.tilt * share), **shape)
+
+
+def _is_ahead(subject: Vector) -> bool:
+    return subject[0] == 0 and subject[1] == 0
+
+
+def _seen_from(subject: Vector) -> tuple[float, float]:
+    """Azimuth and elevation in degrees at which the base camera stands, as seen from the subject."""
+    x, y, z = subject
+    return math.atan2(0 - x, z) * 180 / math.pi, math.atan2(y, math.sqrt(x * x + z * z)) * 180 / math.pi
+
+
+def _framing(key: Keyframe, subject: Vector, turn: Quaternion | None) -> Keyframe:
+    """The key turned so that the subject is where the base camera shows it."""
+    if turn is None:
+        turn = framed(subject, difference(key_position(key) or ZERO, subject))
+    return replace(key, look_at=None, quaternion=turn)
 
 
 def _turn(pan: float, tilt: float) -> Quaternion:

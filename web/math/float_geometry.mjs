@@ -259,6 +259,27 @@ export function aim(position, target) {
   ];
 }
 
+/**
+ * The turn, level as `aim` is, of a camera that shows what lies `toward` it at the pixel where a camera that is not turned
+ * shows `place`.
+ * @param {Vector} place @param {Vector} toward @returns {Quaternion}
+ */
+export function framed(place, toward) {
+  const [a, b] = [length(place), length(toward)];
+  const [x, y, z] = [place[0] / a, place[1] / a, place[2] / a];
+  const level = Math.sqrt(y * y + z * z);
+  const down = Math.min(Math.max(toward[1] / b, -level), level);
+  const ahead = Math.sqrt(level * level - down * down);
+  const pitch = (Math.atan2(y, z) - Math.atan2(down, ahead)) / 2;
+  const yaw = (Math.atan2(toward[0], toward[2]) - Math.atan2(x, ahead)) / 2;
+  return [
+    Math.cos(yaw) * Math.cos(pitch),
+    Math.cos(yaw) * Math.sin(pitch),
+    Math.sin(yaw) * Math.cos(pitch),
+    -Math.sin(yaw) * Math.sin(pitch),
+  ];
+}
+
 /** q followed by a turn about its own z. @param {Quaternion} q @param {number} degrees @returns {Quaternion} */
 export function rolled(q, degrees) {
   const half = (degrees * Math.PI) / 360;

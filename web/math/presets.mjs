@@ -16,12 +16,14 @@
  * @property {boolean} keeps_size
  */
 
-import { FOCAL_RANGE, KEY_EASES, SEGMENT, SMOOTH } from "./document.mjs";
+import { FOCAL_RANGE, KEY_EASES, SEGMENT, SMOOTH, keyPosition } from "./document.mjs";
 import { eased } from "./easing.mjs";
+import { difference, framed, length } from "./float_geometry.mjs";
 
 /** Degrees that two keys hold: beyond, the shortest way goes round the other side. */
 const FARTHEST_TURN = 179;
-const SUBJECT = Object.freeze([0, 0, 1]);
+/** Where a move takes its subject to be: one scene scale straight ahead. */
+export const SUBJECT_AHEAD = Object.freeze([0, 0, 1]);
 
 const STILL = Object.freeze({
   pan: 0, tilt: 0, roll: 0, truck: 0, rise: 0, dolly: 0, orbit: 0, spiral: 0, holds_subject: false, keeps_size: false,
@@ -65,10 +67,14 @@ function labelOf(name) {
 /**
  * The keys of a move on `frames` frames; a static move and amount 0 have none. The document's base says what it rides on.
  * @param {string} name one of PRESETS @param {number} amount 1 is the nominal move, negative the other way
- * @param {number} frames @param {string} [ease] one of EASES @returns {Key[]}
+ *
+ * The move turns around the subject, comes near it and measures its lengths by it. It starts from the base's own picture,
+ * and a move that holds the subject holds it where it is in that.
+ * @param {number} frames @param {string} [ease] one of EASES
+ * @param {readonly number[]} [subject] scene scales in the base camera's axes @returns {Key[]}
  * @throws {Error} one sentence: an unknown name, an amount that reaches the subject or passes the lens's limits
  */
-export function presetKeys(name, amount, frames, ease = "smooth") {
+export function presetKeys(name, amount, frames, ease = "smooth", subject = SUBJECT_AHEAD) {
   const move = scaledMove(name, amount);
   eased(0, ease);
   if (!Object.values(move).some((value) => typeof value === "number" && value !== 0)) return [];
@@ -80,12 +86,13 @@ export function presetKeys(name, amount, frames, ease = "smooth") {
         `${FOCAL_RANGE.join(" to ")}, so bring the amount nearer to 0.`,
     );
   }
-  if (last === 0) return [keyAt(move, 0, 1)];
-  if (move.spiral || Math.max(Math.abs(move.pan), Math.abs(move.tilt)) > FARTHEST_TURN) {
-    return Array.from({ length: frames }, (_, frame) => keyAt(move, frame, eased(frame / last, ease)));
+  if (last === 0) return [keyAt(move, 0, 1, subject)];
+  const turns = Math.max(Math.abs(move.pan), Math.abs(move.tilt), isAhead(subject) ? 0 : Math.abs(move.orbit));
+  if (move.spiral || turns > FARTHEST_TURN) {
+    return Array.from({ length: frames }, (_, frame) => keyAt(move, frame, eased(frame / last, ease), subject));
   }
   const ofSegment = KEY_EASES.includes(ease) ? ease : SEGMENT + ease; // of two keys alone smooth and linear say the same
-  return [keyAt(move, 0, 0, ofSegment), keyAt(move, last, 1, ofSegment)];
+  return [keyAt(move, 0, 0, subject, ofSegment), keyAt(move, last, 1, subject, ofSegment)];
 }
 
 /** @param {string} name @param {number} amount @returns {Move} */
@@ -111,22 +118,47 @@ function scaledMove(name, amount) {
   return scaled;
 }
 
-/** The camera at a share of the move, 0..1. @param {Move} move @param {number} frame @param {number} share @param {string} [ease] @returns {Key} */
-function keyAt(move, frame, share, ease = SMOOTH) {
+/** The camera at a share of the move, 0..1. @param {Move} move @param {number} frame @param {number} share @param {readonly number[]} subject @param {string} [ease] @returns {Key} */
+function keyAt(move, frame, share, subject, ease = SMOOTH) {
   const focal = move.keeps_size ? 1 - move.dolly * share : 1;
   const shape = { frame, position: null, orbit: null, look_at: null, quaternion: null, roll: move.roll * share, focal, ease };
+  const away = length(/** @type {number[]} */ (subject));
   if (move.orbit) {
     // around an axis that rises with the camera, so that the circle stays level
-    const target = [0, -move.rise * share, 1];
-    const orbit = { azimuth: move.orbit * share, elevation: 0, distance: 1, target };
-    return { ...shape, orbit, look_at: [...SUBJECT] };
+    const target = [subject[0], subject[1] - away * move.rise * share, subject[2]];
+    const [azimuth, elevation] = seenFrom(subject);
+    const orbit = { azimuth: azimuth + move.orbit * share, elevation, distance: away, target };
+    const key = { ...shape, orbit, look_at: [...subject] };
+    return isAhead(subject) ? key : framing(key, subject, move.rise ? null : turnOf(-move.orbit * share, 0));
   }
   const turn = 2 * Math.PI * share;
-  const x = move.truck * share + move.spiral * share * Math.sin(turn);
-  const y = -move.rise * share - move.spiral * share * Math.cos(turn);
-  const position = [x, y, move.dolly * share];
-  if (move.holds_subject) return { ...shape, position, look_at: [...SUBJECT] };
+  const x = away * (move.truck * share + move.spiral * share * Math.sin(turn));
+  const y = away * (-move.rise * share - move.spiral * share * Math.cos(turn));
+  const nearer = move.dolly * share;
+  // along the axis where the lens changes as well: only so does what is beside the middle keep its pixel
+  const beside = move.keeps_size ? [0, 0] : subject;
+  const position = [x + nearer * beside[0], y + nearer * beside[1], nearer * subject[2]];
+  if (move.holds_subject) {
+    const key = { ...shape, position, look_at: [...subject] };
+    return isAhead(subject) ? key : framing(key, subject, null);
+  }
   return { ...shape, position, quaternion: turnOf(move.pan * share, move.tilt * share) };
+}
+
+/** @param {readonly number[]} subject */
+function isAhead(subject) {
+  return subject[0] === 0 && subject[1] === 0;
+}
+
+/** Azimuth and elevation in degrees at which the base camera stands, as seen from the subject. @param {readonly number[]} subject */
+function seenFrom([x, y, z]) {
+  return [(Math.atan2(0 - x, z) * 180) / Math.PI, (Math.atan2(y, Math.sqrt(x * x + z * z)) * 180) / Math.PI];
+}
+
+/** The key turned so that the subject is where the base camera shows it. @param {Key} key @param {readonly number[]} subject @param {number[]|null} turn @returns {Key} */
+function framing(key, subject, turn) {
+  const stand = /** @type {number[]} */ (keyPosition(key));
+  return { ...key, look_at: null, quaternion: turn ?? framed([...subject], difference(stand, [...subject])) };
 }
 
 /** The turn about the vertical, then about the camera's own x. @param {number} pan degrees @param {number} tilt degrees */

@@ -172,3 +172,18 @@ def test_slopes_around_a_target_are_those_of_the_place(azimuth: float, elevation
     found = geometry.offset_slope(azimuth, elevation, reach, slope)
     assert found == pytest.approx(moved, abs=1e-3)
     assert geometry.orbit_slope(azimuth, elevation, reach, found) == pytest.approx(slope, abs=1e-9)
+
+
+@laws
+@given(
+    st.tuples(st.floats(-0.6, 0.6), st.floats(-0.4, 0.4), st.floats(0.5, 3)),
+    st.tuples(st.floats(-2, 2), st.floats(-0.3, 0.3), st.floats(1, 3)),
+)
+def test_what_is_framed_stays_at_its_pixel_with_a_level_camera(place, toward) -> None:
+    turn = rotation(geometry.framed(place, toward))
+    local = turn.inv().apply(toward)
+    assert local / np.linalg.norm(local) == pytest.approx(place / np.linalg.norm(place), abs=1e-9)
+    assert turn.as_matrix()[1, 0] == pytest.approx(0, abs=1e-12)
+    ahead = geometry.framed((0, 0, place[2]), toward)
+    assert ahead == pytest.approx(geometry.aim((0, 0, 0), toward), abs=1e-12)
+    assert geometry.framed(place, place) == pytest.approx(geometry.IDENTITY, abs=1e-12)

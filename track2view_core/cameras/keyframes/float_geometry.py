@@ -251,6 +251,29 @@ def aim(position: Vector, target: Vector) -> Quaternion | None:
     )
 
 
+def framed(place: Vector, toward: Vector) -> Quaternion:
+    """The turn, level as `aim` is, of a camera that shows what lies `toward` it at the pixel where a camera that is not
+    turned shows `place`; neither is 0.
+
+    With (x, y, z) = place / |place|, s = toward / |toward| and r = sqrt(y y + z z): the pitch is
+    atan2(y, z) - asin(s_y / r), held to what there is, and the yaw atan2(s_x, s_z) - atan2(x, sqrt(r r - s_y s_y)).
+    Before a place straight ahead this is `aim`.
+    """
+    a, b = length(place), length(toward)
+    x, y, z = place[0] / a, place[1] / a, place[2] / a
+    level = math.sqrt(y * y + z * z)
+    down = min(max(toward[1] / b, -level), level)
+    ahead = math.sqrt(level * level - down * down)
+    pitch = (math.atan2(y, z) - math.atan2(down, ahead)) / 2
+    yaw = (math.atan2(toward[0], toward[2]) - math.atan2(x, ahead)) / 2
+    return (
+        math.cos(yaw) * math.cos(pitch),
+        math.cos(yaw) * math.sin(pitch),
+        math.sin(yaw) * math.cos(pitch),
+        -math.sin(yaw) * math.sin(pitch),
+    )
+
+
 def rolled(q: Quaternion, degrees: float) -> Quaternion:
     """q followed by a turn about its own z: product(q, (cos r, 0, 0, sin r)) with r = degrees pi / 360."""
     half = degrees * math.pi / 360
