@@ -16,7 +16,16 @@ from .bridge.videos import file_of_video
 from .dense_inputs import dense_view, linked_depth, linked_movers, movers_socket
 from .depth_inputs import depth_distances, depth_kind, geometry_sockets
 from .doors import told_at
-from .sockets import CAMERA_PATH, CLIP_INFO, PAIRED_TRACKS, frames_from_image, image_from_frames, one_of, unpadded
+from .sockets import (
+    CAMERA_PATH,
+    CLIP_INFO,
+    PAIRED_TRACKS,
+    frames_from_image,
+    image_from_frames,
+    one_of,
+    sound_from_audio,
+    unpadded,
+)
 
 if TYPE_CHECKING:
     from ..track2view_core.video import VideoClip
@@ -32,8 +41,8 @@ class DemoClip(io.ComfyNode):
             node_id="Track2View_DemoClip",
             display_name="Demo Clip",
             category=CATEGORY,
-            description="Render the built-in sample clip, with the true path of its camera, so that a first try "
-            "needs no file.",
+            description="The built-in sample clip, with the true path of its camera, so that a first try needs no "
+            "file.",
             search_aliases=["sample video", "test clip"],
             inputs=[
                 io.Combo.Input(
@@ -59,12 +68,10 @@ class DemoClip(io.ComfyNode):
 
     @classmethod
     def execute(cls, scene=DEMO_SCENES[0]) -> io.NodeOutput:
-        from ..track2view_core.scenes import demo_clip, furnished_clip
-        from ..track2view_core.video import VideoClip
+        from ..track2view_core.scenes import shipped_clip
 
-        demo = demo_clip() if one_of(DEMO_SCENES, scene, "scene") == "shapes" else furnished_clip()
-        clip = VideoClip(demo.frames, demo.fps)
-        return io.NodeOutput(ExactVideo(clip, image_from_frames(clip.frames)), demo.camera)
+        demo = shipped_clip(one_of(DEMO_SCENES, scene, "scene"))
+        return io.NodeOutput(InputImpl.VideoFromFile(str(demo.file)), demo.camera)
 
 
 class PrepareClip(io.ComfyNode):
@@ -108,7 +115,7 @@ class PrepareClip(io.ComfyNode):
             part = read_part(source.file, start=source.start, seconds=source.seconds, progress=wanted["progress"])
             frames, info = prepare_clip(part, **wanted)
         if audio is not None:
-            info = replace(info, audio=_sound(audio).trimmed(info.frames / info.fps))
+            info = replace(info, audio=sound_from_audio(audio).trimmed(info.frames / info.fps))
         report = told_at("Track2View_PrepareClip", info.report())
         show_text(report)
         return io.NodeOutput(image_from_frames(frames), info, report)
@@ -165,19 +172,8 @@ def _clip_in_memory(video, image, fps):
     if video is None:
         return VideoClip(frames_from_image(image, "image"), frame_rate(fps))
     parts = video.get_components()
-    sound = None if parts.audio is None else _sound(parts.audio)
+    sound = None if parts.audio is None else sound_from_audio(parts.audio)
     return VideoClip(frames_from_image(parts.images, "video"), frame_rate(parts.frame_rate), sound)
-
-
-def _sound(audio):
-    from ..track2view_core.video import Audio
-
-    waveform = audio["waveform"]
-    if waveform.ndim != 3 or waveform.shape[0] != 1:
-        raise Track2ViewError(
-            f"audio has the shape {list(waveform.shape)}; it must be one sound, [1, channels, samples]."
-        )
-    return Audio(waveform[0].float().cpu(), int(audio["sample_rate"]))
 
 
 class RestoreClip(io.ComfyNode):

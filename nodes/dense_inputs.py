@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +15,19 @@ from ..track2view_core.notes import Note
 from .bridge.host import device_memory, progress_callback
 from .depth_inputs import linked_geometry
 
+
+@dataclass(frozen=True, eq=False)
+class _Analysis:
+    key: str  # of the pictures and what was linked
+    tracks: Any  # SourceTracks
+    geometry: Any  # ClipGeometry
+
+
 KEPT = 2
 """Analyses of the last clips stay in memory, a few bytes a pixel each: after an edit of the path only the render runs
 again, and two nodes of a graph share one. Two, so that a graph with the clip at two sizes keeps both."""
 
-_kept: OrderedDict[str, Any] = OrderedDict()
+_kept: list[_Analysis] = []
 _kept_lock = threading.Lock()
 
 
@@ -90,26 +97,29 @@ def dense_view(
 
 
 def analysed_clip(video: Tensor, tracks: Any, *, depth=None, movers=None, progress=None):
-    """`clip_geometry`, or what it gave for the same inputs by value before.
+    """`clip_geometry`, or what it gave for the same pictures and tracks before.
 
-    Of paired tracks it reads the source view and the notes alone: another target camera needs no other analysis.
+    Of paired tracks it reads the source view and the notes alone: another target camera needs no other analysis, and
+    the tracker's own, of the same frames, serves as well.
     """
     from ..track2view_core.render import clip_geometry
+    from ..track2view_core.render.movers import stand_by_contact
     from ..track2view_core.render.source_tracks import SourceTracks
     from ..track2view_core.tracks.cache import cache_key
 
     height, width = video.shape[1:3]
     seen = SourceTracks.of(tracks, width, height)
-    notes = sorted({note.code for note in tracks.notes})  # whether the depth of what moves was assumed
-    key = cache_key(video=video, depth=depth, movers=movers, notes=notes, **vars(seen))
+    codes = frozenset(note.code for note in tracks.notes)  # whether the depth of what moves was assumed
+    key = cache_key(video=video, depth=depth, movers=movers, notes=sorted(codes))
+    read = not stand_by_contact(seen, codes)
     with _kept_lock:
-        geometry = _kept.get(key)
-        if geometry is not None:
-            _kept.move_to_end(key)
-            return geometry
+        for kept in _kept:
+            if kept.key == key and seen.agrees(kept.tracks, movers=read):
+                _kept.remove(kept)
+                _kept.append(kept)
+                return kept.geometry
     geometry = clip_geometry(video, tracks, depth=depth, movers=movers, progress=progress)
     with _kept_lock:
-        _kept[key] = geometry
-        while len(_kept) > KEPT:
-            _kept.popitem(last=False)
+        _kept.append(_Analysis(key, seen, geometry))
+        del _kept[:-KEPT]
     return geometry

@@ -14,7 +14,7 @@ from .bridge.native import with_lora
 from .sockets import BUNDLE, WAN
 
 CATEGORY = "Track2View/loading"
-TINY_DIT, TINY_VAE, TINY_BUNDLE = (f"track2view_tiny_{part}.safetensors" for part in ("dit", "vae", "bundle"))
+TINY_DIT, TINY_BUNDLE = "track2view_tiny_dit.safetensors", "track2view_tiny_bundle.safetensors"
 DIFFUSERS_PREFIX = "diffusers/"
 TEXT_TOKENS, TEXT_WIDTH = 512, 4096
 
@@ -47,7 +47,7 @@ class LoadBundle(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=model_files(BUNDLE_FOLDER, leave_out=(TINY_DIT, TINY_VAE)),
+                    options=model_files(BUNDLE_FOLDER),
                     default=TINY_BUNDLE,
                     tooltip="A bundle in models/track2view; track2view_tiny_bundle is shipped and goes with "
                     "track2view_tiny_dit and _vae.",
@@ -118,7 +118,7 @@ class LoadWanDiffusers(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=model_files("diffusion_models", leave_out=(TINY_BUNDLE, TINY_VAE)) + folders,
+                    options=model_files("diffusion_models") + folders,
                     default=TINY_DIT,
                     tooltip="A WAN 2.1 T2V file of models/diffusion_models, or a folder of models/diffusers.",
                 ),

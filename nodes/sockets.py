@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..track2view_core.errors import Track2ViewError
+
+if TYPE_CHECKING:
+    from ..track2view_core.video import Audio
 
 BUNDLE = io.Custom("TRACK2VIEW_BUNDLE")
 WAN = io.Custom("TRACK2VIEW_WAN")
@@ -63,6 +66,18 @@ def image_from_frames(frames: Tensor) -> Tensor:
     for index, frame in enumerate(frames):
         torch.div(frame.cpu(), 255.0, out=image[index])
     return image
+
+
+def sound_from_audio(audio: dict[str, Any]) -> Audio:
+    """ComfyUI's AUDIO `{"waveform": [1, C, S], "sample_rate"}` -> the core's sound."""
+    from ..track2view_core.video import Audio
+
+    waveform = audio["waveform"]
+    if waveform.ndim != 3 or waveform.shape[0] != 1:
+        raise Track2ViewError(
+            f"audio has the shape {list(waveform.shape)}; it must be one sound, [1, channels, samples]."
+        )
+    return Audio(waveform[0].float().cpu(), int(audio["sample_rate"]))
 
 
 def unpadded(image: Tensor, info: Any) -> Tensor:

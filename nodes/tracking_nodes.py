@@ -18,6 +18,7 @@ from ..track2view_core.tracks.selection import MASK_RULES, MOTION_CLASSES
 from ..track2view_core.tracks.trackers.spatial_tracker import TrackerProfile, chosen_profile, read_profiles
 from .bridge.folders import below_output, kept_file, kept_names, output_file, private_folder
 from .bridge.host import give_up_device, progress_callback, schema, show_text
+from .dense_inputs import analysed_clip
 from .depth_inputs import depth_distances, depth_kind, geometry_sockets, linked_geometry
 from .doors import told_at
 from .sockets import CAMERA_PATH, CLIP_INFO, POINT_TRACKS, TRACKS, frames_from_image, unpadded
@@ -84,7 +85,8 @@ class TrackPoints(io.ComfyNode):
         progress = progress_callback()
 
         def track():
-            return tracks_placed_in(settings["video"], KltTracker().track(**settings, progress=progress), progress)
+            tracks = KltTracker().track(**settings, progress=progress)
+            return tracks_placed_in(settings["video"], tracks, progress, analysed_clip)
 
         tracks = _kept_between_runs(track, progress=progress, **settings)
         return _tracker_output("Track2View_TrackPoints", tracks, clip_info)

@@ -36,7 +36,7 @@ def test_requirements_are_lower_bounds():
     assert not wrong, "\n".join(wrong)
 
 
-def test_the_wheel_holds_the_core_and_its_weights_alone(tmp_path: Path):
+def test_the_wheel_holds_the_core_its_weights_and_sample_clips_alone(tmp_path: Path):
     source = tmp_path / "source"
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE", "__init__.py"):
@@ -48,8 +48,11 @@ def test_the_wheel_holds_the_core_and_its_weights_alone(tmp_path: Path):
     (wheel,) = tmp_path.glob("track2view-*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info" not in name}
     wanted = {str(file.relative_to(ROOT).as_posix()) for file in (ROOT / "track2view_core").rglob("*.py")}
-    weights = {file.name for file in (ROOT / "track2view_core" / "weights").glob("*.safetensors")}
-    assert names == wanted | {f"track2view_core/weights/{name}" for name in weights} | {"track2view_core/py.typed"}
+    for kind in ("weights/*/*.safetensors", "scenes/clips/*.mp4"):
+        shipped = {file.relative_to(ROOT).as_posix() for file in (ROOT / "track2view_core").glob(kind)}
+        assert len(shipped) >= 2
+        wanted |= shipped
+    assert names == wanted | {"track2view_core/py.typed"}
 
 
 def test_one_version_everywhere():

@@ -629,6 +629,18 @@ _TARGET_VIEW = {
     ),
 }
 
+_COMPARISON = {
+    "compared": Kind(_INFO, "{count} videos in step, {seconds:.2f} s at {rate} fps, each {width} x {height}"),
+    "compared_sizes": Kind(_INFO, "of different size, shown equally large: {sizes}"),
+    "compared_shapes": Kind(_INFO, "of another shape than {first}, shown whole with margins: {others}"),
+    "compared_rates": Kind(
+        _INFO, "of different rates, each in its own time, so that slower ones show frames longer: {rates} fps"
+    ),
+    "compared_to_longest": Kind(_INFO, "of different length, those that end hold their last frame: {lengths}"),
+    "compared_to_shortest": Kind(_INFO, "of different length, cut to the shortest: {lengths}"),
+    "compared_sound": Kind(_INFO, "the sound is that of {label}"),
+}
+
 _EVALUATION = {
     "prompt_cut": Kind(_CAUTION, "CLIP read only the beginning of the prompt"),
     "camera_not_measurable": Kind(_CAUTION, "camera not measurable: {reason}"),
@@ -693,6 +705,7 @@ KINDS: Mapping[str, Kind] = {
     **_TRACKS,
     **_WAN,
     **_TARGET_VIEW,
+    **_COMPARISON,
     **_EVALUATION,
     **_REFILM,
 }

@@ -2,6 +2,8 @@
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
+import { CompareView } from "./compare/compare_view.mjs";
+import { showNeededSockets } from "./compare/growing_sockets.mjs";
 import { Editor } from "./editor/editor.mjs";
 import { readPairs } from "./math/pairs.mjs";
 import { readPoints } from "./math/points.mjs";
@@ -13,6 +15,10 @@ const LOWEST = 430; // of the widget, px
 const PAIR_SIZE = [620, 560];
 const LOWEST_PAIR = 240;
 const TEXT_HEIGHT = 70;
+
+const COMPARISON = "track2view_comparison"; // the files of the last run, kept with the node
+const COMPARE_SIZE = [560, 520];
+const COMPARED = [3, 6]; // sockets at least and at most
 
 const RENDERER = "Track2View.PointRenderer";
 
@@ -32,6 +38,7 @@ app.registerExtension({
   nodeCreated(node) {
     if (node.comfyClass === "Track2View_CameraEditor") addCameraEditor(node);
     if (node.comfyClass === "Track2View_PreviewRecamera") addPairView(node);
+    if (node.comfyClass === "Track2View_CompareVideos") addComparison(node);
     if (node.comfyClass === "Track2View_CameraPreset") keepOldSubject(node);
   },
 });
@@ -93,6 +100,32 @@ function addPairView(node) {
   chain(node, "onExecuted", (output) => {
     const video = output?.images?.[0];
     if (video) bringPairs(view, video, output.track2view_pairs?.[0]);
+  });
+  chain(node, "onRemoved", () => view.dispose());
+  keepTextLow(node);
+}
+
+function addComparison(node) {
+  const view = new CompareView({ forward });
+  node.track2viewComparison = view;
+  const options = { serialize: false, hideOnZoom: false, getMinHeight: () => LOWEST_PAIR };
+  const widget = node.addDOMWidget("comparison_view", "track2view_comparison", view.element, options);
+  widget.serialize = false;
+  node.setSize([Math.max(node.size[0], COMPARE_SIZE[0]), Math.max(node.size[1], COMPARE_SIZE[1])]);
+  const show = (kept) => kept && view.load(fileAddress(kept.video), kept.cells);
+  const grow = () => showNeededSockets(node, ...COMPARED);
+  grow();
+  chain(node, "onConfigure", () => {
+    grow();
+    show(node.properties?.[COMPARISON]);
+  });
+  // Links of a graph that loads are made one by one; a node is only looked at once all are there.
+  chain(node, "onConnectionsChange", () => queueMicrotask(() => node.graph && !app.configuringGraph && grow()));
+  chain(node, "onExecuted", (output) => {
+    const made = output?.track2view_comparison?.[0];
+    if (!made) return;
+    (node.properties ??= {})[COMPARISON] = JSON.parse(made);
+    show(node.properties[COMPARISON]);
   });
   chain(node, "onRemoved", () => view.dispose());
   keepTextLow(node);

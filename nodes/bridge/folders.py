@@ -16,18 +16,17 @@ OUTPUT_MARK = " [output]"  # core's own way to say that a file lies in the outpu
 
 
 def register_model_folders() -> None:
-    """Add the pack's weights folder after the user's own, and ComfyUI/models/track2view for bundles."""
+    """Add the pack's weights after the user's own, each in its own loader's menu, and models/track2view for bundles."""
     known = folder_paths.folder_names_and_paths
     if BUNDLE_FOLDER not in known:
         known[BUNDLE_FOLDER] = ([str(Path(folder_paths.models_dir) / BUNDLE_FOLDER)], {".safetensors"})
     for name in ("diffusion_models", "vae", BUNDLE_FOLDER):
-        folder_paths.add_model_folder_path(name, str(WEIGHTS_FOLDER))
+        folder_paths.add_model_folder_path(name, str(WEIGHTS_FOLDER / name))
 
 
-def model_files(folder: str, *, leave_out: tuple[str, ...] = ()) -> list[str]:
-    """The .safetensors of a model folder, without the shipped files that are of another kind."""
-    names = folder_paths.get_filename_list(folder)
-    return [name for name in names if name.endswith(".safetensors") and name not in leave_out]
+def model_files(folder: str) -> list[str]:
+    """The .safetensors of a model folder."""
+    return [name for name in folder_paths.get_filename_list(folder) if name.endswith(".safetensors")]
 
 
 def model_file(folder: str, name: str) -> Path:

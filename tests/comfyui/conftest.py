@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 HERE = Path(__file__).parent
+WINDOW = {"width": 2000, "height": 1500, "deviceScaleFactor": 1, "mobile": False}
 
 
 def _driver() -> ModuleType:
@@ -70,13 +71,42 @@ def native(driver, server, recamera, tiny_bundle_file):
 @pytest.fixture(scope="session")
 def tiny_bundle_file(driver, server) -> Path:
     own = server.base / "models/track2view" / driver.weights.NAMES[2]
-    return own if own.is_file() else driver.weights.PACK_WEIGHTS / driver.weights.NAMES[2]
+    return own if own.is_file() else driver.weights.SHIPPED[2]
 
 
 @pytest.fixture(scope="session")
 def tiny_dit_file(driver, server) -> Path:
     own = server.base / "models/diffusion_models" / driver.weights.NAMES[0]
-    return own if own.is_file() else driver.weights.PACK_WEIGHTS / driver.weights.NAMES[0]
+    return own if own.is_file() else driver.weights.SHIPPED[0]
+
+
+@pytest.fixture(scope="session", params=["asked_for", "newest"])
+def frontend(request, driver, server, tmp_path_factory):
+    """(which, a server) with the frontend that its ComfyUI asks for, or with the newest on PyPI."""
+    if request.param == "asked_for":
+        yield request.param, server
+        return
+    root = driver.frontend.newest_frontend()
+    with driver.server.running_server(tmp_path_factory.mktemp("newest"), f"--front-end-root={root}") as running:
+        yield request.param, running
+
+
+@pytest.fixture(scope="session")
+def browser(driver, frontend, tmp_path_factory):
+    """A page that is open on that server, once for all tests."""
+    with driver.browser.open_page(frontend[1].url, tmp_path_factory.mktemp("browser") / "profile") as page:
+        page.call("Emulation.setDeviceMetricsOverride", **WINDOW)
+        page.wait_for("!!(window.app && window.app.graph && window.app.vueAppReady)")
+        page.wait_for("Object.keys(LiteGraph.registered_node_types).some(name => name.startsWith('Track2View_'))")
+        yield page
+
+
+@pytest.fixture(scope="module", params=["litegraph", "vue"])
+def nodes(request, browser):
+    """Which of the two renderers draws the nodes of that page."""
+    vue = "true" if request.param == "vue" else "false"
+    browser.evaluate(f"app.extensionManager.setting.set('Comfy.VueNodes.Enabled', {vue})")
+    return request.param
 
 
 @pytest.fixture(scope="session")

@@ -12,32 +12,15 @@ import pytest
 HERE = Path(__file__).parent
 GRAPH = HERE / "graphs/camera_editor.json"
 PROBE = HERE / "editor_probe.js"
-SETTINGS = {"litegraph": "false", "vue": "true"}
-WINDOW = {"width": 2000, "height": 1500, "deviceScaleFactor": 1, "mobile": False}
 EMPTY = (1700, 600)  # of the page, beside the editor
 # Each frontend meets both renderers, each renderer both zooms.
 PLACES = {"asked_for": {"litegraph": 0.5, "vue": 1.5}, "newest": {"litegraph": 1.5, "vue": 0.5}}
 
 
-@pytest.fixture(scope="module", params=list(PLACES))
-def frontend(request, driver, server, tmp_path_factory):
-    """A server with the frontend that its ComfyUI asks for, or with the newest on PyPI."""
-    if request.param == "asked_for":
-        yield request.param, server
-        return
-    root = driver.frontend.newest_frontend()
-    base = tmp_path_factory.mktemp("newest")
-    with driver.server.running_server(base, f"--front-end-root={root}") as running:
-        yield request.param, running
-
-
 @pytest.fixture(scope="module")
-def page(driver, frontend, tmp_path_factory):
-    _, running = frontend
-    with driver.browser.open_page(running.url, tmp_path_factory.mktemp("browser") / "profile") as opened:
-        opened.call("Emulation.setDeviceMetricsOverride", **WINDOW)
-        ready(opened)
-        yield opened
+def page(browser):
+    ready(browser)
+    return browser
 
 
 def ready(page) -> None:
@@ -68,12 +51,6 @@ class Desk:
     def choose(self, preset: str) -> dict:
         self.click(f"probe.chip('{preset}')")
         return self("probe.document()")
-
-
-@pytest.fixture(scope="module", params=["litegraph", "vue"])
-def nodes(request, page):
-    page.evaluate(f"app.extensionManager.setting.set('Comfy.VueNodes.Enabled', {SETTINGS[request.param]})")
-    return request.param
 
 
 @pytest.fixture

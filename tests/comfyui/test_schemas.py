@@ -33,6 +33,7 @@ NODE_IDS = (
     "ApplyToModel",
     "SampleDiffusers",
     "MemoryPlan",
+    "CompareVideos",
 )
 
 
@@ -86,14 +87,17 @@ def test_every_node_has_help_that_names_its_inputs_and_outputs(server, object_in
         assert not missing, f"{name}: {missing}"
 
 
-def test_the_shipped_names_are_in_the_loaders_lists(object_info):
-    for node, field, name in (
-        ("Track2View_LoadBundle", "file", "track2view_tiny_bundle.safetensors"),
-        ("Track2View_LoadWanDiffusers", "file", "track2view_tiny_dit.safetensors"),
-        ("VAELoader", "vae_name", "track2view_tiny_vae.safetensors"),
-    ):
+def test_each_shipped_file_is_in_the_menus_of_its_own_loaders_alone(object_info):
+    menus = {
+        "dit": {("Track2View_LoadWanDiffusers", "file"), ("UNETLoader", "unet_name")},
+        "vae": {("VAELoader", "vae_name")},
+        "bundle": {("Track2View_LoadBundle", "file")},
+    }
+    for node, field in set().union(*menus.values()):
         kind, *options = object_info[node]["input"]["required"][field]
-        assert name in (kind if isinstance(kind, list) else options[0]["options"])
+        names = kind if isinstance(kind, list) else options[0]["options"]
+        shipped = {part for part in menus if f"track2view_tiny_{part}.safetensors" in names}
+        assert shipped == {part for part, places in menus.items() if (node, field) in places}, node
 
 
 def test_the_template_browser_offers_the_workflows(server):

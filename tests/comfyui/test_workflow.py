@@ -62,6 +62,11 @@ def test_progress_is_seen_in_tracker_and_sampler(route, driver, first_run):
         assert len(steps) >= 2 and steps[-1][0] == steps[-1][1], node
 
 
+def test_the_render_takes_over_the_trackers_analysis_of_the_clip(route, driver, first_run):
+    busy = {driver.graph.classes(route.prompt, [node])[0] for node, text in first_run.texts if "what stands" in text}
+    assert "Track2View_KeepKnownPixels" not in busy
+
+
 def test_reports_reach_the_user_as_progress_text(route, driver, first_run):
     said = {driver.graph.classes(route.prompt, [node])[0]: text for node, text in first_run.texts}
     assert "degrees" in said["Track2View_CameraPreset"]

@@ -61,7 +61,7 @@ def files(server, driver, saved, tiny_dit_file, tiny_bundle_file):
         file.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(tiny_dit_file, places["diffusion_models"])
     own_vae = server.base / "models/vae" / driver.weights.NAMES[1]
-    shutil.copy(own_vae if own_vae.is_file() else driver.weights.PACK_WEIGHTS / own_vae.name, places["vae"])
+    shutil.copy(own_vae if own_vae.is_file() else driver.weights.SHIPPED[1], places["vae"])
     driver.weights.write_variant(tiny_bundle_file, places["track2view"])
     driver.text_encoder.write_text_encoder(places["text_encoders"])
     torch.manual_seed(1)

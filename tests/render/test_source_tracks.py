@@ -4,7 +4,7 @@ import torch
 
 from track2view_core.cameras import CameraPath
 from track2view_core.render.source_tracks import SourceTracks
-from track2view_core.tracks import PointTracks
+from track2view_core.tracks import PointTracks, pair_tracks
 
 FRAMES = 6
 
@@ -67,3 +67,35 @@ def test_a_shot_in_which_all_moves_is_a_scene_of_its_own() -> None:
     found = SourceTracks.of(PointTracks(positions, visible, visible.float(), camera), 96, 64)
     assert found.shots() == (slice(0, 3), slice(3, FRAMES)) and found.moving.tolist() == [False, True]
     assert not found.frames(slice(3, FRAMES)).moving[1]
+
+
+def test_tracks_agree_with_themselves_through_another_size_and_with_nothing_else() -> None:
+    generator = torch.Generator().manual_seed(1)
+    pose = torch.eye(4, dtype=torch.float64).repeat(FRAMES, 1, 1)
+    pose[:, 0, 3] = 0.05 * torch.arange(FRAMES)
+    lens = torch.tensor([[80.0, 0, 48], [0, 80, 32], [0, 0, 1]]).repeat(FRAMES, 1, 1).double()
+    camera = CameraPath(pose, lens, 96, 64)
+    points = torch.rand(40, 3, generator=generator) * torch.tensor([1.5, 1.0, 2.0]) + torch.tensor([-0.7, -0.5, 3.0])
+    positions = points.repeat(FRAMES, 1, 1)
+    positions[:, 30:, 0] += 0.02 * torch.arange(FRAMES)[:, None]
+    visible = torch.ones(FRAMES, 40, dtype=torch.bool)
+
+    def found(positions=positions, visible=visible, camera=camera, through: int = 192) -> SourceTracks:
+        tracks = PointTracks(positions, visible, visible.float(), camera)
+        pair = pair_tracks(tracks, camera).resized(through, through * 2 // 3)
+        return SourceTracks.of(pair, 192, 128)
+
+    here = found()
+    assert here.agrees(found(through=48), movers=True) and here.moving.sum() == 10
+    start = pose[:, None, :3, 3].float()
+    farther = torch.cat([positions[:, :30], start + 1.2 * (positions[:, 30:] - start)], 1)  # on the same rays
+    assert here.agrees(found(farther), movers=False) and not here.agrees(found(farther), movers=True)
+    beside = positions.clone()
+    beside[:, :30, 0] += 0.002  # a tenth of a pixel
+    hidden = visible.clone()
+    hidden[:2, :10] = False
+    turned = CameraPath(pose, lens * torch.tensor([1.01, 1, 1])[:, None], 96, 64)
+    standing = positions.clone()
+    standing[:, 30:] = points[30:]
+    for other in (found(beside), found(visible=hidden), found(camera=turned), found(standing)):
+        assert not here.agrees(other, movers=False)

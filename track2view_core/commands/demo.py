@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ..refilm import Refilm, refilm
-from ..scenes import furnished_clip
-from ..video import VideoClip, write_clip
+from ..scenes import shipped_clip
+from ..video import read_clip, write_clip
 from .console import reporting, say, say_weights
 from .door import DEMO
 from .hardware import chosen_hardware
@@ -28,8 +28,7 @@ def run(*, out: Path, preset: str | None, amount: float | None, device: str, dty
     with Staging() as staging:
         staging.make_folder(out)
         say("reading", "the built-in sample, rendered by this project")
-        sample = furnished_clip()
-        clip = VideoClip(sample.frames, sample.fps)
+        clip = read_clip(shipped_clip("room").file)
         say_weights(settings)
         with reporting(DEMO) as (report, progress):
             made = refilm(clip, preset or PRESET, settings, report=report, progress=progress)

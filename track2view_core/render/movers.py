@@ -62,8 +62,7 @@ def mover_inverse_depth(
     scale = np.array([width / tracks.camera.width, height / tracks.camera.height])
     xy = tracks.xy * scale
     objects = moving_objects(xy, tracks.seen, tracks.moving, width)
-    # of a clip in several shots: before a camera that stands, movers have the depth that its backdrop is assumed by
-    by_contact = ASSUMED in codes and Cameras.of_path(tracks.camera, np.zeros(2)).travels
+    by_contact = stand_by_contact(tracks, codes)
     if not by_contact:
         objects = _joined_by_depth(objects, tracks, xy)
     labels = object_labels(silhouettes, xy, tracks.seen, objects, None if by_contact else tracks.inverse, video)
@@ -86,6 +85,14 @@ def mover_inverse_depth(
             for t, (rows, columns) in enumerate(at.T for at in where):
                 out[t, rows, columns] = measured(t, columns + 0.5, rows + 0.5)
     return out
+
+
+def stand_by_contact(tracks: SourceTracks, codes: frozenset[str]) -> bool:
+    """Whether what moves is as far as what it stands on, and the tracks' own depth of it is not read: it was assumed.
+
+    Of a clip in several shots: before a camera that stands, movers have the depth that its backdrop is assumed by.
+    """
+    return ASSUMED in codes and Cameras.of_path(tracks.camera, np.zeros(2)).travels
 
 
 # --- which object a pixel is of ---------------------------------------------------------------------------------------

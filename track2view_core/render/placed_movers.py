@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -28,15 +29,23 @@ def assumed(tracks: PointTracks) -> bool:
     return ASSUMED in {note.code for note in tracks.notes}
 
 
-def tracks_placed_in(video: Tensor, tracks: PointTracks, progress: Progress | None = None) -> PointTracks:
-    """`placed_movers` by the geometry of their clip `video` [T, H, W, 3] uint8, which is looked at only if needed."""
+def tracks_placed_in(
+    video: Tensor,
+    tracks: PointTracks,
+    progress: Progress | None = None,
+    analysed: Callable[..., ClipGeometry] = clip_geometry,
+) -> PointTracks:
+    """`placed_movers` by the geometry of their clip `video` [T, H, W, 3] uint8, which is looked at only if needed.
+
+    analysed: `clip_geometry`, or what keeps its results.
+    """
     if not assumed(tracks):
         return tracks
     _, height, width, _ = video.shape
     share = min(1.0, ANALYSED_SIDE / max(height, width))
     size = max(16, round(width * share)), max(16, round(height * share))
     pictures = torch.from_numpy(np.stack([resize_picture(picture, *size) for picture in video.cpu().numpy()]))
-    return placed_movers(tracks, clip_geometry(pictures, tracks, progress=progress))
+    return placed_movers(tracks, analysed(pictures, tracks, progress=progress))
 
 
 def placed_movers(tracks: PointTracks, geometry: ClipGeometry) -> PointTracks:

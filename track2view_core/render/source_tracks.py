@@ -17,6 +17,8 @@ MOST_FRAMES, MISSES = 0.95, 1.2 / 832
 """One that wanders stands as well if a fixed place explains it to this share of the longer side in so many of its
 frames: trackers that place every frame by itself tremble."""
 NEAREST = 1e-6
+_SAME_PIXEL, _SAME_DEPTH, _ROUNDED = 0.02, 1e-3, 1e-3
+"""Pixels, share of the depth and share of all sights within which two sets of tracks are one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,25 @@ class SourceTracks:
         cut = ~(earlier[:-1] & later[1:]).any(1) & earlier[:-1].any(1) & self.seen[1:].any(1)
         edges = [0, *(np.flatnonzero(cut) + 1).tolist(), len(self.seen)]
         return tuple(slice(start, stop) for start, stop in pairwise(edges))
+
+    def agrees(self, other: SourceTracks, *, movers: bool) -> bool:
+        """Whether both are the same but for the rounding of a way through another size; `movers`: in their depth, too.
+
+        By that rounding a track at the very edge of the picture may count as seen in one of them.
+        """
+        if self.xy.shape != other.xy.shape or (self.moving != other.moving).any():
+            return False
+        both = self.seen & other.seen
+        if (self.seen != other.seen).mean() > _ROUNDED or not self._same_camera(other.camera):
+            return False
+        told = both if movers else both & ~self.moving
+        near = np.abs(self.inverse - other.inverse) <= _SAME_DEPTH * self.inverse
+        moved = np.abs(self.xy - other.xy).max(axis=-1)
+        return bool(near[told].all() and (moved[both] <= _SAME_PIXEL).all())
+
+    def _same_camera(self, other: CameraPath) -> bool:
+        pairs = ((self.camera.world_from_camera, other.world_from_camera), (self.camera.intrinsics, other.intrinsics))
+        return all(torch.allclose(own, its, rtol=1e-4, atol=1e-6) for own, its in pairs)
 
     def frames(self, span: slice) -> SourceTracks:
         """Some of the frames, of all tracks."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -24,44 +26,71 @@ _SHAKE_DEGREES, _SHAKE_METRES = 0.4, 0.012  # of the handheld camera
 class DemoClip:
     frames: Tensor  # [T, H, W, 3] uint8
     fps: Fraction
-    camera: CameraPath  # the true path, world = camera of frame 0
+    camera: CameraPath  # the true path, world = camera of frame 0; of the whole clip
     depth: Tensor  # [T, H, W] float32, true
 
 
-def demo_clip(*, frames: int = 17, width: int = 256, height: int = 256, seed: int = _DEMO_SEED) -> DemoClip:
-    """Render the sample clip; about a second on one core."""
+def demo_clip(
+    *, frames: int = 17, width: int = 256, height: int = 256, seed: int = _DEMO_SEED, only: Sequence[int] | None = None
+) -> DemoClip:
+    """Render the sample clip of moving shapes, or the frames `only` of it; some seconds in all."""
     scene = random_scenes(1, seed=seed, dynamic=1.0)
     paths = random_paths(1, frames, seed=seed, width=width, height=height, source_moves=("truck",))
     source = paths.world_from_camera[:, 0]
-    views = [
-        render(scene, source[:, t : t + 1], paths.intrinsics, paths.time[:, t : t + 1], width, height, supersample=2)
-        for t in range(frames)
-    ]
-    return DemoClip(
-        frames=torch.cat([view.frames() for view in views]),
-        fps=Fraction(8),
-        camera=source_camera(source[0], paths.intrinsics[0], width, height, fps=8.0),
-        depth=torch.cat([view.depth[0] for view in views]),
-    )
+    camera = source_camera(source[0], paths.intrinsics[0], width, height, fps=8.0)
+    return _demo(scene, source, paths.intrinsics, paths.time, camera, only)
 
 
-def furnished_clip(*, frames: int = 25, width: int = 480, height: int = 272) -> DemoClip:
-    """A clip worth looking at: the camera travels through a furnished room beside a figure that walks."""
+def furnished_clip(
+    *, frames: int = 25, width: int = 480, height: int = 272, only: Sequence[int] | None = None
+) -> DemoClip:
+    """A clip worth looking at: the camera travels through a furnished room beside a figure that walks.
+
+    `only`: the frames to render; None renders all, in some ten seconds.
+    """
     scene, time = furnished_room(), torch.linspace(0, 1, frames)
     first = torch.eye(4)
     first[:3, 3] = torch.tensor([-0.5, 0.4, -3.2])
     poses = first @ move_poses("pan_truck", time, torch.tensor(1.1), torch.tensor(3.0))
     lens = _lens(62.0, width, height)
+    camera = source_camera(poses, lens, width, height, fps=12.0)
+    return _demo(scene, poses[None], lens[None], time[None], camera, only)
+
+
+def _demo(
+    scene: Scene,
+    poses: Tensor,  # [1, T, 4, 4] world from camera
+    lens: Tensor,  # [1, 3, 3] px
+    time: Tensor,  # [1, T] 0..1
+    camera: CameraPath,
+    only: Sequence[int] | None,
+) -> DemoClip:
+    chosen = range(len(camera)) if only is None else only
     views = [
-        render(scene, poses[None, t : t + 1], lens[None], time[None, t : t + 1], width, height, supersample=2)
-        for t in range(frames)
+        render(scene, poses[:, t : t + 1], lens, time[:, t : t + 1], camera.width, camera.height, supersample=2)
+        for t in chosen
     ]
     return DemoClip(
-        frames=torch.cat([view.frames() for view in views]),
-        fps=Fraction(12),
-        camera=source_camera(poses, lens, width, height, fps=12.0),
-        depth=torch.cat([view.depth[0] for view in views]),
+        frames=torch.cat([view.frames() for view in views]) if views else torch.empty(0, dtype=torch.uint8),
+        fps=Fraction(camera.fps),
+        camera=camera,
+        depth=torch.cat([view.depth[0] for view in views]) if views else torch.empty(0),
     )
+
+
+DEMOS = {"shapes": demo_clip, "room": furnished_clip}
+"""The sample clips by name; `python -m benchmarks.demo_clips` writes the files of them that are shipped."""
+
+
+@dataclass(frozen=True)
+class ShippedClip:
+    file: Path
+    camera: CameraPath  # the true path, world = camera of frame 0
+
+
+def shipped_clip(name: str) -> ShippedClip:
+    """A sample clip as a file of this package, with its true camera: nothing is rendered."""
+    return ShippedClip(Path(__file__).parent / "clips" / f"{name}.mp4", DEMOS[name](only=()).camera)
 
 
 def _lens(fov_degrees: float, width: int, height: int) -> Tensor:

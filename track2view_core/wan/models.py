@@ -70,9 +70,9 @@ def _embedding(tokenizer, encoder, prompt: str) -> Tensor:
 
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
-TINY_TRANSFORMER = WEIGHTS / "track2view_tiny_dit.safetensors"
-TINY_VAE = WEIGHTS / "track2view_tiny_vae.safetensors"
-TINY_BUNDLE = WEIGHTS / "track2view_tiny_bundle.safetensors"
+TINY_TRANSFORMER = WEIGHTS / "diffusion_models" / "track2view_tiny_dit.safetensors"
+TINY_VAE = WEIGHTS / "vae" / "track2view_tiny_vae.safetensors"
+TINY_BUNDLE = WEIGHTS / "track2view" / "track2view_tiny_bundle.safetensors"
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,16 +7,16 @@ from pathlib import Path
 import torch
 
 NAMES = tuple(f"track2view_tiny_{part}.safetensors" for part in ("dit", "vae", "bundle"))
+FOLDERS = ("diffusion_models", "vae", "track2view")  # of ComfyUI's models and of the pack's weights
 PACK_WEIGHTS = Path(__file__).resolve().parents[3] / "track2view_core/weights"
+SHIPPED = tuple(PACK_WEIGHTS / folder / name for folder, name in zip(FOLDERS, NAMES, strict=True))
 WIDTH, LAYERS, FEED_FORWARD = 128, 8, 512
 
 
 def provide_tiny_models(models: Path) -> None:
     """Random weights go into `models`, ComfyUI's own folder, which comes before the pack's."""
-    if not all((PACK_WEIGHTS / name).is_file() for name in NAMES):
-        write_random_models(
-            models / "diffusion_models" / NAMES[0], models / "vae" / NAMES[1], models / "track2view" / NAMES[2]
-        )
+    if not all(file.is_file() for file in SHIPPED):
+        write_random_models(*(models / folder / name for folder, name in zip(FOLDERS, NAMES, strict=True)))
 
 
 def write_random_models(dit: Path, vae: Path, bundle: Path) -> None:
