@@ -28,6 +28,10 @@ FARTHEST_VOTER = 0.08
 """A pixel is of the object of its nearest track if there is one within this share of the width."""
 SMALLEST_SHARE = 0.3
 """An object that holds less of a connected part belongs to the largest one there: no head without a body."""
+SMALLEST_STANDING = 0.12
+"""The same of objects that are put where they stand: one that rests on another belongs to it whatever its size."""
+FEET = 0.8
+"""An object's lower end begins at this quantile of its rows."""
 APART = 0.1
 """Share by which two objects of one part differ in known inverse depth to be two whatever they hold of it: one passes
 behind the other."""
@@ -111,31 +115,32 @@ def object_labels(
     Parts of the silhouettes with hardly a track are objects of their own, numbered on, and keep their number from frame
     to frame as long as they overlap.
     """
-    frames, height, width = silhouettes.shape
+    frames = len(silhouettes)
+    graph = None if video is None else PixelGraph(*map_size(*video.shape[1:3]))
+    votes = []  # by each frame, what a pixel is of by its nearest track, and by the nearest one along its colours
+    for t in range(frames):
+        near = np.flatnonzero(seen[t] & (objects >= 0))
+        picture = None if video is None else video[t]
+        votes.append(_votes(silhouettes[t], xy[t, near], objects[near], picture, graph))
+    if inverse is None and objects.max(initial=-1) >= 0:
+        lower = _what_is_below([guessed for _, guessed in votes], int(objects.max(initial=-1)) + 1)
+        votes = [(np.where(own < 0, own, lower[own]), np.where(far < 0, far, lower[far])) for own, far in votes]
     labels = np.full(silhouettes.shape, -1)
     new = int(objects.max(initial=-1)) + 1
-    graph = None if video is None else PixelGraph(*map_size(*video.shape[1:3]))
-    for t in range(frames):
-        rows, columns = np.nonzero(silhouettes[t])
-        guessed = np.full(silhouettes.shape[1:], -1)
+    for t, (own_of, guessed) in enumerate(votes):
+        labels[t] = own_of
         near = np.flatnonzero(seen[t] & (objects >= 0))
-        if len(rows) and len(near):
-            distance, nearest = KDTree(xy[t, near]).query(np.stack([columns, rows], 1) + 0.5)
-            chosen = objects[near][nearest]
-            if graph is not None and video is not None and np.ptp(objects[near]) > 0:
-                by_colour = _nearest_by_colour(video[t], xy[t, near] / (width, height), (height, width), graph)
-                chosen = objects[near][by_colour[rows, columns]]
-                guessed[rows, columns] = chosen
-            labels[t, rows, columns] = np.where(distance < FARTHEST_VOTER * width, chosen, -1)
         count, parts = cv2.connectedComponents(silhouettes[t].astype(np.uint8))
         for part in range(1, count):
             here = parts == part
             own = labels[t][here]
             if (own >= 0).mean() > SMALLEST_SHARE:
                 sizes = np.bincount(own[own >= 0], minlength=int(objects.max()) + 1)
-                joins = sizes < SMALLEST_SHARE * len(own)
-                if inverse is not None:
+                if inverse is None:
+                    joins = sizes < SMALLEST_STANDING * len(own)
+                else:
                     depth = _middles(inverse[t, near], objects[near], len(sizes))
+                    joins = sizes < SMALLEST_SHARE * len(own)
                     joins &= ~(np.abs(np.log(depth / depth[sizes.argmax()])) > APART)
                 far = (own < 0) & (guessed[here] >= 0)
                 own = np.where(far & (sizes[guessed[here]] > 0), guessed[here], own)  # of an object of this part
@@ -148,6 +153,52 @@ def object_labels(
             else:
                 labels[t][here], new = new, new + 1
     return labels
+
+
+def _votes(
+    silhouette: np.ndarray,  # [h, w] bool
+    xy: np.ndarray,  # [n, 2] tracks in its pixels
+    of: np.ndarray,  # [n] their objects
+    picture: np.ndarray | None,  # [H, W, 3] uint8
+    graph: PixelGraph | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The object [h, w] that a pixel's nearest track is of, -1 if none is near; and the one it is of however far."""
+    height, width = silhouette.shape
+    own, far = np.full((2, height, width), -1)
+    rows, columns = np.nonzero(silhouette)
+    if not len(rows) or not len(of):
+        return own, far
+    distance, nearest = KDTree(xy).query(np.stack([columns, rows], 1) + 0.5)
+    chosen = of[nearest]
+    if graph is not None and picture is not None and np.ptp(of) > 0:
+        chosen = of[_nearest_by_colour(picture, xy / (width, height), (height, width), graph)[rows, columns]]
+    own[rows, columns] = np.where(distance < FARTHEST_VOTER * width, chosen, -1)
+    far[rows, columns] = chosen
+    return own, far
+
+
+def _what_is_below(guessed: list[np.ndarray], count: int) -> np.ndarray:
+    """Of each of `count` objects itself, or the object [count] that it mostly rests on, in maps [h, w] of all frames.
+
+    A body is as far as its legs are, and what stands behind a mover that hides its feet is told by nothing nearer.
+    """
+    below = np.zeros((count, count + 1))  # columns: on which object, the last: on none
+    for labels in guessed:
+        for label in np.unique(labels[labels >= 0]):
+            rows, columns = np.nonzero(labels == label)
+            foot = rows >= np.quantile(rows, FEET)
+            lowest = np.full(labels.shape[1], -1)
+            np.maximum.at(lowest, columns[foot], rows[foot])
+            at = np.flatnonzero(lowest >= 0)
+            under = labels[np.minimum(lowest[at] + 1, len(labels) - 1), at]
+            below[label] += np.bincount(
+                np.where((under == label) | (under < 0), count, under), minlength=count + 1
+            ) / len(at)
+    np.fill_diagonal(below, 0)
+    lower = np.where(below[:, :count].max(1, initial=0) > below[:, count], below[:, :count].argmax(1), np.arange(count))
+    for _ in range(count):  # to the lowest of a pile
+        lower = lower[lower]
+    return lower
 
 
 def _nearest_by_colour(picture: np.ndarray, places: np.ndarray, size: tuple[int, int], graph: PixelGraph) -> np.ndarray:

@@ -105,10 +105,11 @@ class StandingDepth:
         """
         frames = len(self._small)
         hidden = None if ignored is None else np.stack([self._hidden(each) for each in ignored])
+        stands = ~self._moving if hidden is None else ~self._moving & ~self._mostly_on(hidden)
         found: dict[int, np.ndarray] = {}
         keys = sorted({*range(0, frames, KEY), frames - 1})
         for done, t in enumerate(keys, 1):
-            map_ = self._map(t, hidden)
+            map_ = self._map(t, stands, hidden)
             if map_ is not None:
                 found[t] = map_.astype(np.float32)
             if progress is not None:
@@ -123,10 +124,10 @@ class StandingDepth:
             every.append(found[t] if t in found else carried(sources, near, self._pictures, self._camera, t))
         return fused(np.stack(every), self._camera)
 
-    def _map(self, t: int, moving: np.ndarray | None) -> np.ndarray | None:
-        """Inverse depth [h, w] of frame t; none where no standing track is visible."""
+    def _map(self, t: int, stands: np.ndarray, moving: np.ndarray | None) -> np.ndarray | None:
+        """Inverse depth [h, w] of frame t from the tracks that stand [N]; none where none of them is visible."""
         graph = self._graph
-        index = np.flatnonzero(self._seen[t] & ~self._moving)
+        index = np.flatnonzero(self._seen[t] & stands)
         index = index[_agreeing(self._xy[t, index], self._inverse[t, index])]
         if not len(index):
             return None
@@ -137,7 +138,7 @@ class StandingDepth:
         behind = index[:0]
         if hidden is not None:
             index = index[~hidden.ravel()[graph.pixels(self._xy[t, index])]]  # seen there, so not behind it
-            behind = self._behind(t, hidden)
+            behind = self._behind(t, stands, hidden)
         both = np.union1d(index, behind)
         if not len(both):
             return None
@@ -196,13 +197,19 @@ class StandingDepth:
         h, w = self._graph.size
         return cv2.resize(ignored.astype(np.uint8) * 255, (w, h), interpolation=cv2.INTER_AREA) > 0
 
-    def _behind(self, t: int, hidden: np.ndarray) -> np.ndarray:
-        """Standing tracks that other frames see, and that are behind what moves in frame t."""
+    def _mostly_on(self, moving: np.ndarray) -> np.ndarray:
+        """Which tracks [N] are seen on what moves [T, h, w] in most of their frames: by chance they seem to stand."""
+        at, track = np.nonzero(self._seen)
+        on = moving.reshape(len(moving), -1)[at, self._graph.pixels(self._xy[at, track])]
+        return np.bincount(track[on], minlength=len(self._moving)) * 2 > self._seen.sum(0)
+
+    def _behind(self, t: int, stands: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+        """Tracks that stand [N], that other frames see, and that are behind what moves in frame t."""
         h, w = self._graph.size
         x, y = self._xy[t, :, 0], self._xy[t, :, 1]
         inside = (x >= 0) & (x < w) & (y >= 0) & (y < h) & (self._inverse[t] > 0)
         trusted = self._confirmed > self._denied
-        index = np.flatnonzero(inside & trusted & ~self._moving & ~self._seen[t])
+        index = np.flatnonzero(inside & trusted & stands & ~self._seen[t])
         return index[hidden.ravel()[self._graph.pixels(self._xy[t, index])]]
 
     def _around_moving_tracks(self, t: int, standing: np.ndarray, ties: np.ndarray) -> np.ndarray:
