@@ -125,6 +125,23 @@ def test_a_head_stays_with_its_body_and_a_part_without_tracks_keeps_its_number()
     assert set(labels[:, :, 60:].ravel().tolist()) == {-1, 2}
 
 
+def test_what_rests_on_another_is_of_it_and_what_stands_beside_it_is_not() -> None:
+    silhouettes, random = np.zeros((3, 60, 100), bool), np.random.default_rng(0)
+    silhouettes[:, 10:50, 10:30] = True  # a body on legs
+    silhouettes[:, 15:45, 30:40] = True  # another, smaller one beside it
+    silhouettes[:, 10:22, 40:44] = True  # a hand, too small to stand
+    boxes = [([10, 32], [30, 50]), ([10, 10], [30, 28]), ([31, 15], [39, 45]), ([40, 10], [44, 22])]
+    xy = np.concatenate([random.uniform(*box, (20, 2)) for box in boxes])
+    video = np.zeros((3, 60, 100, 3), np.uint8)
+    for shade, ((left, top), (right, bottom)) in enumerate(boxes, 1):
+        video[:, top : bottom + 4, left - 1 : right + 1] = 60 * shade
+    labels = object_labels(
+        silhouettes, np.broadcast_to(xy, (3, 80, 2)), np.ones((3, 80), bool), np.repeat(range(4), 20), None, video
+    )
+    assert (labels[:, 12:48, 12:28] == 0).all() and (labels[:, 17:43, 32:38] == 2).mean() > 0.95
+    assert (labels[:, 12:20, 41:43] != 3).all()
+
+
 def test_silhouettes_without_any_track_stand_before_an_assumed_backdrop() -> None:
     tracks, silhouettes, standing = room()
     still = tracks.select(torch.arange(600))

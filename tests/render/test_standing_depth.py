@@ -210,6 +210,31 @@ def test_a_track_that_no_frame_confirms_says_nothing_of_what_is_behind() -> None
     assert np.abs(found[6:14, behind] / FAR - 1).max() < 0.3
 
 
+def test_a_track_on_what_moves_says_nothing_of_what_is_behind_though_pictures_confirmed_it() -> None:
+    """The thing moves as if it stood near, and its tracks are lost early on."""
+    video, hidden = board_before_a_wall(), np.zeros((TRAVELLED, HEIGHT, WIDTH), bool)
+    thing = np.zeros((HEIGHT, WIDTH), np.uint8)
+    thing[30:66, 110:150] = 1
+    looks = np.random.default_rng(7).uniform(0, 255, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+    for t in range(TRAVELLED):
+        hidden[t] = shifted(thing, SHIFT[t] * 0.6) > 0
+        video[t][hidden[t]] = shifted(cv2.GaussianBlur(looks, (0, 0), 1.5), SHIFT[t] * 0.6)[hidden[t]]
+    wall = tracks_on_both(200)
+    on = tracks_at(np.random.default_rng(5).uniform([112, 32], [148, 64], (30, 2)), np.full(30, 0.6))
+    clear = ~np.stack([hidden[t][tuple(np.clip(wall.xy[t].astype(int), 0, (WIDTH - 1, HEIGHT - 1)).T[::-1])]
+                       for t in range(TRAVELLED)])  # fmt: skip
+    seen = np.concatenate([wall.seen & clear, on.seen & (np.arange(TRAVELLED) < 5)[:, None]], 1)
+    joined = {name: np.concatenate([getattr(wall, name), getattr(on, name)], 1) for name in ("xy", "inverse")}
+    analysis = StandingDepth(
+        video, SourceTracks(**joined, seen=seen, moving=np.zeros(seen.shape[1], bool), camera=wall.camera)
+    )
+    first = analysis.maps()
+    assert np.median(first[2][hidden[2]]) > 0.5, "it was taken to stand"
+    found = analysis.maps(hidden)
+    inner = [cv2.erode(each.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0 for each in hidden[5:9]]
+    assert np.median(np.concatenate([found[5 + k][each] for k, each in enumerate(inner)])) < 1.3 * FAR
+
+
 def test_what_stands_goes_on_behind_what_is_known_to_move() -> None:
     """Also where tracks of what moves were taken for standing ones."""
     video, tracks = pictures(), tracks_on(step)
