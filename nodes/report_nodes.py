@@ -12,7 +12,15 @@ from .bridge.folders import temp_file
 from .bridge.host import progress_callback, schema, show_text
 from .bridge.videos import file_of_video
 from .doors import told_at
-from .sockets import frames_from_image, one_of, sound_from_audio
+from .sockets import (
+    CAMERA_PATH,
+    CLIP_INFO,
+    frames_from_image,
+    image_from_frames,
+    one_of,
+    sound_from_audio,
+    unpadded,
+)
 
 if TYPE_CHECKING:
     from ..track2view_core.preview.comparison import ComparedClip
@@ -68,6 +76,53 @@ class CompareVideos(io.ComfyNode):
             report,
             ui={"track2view_comparison": [shown], "text": (report,)},
         )
+
+
+class CameraReport(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="Track2View_CameraReport",
+            display_name="Camera Report",
+            category=CATEGORY,
+            description="Measure the camera of a result with the built-in tracker, and compare it with the path that "
+            "was asked for.",
+            search_aliases=["camera error", "RotErr", "TransErr", "evaluate camera"],
+            inputs=[
+                io.Image.Input("image", tooltip="The result: the frames from Restore Clip, or a model's own frames."),
+                CAMERA_PATH.Input("camera_path", tooltip="The path that was asked for, as it went into Pair Tracks."),
+                CAMERA_PATH.Input(
+                    "source_path",
+                    optional=True,
+                    tooltip="The camera of the clip, from the tracker: it says how large the move is, by what a copy "
+                    "of the source would score.",
+                ),
+                CLIP_INFO.Input(
+                    "clip_info",
+                    optional=True,
+                    tooltip="From Prepare Clip, for frames that still have its padding, such as those of VAE Decode; "
+                    "open behind Restore Clip.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "picture", display_name="picture", tooltip="Both paths, one over the other, and errors over time."
+                ),
+                io.String.Output("report", display_name="report", tooltip="RotErr and TransErr, and how to read them."),
+                io.String.Output("json", display_name="json", tooltip="The same figures by frame, as JSON."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, image, camera_path, source_path=None, clip_info=None) -> io.NodeOutput:
+        from ..track2view_core.evaluation.camera_check import check_camera, check_picture
+
+        frames = frames_from_image(image if clip_info is None else unpadded(image, clip_info), "image")
+        check = check_camera(frames, camera_path, source=source_path, progress=progress_callback())
+        report = told_at("Track2View_CameraReport", check.notes)
+        show_text(report)
+        picture = image_from_frames(check_picture(check)[None])
+        return io.NodeOutput(picture, report, json.dumps(check.data()))
 
 
 def _compared_inputs() -> list[io.Input]:
@@ -149,4 +204,4 @@ def _pictures(images: Any, name: str) -> Iterator[Any]:
         yield frames_from_image(image[None], name)[0].numpy()
 
 
-NODES = (CompareVideos,)
+NODES = (CompareVideos, CameraReport)

@@ -644,6 +644,32 @@ _COMPARISON = {
 _EVALUATION = {
     "prompt_cut": Kind(_CAUTION, "CLIP read only the beginning of the prompt"),
     "camera_not_measurable": Kind(_CAUTION, "camera not measurable: {reason}"),
+    "camera_errors": Kind(
+        _INFO, "RotErr {rotation:.2f} degrees, TransErr {translation:.1%} of the requested path's extent, on average"
+    ),
+    "camera_error_turning": Kind(
+        _INFO, "RotErr {rotation:.2f} degrees on average; the requested path does not travel, so there is no TransErr"
+    ),
+    "camera_partly_measured": Kind(
+        _CAUTION, "only {measured} of {frames} frames could be measured; the rest is not in the averages"
+    ),
+    "camera_found_still": Kind(
+        _CAUTION,
+        "the result shows no travel of its camera, though travel was asked for: it stands, turns only, or everything "
+        "is too far away to tell",
+    ),
+    "camera_of_copy": Kind(
+        _INFO, "a copy of the source would have RotErr {rotation:.2f} degrees: the size of the move"
+    ),
+    "camera_of_copy_travelling": Kind(
+        _INFO,
+        "a copy of the source would have RotErr {rotation:.2f} degrees and TransErr {translation:.1%}: the size of the "
+        "move",
+    ),
+    "camera_not_followed": Kind(
+        _CAUTION,
+        "the camera did not do what was asked: its error is {share:.0%} of what a copy of the source would have",
+    ),
 }
 
 _REFILM = {

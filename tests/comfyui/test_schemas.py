@@ -34,6 +34,7 @@ NODE_IDS = (
     "SampleDiffusers",
     "MemoryPlan",
     "CompareVideos",
+    "CameraReport",
 )
 
 

@@ -60,10 +60,21 @@ def translation_error(
     if extent < STILL_EXTENT:
         return torch.full_like(est[:, 0], math.nan)
     if scale == "fit":
-        used = torch.ones(len(est), dtype=torch.bool) if measured is None else measured.bool().cpu()
-        factor = (est[used] * ref[used]).sum() / (est[used] * est[used]).sum().clamp(min=_EPS)
-        est = est * factor.clamp(min=0)
+        est = est * fitted_scale(own, true, measured=measured)
     return (est - ref).norm(dim=-1) / extent
+
+
+def fitted_scale(
+    estimated: CameraPath | Tensor, reference: CameraPath | Tensor, *, measured: Tensor | None = None
+) -> float:
+    """The s >= 0 of `translation_error`, by which estimated positions come nearest to the true ones; 0: there is none.
+
+    measured: [T] bool, the frames that take part; all of them by default.
+    """
+    own, true = _relative_pair(estimated, reference)
+    used = torch.ones(len(own), dtype=torch.bool) if measured is None else measured.bool().cpu()
+    est, ref = own[used, :3, 3], true[used, :3, 3]
+    return float(((est * ref).sum() / (est * est).sum().clamp(min=_EPS)).clamp(min=0))
 
 
 @dataclass(frozen=True)

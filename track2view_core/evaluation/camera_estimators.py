@@ -19,6 +19,7 @@ from ..errors import Track2ViewError
 from ..notes import Door
 from ..progress import Progress
 from ..scenes import random_scenes
+from ..tracks import PointTracks
 from .camera_fit import CameraFit, CameraFitter
 from .run_manifest import CameraFile, Run, RunClip
 
@@ -90,16 +91,24 @@ class KltEstimator:
     def estimate(
         self, video: Tensor, run: Run, clip: RunClip, cameras: ClipCameras, progress: Progress | None
     ) -> CameraFit:
-        from ..tracks.trackers import KltTracker
-
         lens, fov = cameras.reference.lens, None
         if lens is not None:
             fov = float(2 * torch.rad2deg(torch.atan(cameras.width / 2 / lens[0, 0, 0])))
-        tracks = KltTracker().track(video, points=1024, fov_degrees=fov, progress=progress)
-        fit = whole_path(tracks.camera.world_from_camera)
-        # After a cut, or where nothing could be followed on, the tracker's camera begins anew at the origin.
-        fit.measurable[frames_before_a_cut(tracks.visible) :] = False
-        return fit
+        return tracked_camera(video, fov, progress)[1]
+
+
+def tracked_camera(video: Tensor, fov: float | None, progress: Progress | None) -> tuple[PointTracks, CameraFit]:
+    """The built-in tracker's points of a video [T, H, W, 3] uint8, and the camera that it read off it.
+
+    fov: horizontal field of view in degrees; None where it is not known.
+    """
+    from ..tracks.trackers import KltTracker
+
+    tracks = KltTracker().track(video, points=1024, fov_degrees=fov, progress=progress)
+    fit = whole_path(tracks.camera.world_from_camera)
+    # After a cut, or where nothing could be followed on, the tracker's camera begins anew at the origin.
+    fit.measurable[frames_before_a_cut(tracks.visible) :] = False
+    return tracks, fit
 
 
 class PhotometricEstimator:

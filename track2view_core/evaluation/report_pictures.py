@@ -14,7 +14,6 @@ from ..preview.drawing import (
     FAINT,
     GAP,
     GOOD,
-    GRID,
     GROUND,
     PANEL,
     POOR,
@@ -28,6 +27,7 @@ from ..preview.drawing import (
     write_text,
 )
 from ..video.resizing import resize_picture
+from .curves import Curve, draw_axes, placed, round_up
 from .report import Report
 from .run_manifest import Run
 from .scoring import SCORES, RunScores, read_video
@@ -142,21 +142,18 @@ def _panel(picture: np.ndarray, corner: tuple[int, int], size: tuple[int, int], 
         return
     most = max(float(frames.max()) for frames, _ in drawn)
     tops = [float(values.max()) for _, mean in lines if mean is not None for values in [mean[1]]]
-    high = _round_up(1.6 * max(tops)) or 1.0
+    high = round_up(1.6 * max(tops)) or 1.0
     area = np.array([left + _LEFT, top + 36, left + width - 16, top + height - _FOOT], dtype=float)
-    _axes(picture, area, most, high)
+    draw_axes(picture, area, most, high)
     for number, (clips, _) in enumerate(lines):
         color = COLORS[number % len(COLORS)]
         faint: Color = tuple((3 * p + c) // 4 for p, c in zip(PANEL, color, strict=True))  # type: ignore[assignment]
         for curve in clips:
-            draw_line(picture, _placed(curve, area, most, high), faint, 1)
+            draw_line(picture, placed(curve, area, most, high), faint, 1)
     for number, (_, mean) in enumerate(lines):
         if mean is not None:
             thickness = min(2 + 2 * (len(lines) - 1 - number), 6)  # one below another still shows
-            draw_line(picture, _placed(mean, area, most, high), COLORS[number % len(COLORS)], thickness)
-
-
-Curve = tuple[np.ndarray, np.ndarray]  # frames, values
+            draw_line(picture, placed(mean, area, most, high), COLORS[number % len(COLORS)], thickness)
 
 
 def _curves(run: RunScores, score: str, report: Report) -> tuple[list[Curve], Curve | None]:
@@ -166,28 +163,3 @@ def _curves(run: RunScores, score: str, report: Report) -> tuple[list[Curve], Cu
     if not curves or any(not np.array_equal(frames, curves[0][0]) for frames, _ in curves):
         return curves, None
     return curves, (curves[0][0], np.mean([values for _, values in curves], axis=0))
-
-
-def _placed(curve: Curve, area: np.ndarray, most: float, high: float) -> np.ndarray:
-    frames, values = curve
-    x = area[0] + (area[2] - area[0]) * np.concatenate([[0.0], frames]) / max(most, 1.0)
-    y = area[3] - (area[3] - area[1]) * np.concatenate([[0.0], values]).clip(0, high) / high
-    return np.stack([x, y], 1)
-
-
-def _axes(picture: np.ndarray, area: np.ndarray, most: float, high: float) -> None:
-    left, top, right, bottom = area
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        y, x = bottom - share * (bottom - top), left + share * (right - left)
-        draw_line(picture, np.array([(left, y), (right, y)]), GRID)
-        write_text(picture, f"{share * high:.3g}", (left - 8, y + 4), 9, FAINT, "right")
-        write_text(picture, f"{share * most:.0f}", (x, bottom + 18), 9, FAINT, "center")
-    write_text(picture, "frame", ((left + right) / 2, bottom + 36), 9, FAINT, "center")
-
-
-def _round_up(value: float) -> float:
-    """The next number of the kind 1, 2, 4, 5 or 8 times a power of ten."""
-    if value <= 0 or not math.isfinite(value):
-        return 0.0
-    power = 10 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 4, 5, 8, 10) if step * power >= value * (1 - 1e-9))

@@ -38,6 +38,7 @@ def path_plot(
     *,
     width: int = 900,
     height: int = 450,
+    labels: tuple[str, str] = ("source camera", "target camera"),
 ) -> Tensor:
     """Both paths from above (x, z) and from the right (z, y), one scale everywhere. Returns [height, width, 3] uint8.
 
@@ -69,7 +70,7 @@ def path_plot(
         panel.draw_path(source, SOURCE, reach, 3)
         panel.draw_path(target, TARGET, reach, 1)
         panel.finish()
-    _draw_legend(picture, margin, cloud is not None)
+    _draw_legend(picture, margin, labels, cloud is not None)
     return torch.from_numpy(picture)
 
 
@@ -220,9 +221,9 @@ def _round_step(least: float) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
 
 
-def _draw_legend(picture: np.ndarray, left: int, has_points: bool) -> None:
+def _draw_legend(picture: np.ndarray, left: int, labels: tuple[str, str], has_points: bool) -> None:
     at = float(left)
-    entries = [("source camera", SOURCE), ("target camera", TARGET)]
+    entries = list(zip(labels, (SOURCE, TARGET), strict=True))
     if has_points:
         entries.append(("tracked points", FAINT))
     for words, color in entries:
