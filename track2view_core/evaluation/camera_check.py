@@ -238,5 +238,5 @@ def _draw_errors(panel: np.ndarray, title: str, values: np.ndarray, copy: float)
         line = placed((np.array([len(values) - 1]), np.array([copy])), area, len(values) - 1, high)
         line[0, 1] = line[1, 1]
         draw_line(panel, line, SOURCE, 1)
-        write_text(panel, "the source, copied", (area[2] - 4, line[1, 1] - 5), 8, SOURCE, "right")
+        write_text(panel, "the source, copied: mean", (area[2] - 4, line[1, 1] - 5), 8, SOURCE, "right")
     draw_line(panel, placed((frames[1:], values[frames[1:]]), area, len(values) - 1, high), TARGET, 2)
