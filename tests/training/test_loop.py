@@ -288,3 +288,30 @@ def test_validation_sees_the_averaged_weights_and_training_goes_on_with_the_last
     weights = run(tmp_path, objective=objective, validate=validate, validate_every=3)
     assert len(seen) == 2 and curve(tmp_path) == whole[1]
     assert_same_weights(seen[-1], weights)
+
+
+def test_a_run_of_set_minutes_ends_by_the_clock_and_lowers_its_rates_by_it(tmp_path, monkeypatch):
+    """Each step takes six seconds of a clock of our own: ten of them are a minute, however many steps are set."""
+    now, totals = [0.0], []
+
+    class Source:
+        inner = small_source()
+
+        def draw(self, step, steps, generator):
+            now[0] += 6.0
+            totals.append(steps)
+            return self.inner.draw(step, steps, generator)
+
+    monkeypatch.setattr("track2view_core.training.loop.time.monotonic", lambda: now[0])
+    rates = OptimiserSettings(rate=1e-3, warmup=0, points=((0.0, 1.0), (1.0, 0.0)))
+    run(tmp_path, 500, minutes=1.0, data=Source(), optimiser=rates)
+    assert Checkpoints(tmp_path, 1).newest_first()[0][0] == 10
+    assert totals == [500, *[10] * 9]
+    found = [line["rate"] for line in lines(tmp_path) if "rate" in line]
+    wanted = [1e-3 * (0.5 + 0.5 * math.cos(math.pi * step / 10)) for step in range(10)]
+    assert found == pytest.approx(wanted, rel=1e-6)
+
+
+def test_noise_may_be_drawn_on_the_device_of_the_run(tmp_path):
+    """On a CPU that is the same noise."""
+    assert_same_weights(run(tmp_path / "cpu", 2), run(tmp_path / "device", 2, noise="device"))

@@ -29,6 +29,8 @@ from ..wan.vae import WANTED, encode, encode_whole_clip, latent_statistics, load
 
 WHOLE_CLIP_ELEMENTS = 2**27
 """Pixels times base width up to which a clip goes through the VAE in one piece, several times faster on a CPU."""
+CLIPS_AT_ONCE_ELEMENTS = 2**25
+"""The same up to which several clips go through it together, which keeps a card busy."""
 
 
 @dataclass(frozen=True)
@@ -78,21 +80,27 @@ class ClipEncoder:
         """uint8 [T, H, W, 3] each -> [M, 16, F, h, w] float16 on the CPU, normalised as WAN's."""
         if self.vae is None:
             return None
+        if not clips:
+            return None
+        vae = self.model()
+        elements = clips[0].numel() // 3 * vae.config["base_dim"]
+        at_once = max(1, CLIPS_AT_ONCE_ELEMENTS // elements)
         latents = []
-        for done, clip in enumerate(clips):
+        for done in range(0, len(clips), at_once):
             if progress is not None:
                 progress(done, len(clips), "encoding")
-            latents.append(self._latent(clip).half().cpu())
-        return torch.stack(latents) if latents else None
+            some = clips[done : done + at_once]
+            found = encode(vae, some[0]) if elements > WHOLE_CLIP_ELEMENTS else self._whole(torch.stack(list(some)))
+            latents.append(found.half().cpu())
+        return torch.cat(latents)
 
-    def _latent(self, frames: Tensor) -> Tensor:
+    def _whole(self, clips: Tensor) -> Tensor:
+        """uint8 [M, T, H, W, 3] -> [M, 16, F, h, w], in one piece."""
         vae = self.model()
-        if frames.shape[0] * frames.shape[1] * frames.shape[2] * vae.config["base_dim"] > WHOLE_CLIP_ELEMENTS:
-            return encode(vae, frames)[0]
-        pixels = rearrange(frames.to(vae.device), "t h w c -> 1 t c h w").float() / 127.5 - 1
+        pixels = rearrange(clips.to(vae.device), "m t h w c -> m t c h w").float() / 127.5 - 1
         raw = rearrange(encode_whole_clip(vae, pixels), "b t c h w -> b c t h w")
         mean, std = latent_statistics(vae)
-        return ((raw - mean.to(raw)) / std.to(raw))[0]
+        return (raw - mean.to(raw)) / std.to(raw)
 
     def embeddings(self, captions: Sequence[str]) -> tuple[Tensor | None, ...]:
         """Each caption [L, 4096] bfloat16 up to its last token; nothing where no text encoder is given."""

@@ -29,7 +29,7 @@ from ..scenes.surface_points import query_points
 from .latent_caching import ClipEncoder
 
 HELD_OUT_SEED = 1_000_000  # no training shard comes near it
-RAYS_AT_ONCE = 2**21
+RAYS_AT_ONCE = {"cpu": 2**21, "cuda": 2**23}  # a card is kept busy by more of them
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,9 @@ def camera_tracks(scenes: Scene, paths: ScenePaths, how: SceneSettings, seed: in
 def camera_frames(scenes: Scene, paths: ScenePaths, supersample: int, progress: Progress | None = None) -> Tensor:
     """uint8 [S, C, T, H, W, 3] on the CPU, rendered a few frames at a time."""
     cameras, frames = paths.world_from_camera.shape[1:3]
-    step = max(1, RAYS_AT_ONCE // (len(scenes) * paths.width * paths.height * supersample**2))
+    at_once = RAYS_AT_ONCE.get(paths.time.device.type, RAYS_AT_ONCE["cpu"])
+    step = max(1, at_once // (len(scenes) * paths.width * paths.height * supersample**2))
+    step = -(-frames // -(-frames // step))  # parts of about one size
     clips = []
     for camera, poses in enumerate(paths.world_from_camera.unbind(1)):
         pictures = []

@@ -24,7 +24,7 @@ def follow_points(scene: Scene, surface: Tensor, local: Tensor, time: Tensor) ->
     """
     centre, rotation = surface_frames(scene, time)
     index = surface[:, None]
-    turned = (of_surface(rotation, index) @ local[:, None, :, :, None])[..., 0]
+    turned = (of_surface(rotation, index) * local[:, None, :, None, :]).sum(-1)
     return turned + of_surface(centre, index)
 
 

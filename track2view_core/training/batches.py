@@ -35,9 +35,9 @@ def seed_for(*purpose: int | str) -> int:
     return int.from_bytes(hashlib.blake2b(words, digest_size=8).digest(), "big") >> 1
 
 
-def generator_for(*purpose: int | str) -> torch.Generator:
-    """A generator on the CPU, freshly seeded for a purpose."""
-    return torch.Generator().manual_seed(seed_for(*purpose))
+def generator_for(*purpose: int | str, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator, freshly seeded for a purpose."""
+    return torch.Generator(device).manual_seed(seed_for(*purpose))
 
 
 class Pairs(Protocol):
@@ -187,19 +187,21 @@ def perturb(
     """Points and visibilities with errors; a point moves across the line of sight by pixels and along it by a share."""
     batch, frames, count = visible.shape
 
+    device = generator.device
+
     def share() -> Tensor:
-        return torch.rand(batch, 1, 1, generator=generator)
+        return torch.rand(batch, 1, 1, generator=generator, device=device)
 
     def normal(*shape: int) -> Tensor:
-        return torch.randn(batch, *shape, generator=generator)
+        return torch.randn(batch, *shape, generator=generator, device=device)
 
-    ramp = torch.linspace(0, 1, frames)[None, :, None, None]
+    ramp = torch.linspace(0, 1, frames, device=device)[None, :, None, None]
     pixels = errors.jitter * width * share()[..., None] * normal(frames, count, 2)
     pixels = pixels + errors.drift * width * share()[..., None] * ramp * normal(1, count, 2)
     z = points[..., 2:]
     xy = points[..., :2] + pixels * z / focal[:, None, None, None]
     depth = 1 + (errors.depth * share() * normal(1, count)).clamp(-0.3, 0.3)[..., None]
-    flips = torch.rand(batch, frames, count, generator=generator) < errors.flipped * share()
+    flips = torch.rand(batch, frames, count, generator=generator, device=device) < errors.flipped * share()
     return torch.cat([xy, z], -1) * depth, visible ^ flips
 
 
@@ -249,19 +251,30 @@ class PairShare:
     start: float = 0.0  # share of the run from which on it takes part
     name: str = ""
 
+    def batch(self, generator: torch.Generator, empty_text: Tensor | None) -> PairBatch:
+        return draw_batch(self.dataset, self.draw, generator, empty_text=empty_text, name=self.name)
+
+
+class Share(Protocol):
+    """A data set's part in a run: `PairShare`, or `resident.ResidentShare`."""
+
+    @property
+    def start(self) -> float: ...
+
+    def batch(self, generator: torch.Generator, empty_text: Tensor | None) -> PairBatch: ...
+
 
 class PairSource:
     """Batches of several data sets in turn, such as two sizes of one; what a step gets depends on the step alone."""
 
-    def __init__(self, shares: Sequence[PairShare], empty_text: Tensor | None = None) -> None:
+    def __init__(self, shares: Sequence[Share], empty_text: Tensor | None = None) -> None:
         if not any(share.start <= 0 for share in shares):
             raise Track2ViewError("No data set takes part from the first step on; set start of one to 0.")
         self.shares, self.empty_text = tuple(shares), empty_text
 
     def draw(self, step: int, steps: int, generator: torch.Generator) -> PairBatch:
         active = [share for share in self.shares if step >= share.start * steps]
-        share = active[step % len(active)]
-        return draw_batch(share.dataset, share.draw, generator, empty_text=self.empty_text, name=share.name)
+        return active[step % len(active)].batch(generator, self.empty_text)
 
 
 class BatchSource(Protocol):
@@ -274,9 +287,19 @@ class Feed:
     """The batches of one process in the order of steps, from `start` on."""
 
     def __init__(
-        self, source: BatchSource, *, start: int, steps: int, accumulation: int, seed: int, process: int, ahead: int
+        self,
+        source: BatchSource,
+        *,
+        start: int,
+        steps: int,
+        total: Callable[[], int],
+        accumulation: int,
+        seed: int,
+        process: int,
+        ahead: int,
     ) -> None:
-        self.source, self.steps, self.seed, self.process, self.ahead = source, steps, seed, process, ahead
+        """total: how many steps the run is expected to have, which a run of set minutes learns as it goes."""
+        self.source, self.total, self.seed, self.process, self.ahead = source, total, seed, process, ahead
         self._next = ((step, part) for step in range(start, steps) for part in range(accumulation))
         self._pool = ThreadPoolExecutor(ahead, thread_name_prefix="batches") if ahead else None
         self._waiting: deque[Future[Any]] = deque()
@@ -298,4 +321,4 @@ class Feed:
 
     def _draw(self, step: int, part: int) -> Any:
         generator = generator_for(self.seed, step, self.process, part, "data")
-        return self.source.draw(step, self.steps, generator)
+        return self.source.draw(step, self.total(), generator)

@@ -34,7 +34,7 @@ class Objective(Protocol):
     module: nn.Module
 
     def loss(self, batch: Any, generator: torch.Generator) -> Tensor:
-        """A scalar. `generator` is on the CPU and freshly seeded for this step and process."""
+        """A scalar. `generator` is freshly seeded for this step and process, on the CPU or where `run.noise` says."""
         ...
 
 
@@ -118,6 +118,20 @@ class _Run:
         self.meter = Meter()
         self.done = 0
         self.in_a_row = 0
+        self.began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """On the clock, since the run began; the time between a stop and going on is not counted."""
+        return time.monotonic() - self.began
+
+    @property
+    def total(self) -> int:
+        """How many steps the run will have: as set, or as many as its minutes allow at the pace so far."""
+        steps, minutes = self.settings.steps, self.settings.minutes
+        if minutes is None or not self.done:
+            return steps
+        return max(self.done, min(steps, round(self.done * minutes * 60 / self.seconds)))
 
     @property
     def main(self) -> bool:
@@ -135,6 +149,7 @@ class _Run:
             )
         if saved is not None:
             self.state.restore(saved.tensors, saved.state, self.folder)
+            self.began -= saved.state.get("seconds", 0.0)
             self.meter = Meter.from_dict(saved.state["meter"])
         self.log = RunLog(self.folder, self.done, tensorboard=self.settings.tensorboard, write=self.main)
         for sentence in () if saved is None else saved.passed_over:
@@ -146,6 +161,7 @@ class _Run:
             data,
             start=self.done,
             steps=settings.steps,
+            total=lambda: self.total,
             accumulation=settings.accumulation,
             seed=settings.seed,
             process=self.accelerator.process_index,
@@ -156,7 +172,8 @@ class _Run:
                 began = time.monotonic()
                 self._advance(feed)
                 self.meter.seconds += time.monotonic() - began
-                last = self.done == settings.steps
+                over = settings.minutes is not None and self.seconds >= settings.minutes * 60
+                last = self.done == settings.steps or self._any_process(over)
                 if last or self.done % settings.log_every == 0:
                     self._write_figures()
                 every = settings.validate_every
@@ -170,13 +187,15 @@ class _Run:
                     raise interruption
                 if stopping and not last:
                     raise Stopped
+                if last:
+                    return
 
     def _tell(self, progress: Progress | None) -> BaseException | None:
         """Report a step; what that raises is kept until every process has saved, which they can only do together."""
         if progress is None or not self.main:
             return None
         try:
-            progress(self.done, self.settings.steps, "training")
+            progress(self.done, self.total, "training")
         except BaseException as interruption:
             return interruption
         return None
@@ -184,7 +203,7 @@ class _Run:
     def _advance(self, feed: Feed) -> None:
         """One step of the optimiser, or a skipped one."""
         settings, state = self.settings, self.state
-        factor = rate_factor(self.done, settings.steps, settings.optimiser)
+        factor = rate_factor(self.done, self.total, settings.optimiser)
         torch.manual_seed(seed_for(settings.seed, self.done, self.accelerator.process_index, "global"))
         finite = self._gradients(feed)
         norm = 0.0
@@ -213,7 +232,9 @@ class _Run:
             for sentence in batch.replaced:
                 self.meter.broken += 1
                 self.log.event(self.done + 1, "broken_sample", sentence)
-            generator = generator_for(self.settings.seed, self.done, self.accelerator.process_index, part, "noise")
+            place = self.accelerator.device if self.settings.noise == "device" else "cpu"
+            purpose = (self.settings.seed, self.done, self.accelerator.process_index, part, "noise")
+            generator = generator_for(*purpose, device=place)
             last = part == parts - 1
             with nullcontext() if last else self.accelerator.no_sync(self.step):
                 loss = self.step(batch.to(self.accelerator.device), generator)
@@ -261,7 +282,7 @@ class _Run:
         if not self.main:
             return
         try:
-            self.checkpoints.save(self.done, tensors, {**state, "meter": self.meter.to_dict()})
+            self.checkpoints.save(self.done, tensors, {**state, "meter": self.meter.to_dict(), "seconds": self.seconds})
         except (OSError, SafetensorError) as error:
             self.log.lost += 1
             self.log.event(self.done, "failed_write", f"The checkpoint of step {self.done} was not written: {error}.")

@@ -31,13 +31,14 @@ class Noised(NamedTuple):
 
 def drawn_levels(count: int, shift: float, generator: torch.Generator) -> Tensor:
     """Noise levels [count]: s = shift u / (1 + (shift - 1) u), one uniform u in each of `count` parts of 0..1."""
-    u = (torch.rand(count, generator=generator) + torch.arange(count)) / count
+    device = generator.device
+    u = (torch.rand(count, generator=generator, device=device) + torch.arange(count, device=device)) / count
     return shift * u / (1 + (shift - 1) * u)
 
 
 def noised(clean: Tensor, levels: Tensor, generator: torch.Generator) -> Noised:
-    """z_s = (1 - s) z + s e for levels s [B]; the velocity is e - z. Noise is drawn on the CPU."""
-    e = torch.randn(clean.shape, generator=generator).to(clean)
+    """z_s = (1 - s) z + s e for levels s [B]; the velocity is e - z. Noise is drawn where the generator is."""
+    e = torch.randn(clean.shape, generator=generator, device=generator.device).to(clean)
     s = rearrange(levels.to(clean), "b -> b 1 1 1 1")
     return Noised((1 - s) * clean + s * e, levels.to(clean.device) * 1000, e - clean)
 

@@ -51,7 +51,9 @@ def run_config(config: TrainConfig, *, resume: bool = False, progress: Progress 
         progress=progress,
         identity=config.identity(),
     )
-    return Done(config.run.steps, _export(stage, average, config.run.steps, file))
+    ended = Checkpoints(folder, config.run.keep_checkpoints).newest_first()
+    steps = ended[0][0] if ended else config.run.steps  # a run of set minutes knows only afterwards
+    return Done(steps, _export(stage, average, steps, file))
 
 
 def make_stage(config: TrainConfig) -> Stage:

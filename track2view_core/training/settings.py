@@ -78,6 +78,9 @@ class TrainSettings:
 
     steps: int = 1000
     """Steps of the optimiser."""
+    minutes: float | None = None
+    """The run ends after so much time on the clock if its steps are not done before; the course of the rates and all
+    other shares of the run then go by the time. No two such runs are alike."""
     seed: int = 0
     """Of initial weights, data order and noise."""
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
@@ -91,6 +94,8 @@ class TrainSettings:
     """`fp32`, or `bf16`: matrix products in bfloat16, trained weights and optimiser in float32."""
     device: Literal["auto", "cpu"] = "auto"
     """`auto` is what accelerate finds, `cpu` the CPU."""
+    noise: Literal["cpu", "device"] = "cpu"
+    """Where noise is drawn: on the `cpu`, so that a seed means the same everywhere, or faster on the run's `device`."""
     prefetch: int = 2
     """Batches that are read ahead, each in a thread; 0 reads them in turn."""
     checkpoint_every: int = 200
@@ -112,13 +117,16 @@ class TrainSettings:
         _check_at_least(self, 0, "seed", "prefetch", "validate_every")
         _check_positive(self, "clip_norm")
         _check_shares(self, "ema")
-        _check_choices(self, precision=("fp32", "bf16"), device=("auto", "cpu"))
+        _check_choices(self, precision=("fp32", "bf16"), device=("auto", "cpu"), noise=("cpu", "device"))
+        if self.minutes is not None:
+            _check_positive(self, "minutes")
 
 
 # What may change between two parts of one run without making it another run.
 FREE_TO_CHANGE = frozenset(
     {
         "steps",
+        "minutes",
         "device",
         "prefetch",
         "checkpoint_every",
@@ -145,6 +153,9 @@ class DataShare:
     """Share of the run from which on it takes part."""
     name: str = ""
     """For the log; the folder's name when empty."""
+    resident: bool = False
+    """Read once and held in the memory of the run's device, where batches are then drawn: for many small clips on a
+    fast card, which reading from files would keep waiting."""
 
     def __post_init__(self) -> None:
         _check_shares(self, "start")
@@ -341,10 +352,20 @@ class VaeSettings:
     length that is to be decoded at once: trained on 9 frames alone, colours drift from frame 10 on."""
     clip_pixels: int = 72_000
     """Pixels a batch of clips, which sets how many there are."""
+    gradient: float = 0.0
+    """Weight of the L1 of differences between neighbouring pixels and frames: edges."""
+    sharpness: float = 0.0
+    """Weight of how far the size of those differences, averaged over 8 x 8 pixels, is from the clip's: against blur."""
+    latent_noise: float = 0.0
+    """Noise on the latents, in shares of their standard deviation: pictures that forgive a model's small errors."""
+    coarse: float = 0.0
+    """Share of the batches in which latents averaged over 2 x 2 have to give the picture averaged so: latents that are
+    smooth in space, which are easier to learn for the transformer."""
 
     def __post_init__(self) -> None:
         _check_at_least(self, 1, "base_width", "image_batch", "clip_pixels")
-        _check_shares(self, "frames_until")
+        _check_at_least(self, 0, "gradient", "sharpness", "latent_noise")
+        _check_shares(self, "frames_until", "coarse")
         if not self.clip_shapes:
             raise Track2ViewError("clip_shapes is empty; give at least one [frames, side].")
         for frames, side in (*self.clip_shapes, (1, self.image_crop)):

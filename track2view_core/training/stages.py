@@ -35,6 +35,7 @@ from .objectives import (
     keep_time_in_float32,
     recompute_activations,
 )
+from .resident import ResidentPairs, ResidentShare
 from .run_state import write_durably
 from .settings import DataShare, TrainConfig
 from .validation import PairValidation
@@ -176,7 +177,16 @@ def pair_source(config: TrainConfig) -> PairSource:
     return PairSource([_share(config, share) for share in config.data], empty)
 
 
-def _share(config: TrainConfig, share: DataShare) -> PairShare:
+def run_device(config: TrainConfig) -> torch.device:
+    """Where the run will be: the CPU, or what accelerate finds."""
+    if config.run.device == "cpu":
+        return torch.device("cpu")
+    from accelerate import PartialState
+
+    return PartialState().device
+
+
+def _share(config: TrainConfig, share: DataShare) -> PairShare | ResidentShare:
     dataset = PairDataset(share.folder)
     if config.model.uses_text and not dataset.info.has_text:
         raise Track2ViewError(
@@ -185,6 +195,13 @@ def _share(config: TrainConfig, share: DataShare) -> PairShare:
     draw = replace(config.draw, batch=share.batch or config.draw.batch, tracks=share.tracks or config.draw.tracks)
     if not config.model.uses_text:
         draw = replace(draw, text_dropout=1.0)
+    if share.resident:
+        if config.model.uses_text:
+            raise Track2ViewError(
+                f"{share.folder} is resident, which takes no texts; set model.uses_text or resident to false."
+            )
+        resident = ResidentPairs(share.folder, run_device(config))
+        return ResidentShare(resident, draw, share.start, share.name or Path(share.folder).name)
     return PairShare(dataset, draw, share.start, share.name or Path(share.folder).name)
 
 

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from track2view_core.training.tiny.vae_stage import (
+    ClipBatch,
     ClipSource,
+    VaeObjective,
     VaeSettings,
     fold_statistics,
     measured_statistics,
@@ -72,6 +74,36 @@ def test_single_frames_come_first_and_then_clips_of_every_shape_in_turn():
 
 def test_scores_of_a_perfect_and_of_an_offset_picture():
     clip = torch.rand(2, 3, 3, 16, 16) - 0.5
-    assert reconstruction_loss(clip, clip) == 0
+    assert reconstruction_loss(clip, clip, VaeSettings(gradient=1.0, sharpness=1.0)) == 0
     assert psnr(clip, clip) > 79
     assert psnr(clip + 0.2, clip) == pytest.approx(20.0, abs=1e-3)
+
+
+def test_edges_and_blur_cost_what_is_set():
+    """A checkerboard's blur is grey: it has no differences, and those of the checkerboard are 1 everywhere."""
+    board = (torch.arange(16)[:, None] + torch.arange(16)).remainder(2).float() - 0.5
+    clip = board.expand(1, 2, 3, 16, 16)
+    grey, plain = torch.zeros_like(clip), VaeSettings()
+    without = reconstruction_loss(grey, clip, plain)
+    for name, both_axes in (("gradient", 2.0), ("sharpness", 2.0)):
+        found = reconstruction_loss(grey, clip, VaeSettings(**{name: 0.5})) - without
+        assert float(found) == pytest.approx(0.5 * both_axes, abs=1e-5), name
+    other = reconstruction_loss(-clip, clip, VaeSettings(sharpness=1.0)) - reconstruction_loss(-clip, clip, plain)
+    assert float(other) == pytest.approx(0, abs=1e-6)  # as sharp, if elsewhere
+    flicker = torch.stack([clip[:, 0], clip[:, 0] + 0.5], 1)
+    steady = reconstruction_loss(flicker, clip, VaeSettings(gradient=1.0)) - reconstruction_loss(flicker, clip, plain)
+    assert float(steady) == pytest.approx(0.5, abs=1e-6)
+
+
+def test_latents_are_disturbed_and_halved_as_set(vae):
+    batch = ClipBatch(torch.rand(1, 5, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1)
+
+    def loss(seed=0, **changes):
+        return float(VaeObjective(vae, VaeSettings(**changes)).loss(batch, torch.Generator().manual_seed(seed)))
+
+    plain = loss()
+    assert loss(latent_noise=0.1) != loss(1, latent_noise=0.1) != plain and loss(1) == plain
+    latent = encode_whole_clip(vae, batch.clip)
+    small, half = (x.unflatten(-1, (-1, 2)).unflatten(-3, (-1, 2)).mean((-1, -3)) for x in (latent, batch.clip))
+    expected = reconstruction_loss(decode_whole_clip(vae, small), half, VaeSettings())
+    assert loss(coarse=1.0) == pytest.approx(float(expected), abs=2e-4)

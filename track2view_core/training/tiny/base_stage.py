@@ -48,7 +48,7 @@ class BaseObjective(PairObjective):
         self.module = transformer
 
     def _velocity(self, batch: PairBatch, noisy: Noised, generator: torch.Generator) -> Tensor:
-        if float(torch.rand((), generator=generator)) < 0.5:
+        if float(torch.rand((), generator=generator, device=generator.device)) < 0.5:
             return self.transformer(noisy.latent, noisy.timestep, batch.text, return_dict=False)[0]
         return super()._velocity(batch, noisy, generator)
 

@@ -28,9 +28,10 @@ from ...dataset import PairDataset
 from ...errors import Track2ViewError
 from ...wan.vae import Part, decode_whole_clip, encode_whole_clip, latent_statistics, save_vae
 from ..batches import draw_samples
+from ..resident import ResidentClips
 from ..run_log import Samples
 from ..settings import TrainConfig, VaeSettings, ValidationSettings
-from ..stages import DTYPES, open_datasets
+from ..stages import DTYPES, open_datasets, run_device
 from ..validation import in_float32, spread
 
 STATISTICS_CLIPS = 96  # whose latents give the mean and std that are folded into a finished VAE
@@ -47,8 +48,10 @@ class VaeStage:
             if not dataset.info.has_frames:
                 raise Track2ViewError(f"{dataset.folder} holds no frames; make it again with --keep-frames.")
         self.vae: AutoencoderKLWan = new_vae(config.vae.base_width)
-        self.objective = VaeObjective(self.vae)
-        self.source = ClipSource(self.datasets, config.vae)
+        self.objective = VaeObjective(self.vae, config.vae)
+        shares = zip(config.data, self.datasets, strict=True)
+        clips = [ResidentClips(one.folder, run_device(config)) if one.resident else held for one, held in shares]
+        self.source = ClipSource(clips, config.vae)
         held_out = config.validation
         self.validate = None
         if held_out.folder:
@@ -64,25 +67,56 @@ class VaeStage:
 
 
 class VaeObjective:
-    """L1 + MSE + pooled L1 of the clip there and back; no KL term, so only the mean of the posterior is trained."""
+    """The clip there and back; no KL term, so only the mean of the posterior is trained."""
 
-    def __init__(self, vae: AutoencoderKLWan) -> None:
-        self.module = vae
+    def __init__(self, vae: AutoencoderKLWan, settings: VaeSettings) -> None:
+        self.module, self.settings = vae, settings
 
     def loss(self, batch: ClipBatch, generator: torch.Generator) -> Tensor:
-        latent = encode_whole_clip(self.module, batch.clip)
-        decoded = decode_whole_clip(self.module, latent)
-        return reconstruction_loss(decoded, batch.clip) + LATENT_WEIGHT * latent.square().mean()
+        settings, clip, device = self.settings, batch.clip, generator.device
+        latent = encode_whole_clip(self.module, clip)
+        kept = LATENT_WEIGHT * latent.float().square().mean()
+        if settings.latent_noise:
+            spread = latent.detach().float().std((0, 1, 3, 4), keepdim=True)
+            noise = torch.randn(latent.shape, generator=generator, device=device).to(latent.device)
+            latent = latent + settings.latent_noise * spread * noise
+        if settings.coarse and float(torch.rand((), generator=generator, device=device)) < settings.coarse:
+            latent, clip = _halved(latent), _halved(clip)
+        decoded = decode_whole_clip(self.module, latent).float()
+        return reconstruction_loss(decoded, clip, settings) + kept
 
 
-def reconstruction_loss(decoded: Tensor, clip: Tensor) -> Tensor:
-    """L1 + MSE, and L1 of the 8x8-pooled picture, which keeps flat areas at the right colour."""
+def reconstruction_loss(
+    decoded: Tensor,  # [B, T, 3, H, W]
+    clip: Tensor,  # [B, T, 3, H, W]
+    settings: VaeSettings,
+) -> Tensor:
+    """L1 + MSE, L1 of the 8x8-pooled picture, which keeps flat areas at the right colour, and what is set for edges."""
     error = decoded - clip
-    return (
-        error.abs().mean()
-        + error.square().mean()
-        + 0.5 * F.avg_pool2d(rearrange(error, "b t c h w -> (b t) c h w"), 8).abs().mean()
-    )
+    loss = error.abs().mean() + error.square().mean() + 0.5 * _pooled(error).abs().mean()
+    if settings.gradient:
+        loss = loss + settings.gradient * sum(step.abs().mean() for step in _steps(error))
+    if settings.sharpness:
+        sizes = zip(_steps(decoded)[:2], _steps(clip)[:2], strict=True)
+        loss = loss + settings.sharpness * sum(
+            (_pooled(own.abs()) - _pooled(true.abs())).abs().mean() for own, true in sizes
+        )
+    return loss
+
+
+def _steps(clip: Tensor) -> list[Tensor]:
+    """Differences of neighbours in [B, T, 3, H, W]: across, down, and over time where there is any."""
+    axes = (-1, -2, 1) if clip.shape[1] > 1 else (-1, -2)
+    return [clip.diff(dim=axis) for axis in axes]
+
+
+def _pooled(clip: Tensor) -> Tensor:
+    """Means over 8 x 8 pixels; what is left at the right and lower border does not count."""
+    return F.avg_pool2d(rearrange(clip, "b t c h w -> (b t) c h w"), 8)
+
+
+def _halved(clip: Tensor) -> Tensor:  # [B, T, C, H, W] -> [B, T, C, H / 2, W / 2]
+    return reduce(clip, "b t c (h two) (w too) -> b t c h w", "mean", two=2, too=2)
 
 
 def psnr(decoded: Tensor, clip: Tensor) -> float:
@@ -92,7 +126,8 @@ def psnr(decoded: Tensor, clip: Tensor) -> float:
 
 
 class VaeValidation:
-    """Round-trip PSNR of whole clips, of their last frame (drift shows there) and of single frames, and samples."""
+    """Round-trip PSNR of whole clips, of their last frame (drift shows there) and of single frames, samples, and the
+    gradient energy over the clip's: how much of what is sharp is left."""
 
     def __init__(self, vae: AutoencoderKLWan, dataset: PairDataset, settings: ValidationSettings) -> None:
         self.vae, self.settings, self.fps = vae, settings, dataset.info.fps
@@ -100,7 +135,8 @@ class VaeValidation:
 
     def __call__(self, step: int) -> Mapping[str, float | Samples]:
         device = next(self.vae.parameters()).device
-        scores: dict[str, list[float]] = {"psnr": [], "psnr_last_frame": [], "psnr_single_frame": []}
+        names = ("psnr", "psnr_last_frame", "psnr_single_frame", "gradient_energy")
+        scores: dict[str, list[float]] = {name: [] for name in names}
         rows = []
         for clip in self.clips:
             wanted = pixels(clip)[None].to(device)
@@ -108,6 +144,8 @@ class VaeValidation:
             scores["psnr"].append(psnr(decoded, wanted))
             scores["psnr_last_frame"].append(psnr(decoded[:, -1:], wanted[:, -1:]))
             scores["psnr_single_frame"].append(psnr(single, wanted[:, :1]))
+            own, true = (sum(float(step.square().mean()) for step in _steps(x)[:2]) for x in (decoded, wanted))
+            scores["gradient_energy"].append(own / true)
             if len(rows) < self.settings.samples:
                 rows.append({"clip": clip, "there and back": _frames(decoded[0])})
         found: dict[str, float | Samples] = {name: sum(values) / len(values) for name, values in scores.items()}
@@ -149,7 +187,7 @@ class ClipBatch:
 class ClipSource:
     """Random crops of random clips, at their own size or averaged down by two, flipped in space and time."""
 
-    def __init__(self, datasets: Sequence[Clips], settings: VaeSettings) -> None:
+    def __init__(self, datasets: Sequence[Clips | ResidentClips], settings: VaeSettings) -> None:
         self.datasets, self.settings = tuple(datasets), settings
 
     def draw(self, step: int, steps: int, generator: torch.Generator) -> ClipBatch:
@@ -159,6 +197,8 @@ class ClipSource:
         else:
             frames, side = settings.clip_shapes[step // 2 % len(settings.clip_shapes)]
             name, count = "clips", max(1, settings.clip_pixels // (frames * side**2))
+        if isinstance(dataset, ResidentClips):
+            return ClipBatch(_cut_alike(dataset.frames, count, frames, side, generator), name)
         cut, replaced = draw_samples(
             dataset.clip_count, count, lambda index, own: _cut(dataset.clip_frames(index), frames, side, own), generator
         )
@@ -167,24 +207,53 @@ class ClipSource:
 
 def _cut(clip: Tensor, frames: int, side: int, generator: torch.Generator) -> Tensor:
     """[frames, 3, side, side] of a clip uint8 [T, H, W, 3]."""
+    start = _below(_length_to_cut(clip.shape, frames, side) - frames + 1, generator)
+    index = torch.arange(start, start + frames)
+    return _varied(pixels(clip[torch.minimum(index, 2 * len(clip) - 2 - index)]), side, generator)
+
+
+def _cut_alike(clips: Tensor, count: int, frames: int, side: int, generator: torch.Generator) -> Tensor:
+    """[count, frames, 3, side, side] of clips uint8 [M, T, H, W, 3] on their device.
+
+    All of a batch are cut and flipped alike; single frames are of different times.
+    """
+    device, length = clips.device, clips.shape[1]
+    start = _below(_length_to_cut(clips.shape[1:], frames, side) - frames + 1, generator)
+    index = torch.arange(start, start + frames).expand(count, frames)
+    if frames == 1:
+        index = torch.randint(length, (count, 1), generator=generator)
+    number = torch.randint(len(clips), (count, 1), generator=generator)
+    index = torch.minimum(index, 2 * length - 2 - index)
+    return _varied(pixels(clips[number.to(device), index.to(device)]), side, generator)
+
+
+def _below(high: int, generator: torch.Generator) -> int:
+    return int(torch.randint(high, (), generator=generator))
+
+
+def _length_to_cut(shape: torch.Size, frames: int, side: int) -> int:
+    """Frames of a clip [T, H, W, 3] to cut from: its own, or those there and back again where more are asked for."""
+    length, height, width = shape[:3]
+    longest = length if frames <= length else 2 * length - 1
+    if frames > longest or side > min(height, width):
+        raise Track2ViewError(
+            f"The clips are {length} frames of {width} x {height}, too small for {frames} frames of {side} px; lower "
+            "clip_shapes or image_crop."
+        )
+    return longest
+
+
+def _varied(x: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """A crop [..., T, 3, side, side] of x, at its size or averaged down by two, flipped in space and time."""
 
     def below(high: int) -> int:
-        return int(torch.randint(high, (), generator=generator))
+        return _below(high, generator)
 
-    if frames > len(clip):
-        clip = torch.cat([clip, clip.flip(0)[1:]])
-    if frames > len(clip) or side > min(clip.shape[1:3]):
-        raise Track2ViewError(
-            f"The clips are {len(clip)} frames of {clip.shape[2]} x {clip.shape[1]}, too small for {frames} frames of "
-            f"{side} px; lower clip_shapes or image_crop."
-        )
-    start = below(len(clip) - frames + 1)
-    x = pixels(clip[start : start + frames])
     if below(2) and side <= min(x.shape[-2:]) // 2:
-        x = F.avg_pool2d(x, 2)
+        x = reduce(x, "... (h two) (w too) -> ... h w", "mean", two=2, too=2)
     top, left = below(x.shape[-2] - side + 1), below(x.shape[-1] - side + 1)
     x = x[..., top : top + side, left : left + side]
-    for axis in (-1, -2, 0):
+    for axis in (-1, -2, -4):
         x = x.flip(axis) if below(2) else x
     return x.transpose(-1, -2) if below(2) else x
 
