@@ -183,7 +183,7 @@ def run_device(config: TrainConfig) -> torch.device:
         return torch.device("cpu")
     from accelerate import PartialState
 
-    return PartialState().device
+    return torch.device(PartialState().device or "cpu")
 
 
 def _share(config: TrainConfig, share: DataShare) -> PairShare | ResidentShare:
