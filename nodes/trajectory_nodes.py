@@ -11,7 +11,8 @@ from ..track2view_core.cameras.operations.operation import chosen_settings, sett
 from ..track2view_core.cameras.presets import move_notes
 from ..track2view_core.errors import Track2ViewError
 from .bridge.folders import temp_content, temp_named
-from .bridge.host import schema, show_text
+from .bridge.host import progress_callback, schema, show_text
+from .dense_inputs import analysed_clip
 from .doors import told_at
 from .sockets import CAMERA_PATH, POINT_TRACKS, TARGET, frames_from_image, one_of
 
@@ -152,6 +153,8 @@ class CameraEditor(io.ComfyNode):
             shown["track2view_points"] = [_points(point_tracks)]
         if image is not None:
             shown["track2view_frames"] = [_frames(image, drawn.path.fps)]
+            if point_tracks is not None:
+                shown["track2view_meshes"] = _meshes(image, point_tracks)
         if drawn.seed is not None:
             shown["track2view_seed"] = [to_json(drawn.seed)]
         report = told_at("Track2View_CameraEditor", notes)
@@ -164,6 +167,26 @@ def _points(point_tracks) -> ui.SavedResult:
 
     file = temp_content("track2view_points", ".bin", pack_points(point_tracks))
     return ui.SavedResult(file.name, "", io.FolderType.temp)
+
+
+def _meshes(image, point_tracks) -> list[ui.SavedResult]:
+    """The clip's picture for the new camera's view; none where the images are of another clip than the tracks."""
+    from ..track2view_core.preview.picture_mesh import pack_meshes
+    from ..track2view_core.tracks.cache import cache_key
+
+    camera = point_tracks.camera
+    same_shape = abs(camera.width * image.shape[1] / (camera.height * image.shape[2]) - 1) < 0.01
+    if len(image) != len(point_tracks) or not same_shape:
+        return []
+    video = frames_from_image(image, "image")
+    key = cache_key(video=video, positions=point_tracks.positions, visible=point_tracks.visible)
+    file = temp_named("track2view_meshes", ".bin", key.encode())
+    if not file.is_file():
+        geometry = analysed_clip(video, point_tracks, progress=progress_callback())
+        unfinished = file.with_suffix(".part")
+        unfinished.write_bytes(pack_meshes(video, geometry))
+        unfinished.replace(file)
+    return [ui.SavedResult(file.name, "", io.FolderType.temp)]
 
 
 def _frames(image, fps: float) -> ui.SavedResult:

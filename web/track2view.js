@@ -6,6 +6,7 @@ import { CompareView } from "./compare/compare_view.mjs";
 import { showNeededSockets } from "./compare/growing_sockets.mjs";
 import { Editor } from "./editor/editor.mjs";
 import { readPairs } from "./math/pairs.mjs";
+import { readMeshes } from "./math/picture_mesh.mjs";
 import { readPoints } from "./math/points.mjs";
 import { PairView } from "./pair_view/pair_view.mjs";
 
@@ -159,17 +160,19 @@ function keepTextLow(node) {
 function resultOf(output) {
   const points = output?.track2view_points?.[0];
   if (!points) return null;
-  return { points, frames: output.track2view_frames?.[0] ?? null, seed: output.track2view_seed?.[0] ?? null };
+  const [frames, seed, meshes] = ["frames", "seed", "meshes"].map((name) => output[`track2view_${name}`]?.[0] ?? null);
+  return { points, frames, seed, meshes };
 }
 
 /** Fetch what a run left and show it. After a restart of the server its files are gone: then a run brings them again. */
-async function bring(editor, { points, frames, seed }, view = null) {
+async function bring(editor, { points, frames, seed, meshes }, view = null) {
   try {
-    const answer = await fetch(fileAddress(points));
+    const [answer, pictures] = await Promise.all([points, meshes].map((file) => file && fetch(fileAddress(file))));
     if (!answer.ok) return;
     const read = readPoints(await answer.arrayBuffer());
+    const shown = pictures?.ok ? readMeshes(await pictures.arrayBuffer()) : null;
     if (editor.disposed) return;
-    editor.setResult({ points: read, seed, frames: frames && fileAddress(frames) });
+    editor.setResult({ points: read, seed, frames: frames && fileAddress(frames), meshes: shown });
     if (view) editor.view = view;
   } catch (error) {
     editor.say(error.message);

@@ -55,12 +55,21 @@ def source_depth(
     frames, height, width = video.shape[:3]
     inverse, movers = torch.empty(frames, height, width), torch.empty(frames, height, width, dtype=torch.bool)
     for t in range(frames):
-        inverse[t] = upsampled(geometry.standing[t], video[t])
-        masked, own = geometry.silhouettes[t].float(), geometry.mover_inverse[t].float()
-        full = F.interpolate(torch.stack([masked, own])[None], (height, width), mode="bilinear")[0]
-        movers[t] = full[0] > 0.5
-        # Outside the silhouettes the movers' inverse depth is 0: at the rim it is divided by how much is inside.
-        inverse[t] = torch.where(movers[t], full[1] / full[0].clamp(min=0.5), inverse[t])
+        inverse[t], movers[t] = frame_depth(video[t], geometry, t)
         if progress is not None:
             progress(t + 1, frames, "depth of every pixel")
     return inverse, movers
+
+
+def frame_depth(
+    picture: Tensor,  # [H, W, 3] uint8, frame t at any size
+    geometry: ClipGeometry,
+    t: int,
+) -> tuple[Tensor, Tensor]:
+    """Of one frame: inverse depth [H, W] float32 > 0, movers before what stands, and their mask."""
+    standing = upsampled(geometry.standing[t], picture)
+    masked, own = geometry.silhouettes[t].float(), geometry.mover_inverse[t].float()
+    full = F.interpolate(torch.stack([masked, own])[None], tuple(picture.shape[:2]), mode="bilinear")[0]
+    movers = full[0] > 0.5
+    # Outside the silhouettes the movers' inverse depth is 0: at the rim it is divided by how much is inside.
+    return torch.where(movers, full[1] / full[0].clamp(min=0.5), standing), movers

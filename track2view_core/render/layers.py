@@ -54,7 +54,7 @@ def standing_layer(
     reprojection: Reprojection,
 ) -> Layer:
     """What stands. Behind movers, and where a step of depth uncovers what lies behind it, only `inverse` is known."""
-    warp = warped(inverse, reprojection, inverse.shape, whole=_even(picture))
+    warp = warped(inverse, reprojection, inverse.shape, whole=even_cells(picture))
     known = warp.covered
     hides = opacity > TRACE
     if hides.any():
@@ -109,7 +109,9 @@ def composed(colour: Tensor, inverse: Tensor, moving: MovingLayer | None) -> tup
     return colour, torch.where(moving.opacity > 0.5, moving.inverse, inverse)
 
 
-def _even(picture: Tensor) -> Tensor:
+def even_cells(
+    picture: Tensor,  # [3, H, W] float32, 0..255
+) -> Tensor:
     """[H - 1, W - 1] bool: four neighbours, and those around them, of one colour."""
     grey = picture.mean(0)
     rows = torch.minimum(grey[:, :-1], grey[:, 1:]), torch.maximum(grey[:, :-1], grey[:, 1:])

@@ -143,6 +143,19 @@ def warped(
     return Warp(*(torch.where(covered, a, nothing) for a, nothing in zip(values, (-1.0, -1.0, 0.0), strict=True)))
 
 
+def joined(
+    inverse: Tensor,  # [h, w] float32, inverse depth
+    whole: Tensor | None = None,  # [h - 1, w - 1] bool: four neighbours that show no edge
+    tear: float = TEAR_STANDING,
+) -> Tensor:
+    """[h - 1, w - 1] bool: four neighbours that `warped` takes for one surface, however far apart they come to lie."""
+    corners = inverse[:-1, :-1], inverse[:-1, 1:], inverse[1:, :-1], inverse[1:, 1:]
+    high = _most(*corners)
+    step = (high - _least(*corners)) / high
+    ok = (step <= tear) | (_slopes(inverse) & (step <= STEEPEST))
+    return ok if whole is None else ok | (whole & (step <= TEAR_WITHIN))
+
+
 def behind_steps(
     inverse: Tensor,  # [h, w] float32
     reprojection: Reprojection,

@@ -51,6 +51,8 @@ export class Editor {
 
   viewpoint = firstViewpoint(1);
   preset = { ...PRESET };
+  meshes = null; // the clip's picture as meshes, where a run brought it
+  showsPicture = true; // in the new camera's view; its points otherwise
   draws = 0; // frames drawn so far
 
   /** @param {{write, saveView?, forward?, leave?}} host @param {"auto"|"webgl2"|"2d"} [renderer] of the points */
@@ -107,8 +109,10 @@ export class Editor {
     this.store.load(text);
   }
 
-  /** What a run brought. Nothing is written. @param {{points?, seed?, frames?}} result frames: address of the video */
-  setResult({ points = null, seed = null, frames = null }) {
+  /** What a run brought. Nothing is written. @param {{points?, seed?, frames?, meshes?}} result frames: address of the video */
+  setResult({ points = null, seed = null, frames = null, meshes = null }) {
+    this.meshes = meshes;
+    this.#layout.camera.tools.classList.toggle("t2v-hidden", meshes === null && frames === null);
     this.#scene = points && new Scene(points);
     if (frames !== null) this.#onion.load(frames);
     const clip = points ? clipOf(points.source, points.sceneScale) : this.store.clip;
@@ -120,13 +124,14 @@ export class Editor {
     const { name, amount } = this.preset;
     const { frame, selection } = this.store;
     const viewpoint = this.#framed ? this.viewpoint : null;
-    return { viewpoint, frame, selection, preset: { name, amount }, onion: this.#onion.state };
+    return { viewpoint, frame, selection, preset: { name, amount }, onion: this.#onion.state, picture: this.showsPicture };
   }
 
-  set view({ viewpoint, frame = 0, selection = [], preset, onion }) {
+  set view({ viewpoint, frame = 0, selection = [], preset, onion, picture }) {
     if (viewpoint) [this.viewpoint, this.#framed] = [viewpoint, true];
     if (preset) this.preset = { ...PRESET, ...preset };
-    if (onion) this.#onion.set(onion);
+    if (onion && picture !== undefined) this.#onion.set(onion); // before there was a picture, the source frame was always on
+    if (picture !== undefined) this.showsPicture = picture;
     this.store.setFrame(frame);
     this.store.select(selection);
     this.redraw();
@@ -167,6 +172,8 @@ export class Editor {
       store,
       viewpoint,
       scene: this.#scene,
+      meshes: this.meshes,
+      showsPicture: this.showsPicture,
       coverage: this.#coverage.values,
       hover: this.world.hover,
       lock: this.world.lock,
@@ -175,6 +182,9 @@ export class Editor {
     for (const row of this.#layout.rows) row.refresh(this);
     this.#layout.world.flat.setAttribute("aria-pressed", String(viewpoint.flat));
     this.#onion.refresh(store);
+    const { picture } = this.#layout.camera;
+    picture.classList.toggle("t2v-hidden", this.meshes === null);
+    picture.setAttribute("aria-pressed", String(this.#painter.picture !== null && this.showsPicture));
     tell(this.#layout, store, this.#words);
   }
 
@@ -319,6 +329,12 @@ export class Editor {
 
   viewFromCamera() {
     this.setViewpoint(viewFrom(this.viewpoint, this.store.cameraAt(), this.store.clip.sceneScale));
+  }
+
+  togglePicture() {
+    this.showsPicture = !(this.showsPicture && this.#painter.picture !== null);
+    if (this.showsPicture) this.#painter.retryPicture();
+    this.redraw();
   }
 
   toggleOnion() {

@@ -37,6 +37,7 @@ export const SHORTCUTS = [
   ["Document", [
     ["Ctrl+Z", "undo; Ctrl+Shift+Z or Ctrl+Y redo"],
     ["Ctrl+C Ctrl+V", "copy and paste the path as JSON text"],
+    ["M", "the clip's picture from the new camera, or its points"],
     ["O", "the source frame as onion skin"],
     ["?", "this sheet"],
   ]],
@@ -115,6 +116,7 @@ export class Keyboard {
     End: () => this.#editor.store.setFrame(Infinity),
     i: () => this.#editor.setKey(),
     f: () => this.#editor.frameAll(),
+    m: () => this.#editor.togglePicture(),
     o: () => this.#editor.toggleOnion(),
     Delete: () => this.#editor.deleteKeys(),
     Backspace: () => this.#editor.deleteKeys(),

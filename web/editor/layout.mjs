@@ -48,11 +48,13 @@ function cameraPane(editor) {
   const onion = button("Source", "Show the source frame beneath (O)", () => editor.toggleOnion());
   const opacity = element("input", { type: "range", min: 0.05, max: 1, step: 0.05, "aria-label": "How strongly the source frame shows" });
   opacity.addEventListener("input", () => editor.setOnion({ opacity: Number(opacity.value) }));
-  const tools = element("div", { class: "t2v-tools t2v-hidden" }, onion, opacity);
+  const holes = element("div", { class: "t2v-holes t2v-hidden", "aria-hidden": "true" });
+  const picture = button("Picture", "Show the clip's picture from there, or its points (M)", () => editor.togglePicture());
+  const tools = element("div", { class: "t2v-tools t2v-hidden" }, picture, onion, opacity);
   const note = element("div", { class: "t2v-note" });
   const pane = element("div", { class: "t2v-pane", role: "img", "aria-label": "What the new camera sees" },
-    video, over, element("div", { class: "t2v-title", text: "New camera" }), tools, note);
-  return { pane, over, video, tools, onion, opacity, note };
+    holes, video, over, element("div", { class: "t2v-title", text: "New camera" }), tools, note);
+  return { pane, over, holes, video, tools, picture, onion, opacity, note };
 }
 
 function swatch(colour, words) {

@@ -1,10 +1,10 @@
-/** The source frame beneath the points of the camera pane. */
+/** The source frame laid over the camera pane's picture or under its points, on demand. */
 
 export class OnionSkin {
   #elements;
   #shown = -1;
 
-  state = { on: true, opacity: 0.3 };
+  state = { on: false, opacity: 0.3 };
 
   /** @param {{video, tools, onion, opacity}} elements */
   constructor(elements) {
@@ -29,6 +29,7 @@ export class OnionSkin {
     video.classList.toggle("t2v-hidden", !on);
     video.style.opacity = String(this.state.opacity);
     onion.setAttribute("aria-pressed", String(this.state.on));
+    opacity.classList.toggle("t2v-hidden", !on);
     opacity.value = String(this.state.opacity);
     if (!on || this.#shown === frame) return;
     this.#shown = frame;

@@ -1,8 +1,14 @@
-/** Draws an editor: the points through both lenses on one canvas, and lines over them. Only when it is told to. */
+/**
+ * Draws an editor: the points through both lenses on one canvas, the clip's picture in the new camera's view on another, and
+ * lines over them. Only when it is told to.
+ */
 
 import { drawCamera } from "./camera_view.mjs";
 import { element, freshContext, pixelRatio } from "./elements.mjs";
 import { paneLens, pictureIn } from "./lenses.mjs";
+import { keptAt } from "../math/picture_mesh.mjs";
+import { sourceAt } from "./clip.mjs";
+import { createMeshRenderer } from "./mesh_renderer.mjs";
 import { createPointsRenderer } from "./points_renderer.mjs";
 import { drawTimeline } from "./timeline.mjs";
 import { lensOf } from "./viewpoint.mjs";
@@ -12,6 +18,8 @@ const POINT_SIZE = 0.006; // scene scales, of one of MANY points; fewer are larg
 const MANY = 20_000;
 const FEW = 2000;
 const SLOW = 33; // ms
+const SLOW_PICTURE = 60; // ms: a picture that is drawn by the processor is worth waiting for a little
+const JUDGED = 6; // frames
 const STANDIN_FLOOR = 0.5; // scene scales below the first camera, where no points tell
 
 export class Painter {
@@ -21,6 +29,10 @@ export class Painter {
   #colours = null;
   #renderer = null;
   #judged = false;
+  #picture = null; // the mesh's renderer, made when there is a mesh
+  #pictureCanvas = null;
+  #pictureTimes = [];
+  #noPicture = false; // there is no WebGL2, it was taken away, or it is too slow here
 
   /** @param {object} layout @param {import("./points_renderer.mjs").RendererKind} [kind] */
   constructor(layout, kind = "auto") {
@@ -38,9 +50,21 @@ export class Painter {
     return this.#renderer;
   }
 
+  /** The mesh's renderer; null before there is a mesh, and where none can be drawn. */
+  get picture() {
+    return this.#picture;
+  }
+
   dispose() {
     this.#renderer.dispose();
     this.#canvas.remove();
+    this.#dropPicture();
+  }
+
+  /** Show the picture again where it was found too slow. */
+  retryPicture() {
+    this.#noPicture = false;
+    this.#pictureTimes = [NaN]; // and do not judge it again
   }
 
   /** The lens of the world pane now. */
@@ -63,7 +87,8 @@ export class Painter {
     const { store, viewpoint } = state;
     const worldLens = this.worldLens(viewpoint);
     const cameraLens = this.cameraLens(store);
-    this.#points(state, ratio, worldLens, cameraLens);
+    const pictured = this.#drawPicture(state, ratio, cameraLens);
+    this.#points(state, ratio, worldLens, pictured ? null : cameraLens);
     const floor = state.scene ? state.scene.floor : STANDIN_FLOOR * store.clip.sceneScale;
     const under = freshContext(world.under, worldLens.width, worldLens.height, ratio);
     drawFloor(under, worldLens, floor, store.clip.sceneScale);
@@ -76,7 +101,8 @@ export class Painter {
       drawBlocks(over, cameraLens, floor, store.clip.sceneScale);
     }
     drawCamera(over, cameraLens, picture, store);
-    this.#place(camera.video, picture);
+    for (const part of [camera.video, camera.holes]) place(part, picture);
+    camera.holes.classList.toggle("t2v-hidden", !pictured);
     this.drawTimeline(state, ratio);
   }
 
@@ -105,7 +131,8 @@ export class Painter {
     const size = POINT_SIZE * Math.cbrt(MANY / Math.min(Math.max(count, 100), MANY)) * store.clip.sceneScale;
     const smallest = count < FEW ? 2.5 : 1.6;
     const view = (pane, lens) => ({ lens, left: pane.offsetLeft, top: pane.offsetTop, size, smallest });
-    const views = [view(world.pane, worldLens), view(camera.pane, cameraLens)];
+    const views = [view(world.pane, worldLens), ...(cameraLens ? [view(camera.pane, cameraLens)] : [])];
+    if (!cameraLens) this.#renderer.clear(view(camera.pane, worldLens), ratio);
     this.#renderer.draw(views, ratio);
     if (this.#kind === "auto" && count >= FEW && this.#tooSlow(views, ratio)) {
       this.#kind = "2d";
@@ -129,10 +156,44 @@ export class Painter {
     return performance.now() - start > SLOW;
   }
 
-  #place(video, picture) {
-    for (const [name, value] of Object.entries({ left: picture.x, top: picture.y, width: picture.width, height: picture.height })) {
-      video.style[name] = `${value}px`;
-    }
+  /** The clip's picture in the new camera's view. @returns {boolean} whether it is there */
+  #drawPicture({ store, meshes, showsPicture }, ratio, lens) {
+    const wanted = meshes !== null && showsPicture && !this.#noPicture && this.#kind !== "2d";
+    this.#pictureCanvas?.classList.toggle("t2v-hidden", !wanted);
+    if (!wanted) return false;
+    if (this.#picture === null) this.#newPicture();
+    if (this.#picture === null) return false;
+    const kept = keptAt(meshes, store.frame);
+    const start = performance.now();
+    this.#picture.draw(meshes, kept, sourceAt(store.clip, Math.min(meshes.times[kept], store.clip.frames - 1)), store.clip, lens, ratio);
+    if (this.#pictureTimes.length < JUDGED && !Number.isNaN(this.#pictureTimes[0])) this.#judgePicture(start);
+    return !this.#noPicture;
+  }
+
+  /** The first frames are waited for; the second best says what this machine can. */
+  #judgePicture(start) {
+    const { gl } = this.#picture;
+    gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
+    this.#pictureTimes.push(performance.now() - start);
+    if (this.#pictureTimes.length < JUDGED || this.#pictureTimes.sort((a, b) => a - b)[1] <= SLOW_PICTURE) return;
+    this.#dropPicture();
+  }
+
+  #newPicture() {
+    this.#pictureCanvas = element("canvas", { "aria-hidden": "true", class: "t2v-picture" });
+    this.#layout.camera.holes.after(this.#pictureCanvas);
+    this.#picture = createMeshRenderer(this.#pictureCanvas);
+    if (this.#picture === null) this.#dropPicture();
+    this.#pictureCanvas?.addEventListener("webglcontextlost", () => this.#picture && this.#dropPicture());
+  }
+
+  #dropPicture() {
+    const renderer = this.#picture;
+    this.#picture = null;
+    this.#noPicture = true;
+    renderer?.dispose();
+    this.#pictureCanvas?.remove();
+    this.#pictureCanvas = null;
   }
 
   /** A new canvas and a renderer on it; plain pixels from then on where a context was taken away. */
@@ -153,5 +214,11 @@ export class Painter {
       this.#renew();
       redraw();
     }, { signal });
+  }
+}
+
+function place(part, picture) {
+  for (const [name, value] of Object.entries({ left: picture.x, top: picture.y, width: picture.width, height: picture.height })) {
+    part.style[name] = `${value}px`;
   }
 }

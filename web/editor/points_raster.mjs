@@ -49,6 +49,10 @@ class Raster {
     }
   }
 
+  clear({ lens, left, top }, ratio) {
+    this.#context.clearRect(left * ratio, top * ratio, lens.width * ratio, lens.height * ratio);
+  }
+
   dispose() {
     this.#pictures.clear();
     this.#canvas.width = 0;

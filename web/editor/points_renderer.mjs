@@ -1,7 +1,8 @@
 /**
  * Draws the points of a scene through one or more lenses on one canvas: WebGL2, or plain pixels where there is none.
  *
- * A renderer has `kind`, `setColours(colours)`, `setPositions(positions, seen)`, `draw(views, ratio)` and `dispose()`.
+ * A renderer has `kind`, `setColours(colours)`, `setPositions(positions, seen)`, `draw(views, ratio)`, `clear(view, ratio)`
+ * and `dispose()`.
  * A view is {lens, left, top, size, smallest}: a lens, where its pane lies on the canvas in CSS pixels, a point's size
  * in world units and the least it takes in CSS pixels. Canvas pixels are CSS pixels times `ratio`.
  */
@@ -105,6 +106,14 @@ class GlPoints {
       gl.uniform2f(this.#places.bounds, smallest * ratio, LARGEST * ratio);
       if (this.#count > 0) gl.drawArrays(gl.POINTS, 0, this.#count);
     }
+  }
+
+  /** Nothing in a view's pane. */
+  clear({ lens, left, top }, ratio) {
+    const gl = this.#gl;
+    gl.scissor(...[left, this.#canvas.height / ratio - top - lens.height, lens.width, lens.height].map((value) => Math.round(value * ratio)));
+    gl.clearColor(0, 0, 0, 0);
+    gl.clear(gl.COLOR_BUFFER_BIT);
   }
 
   dispose() {

@@ -54,7 +54,10 @@ export const STYLE = `
 .t2v-pane canvas, .t2v-stage > canvas { position: absolute; inset: 0; width: 100%; height: 100%; }
 .t2v-stage > canvas { pointer-events: none; z-index: 1; }
 .t2v-pane > canvas { z-index: 2; }
-.t2v-pane > video { position: absolute; object-fit: fill; z-index: 0; pointer-events: none; }
+.t2v-pane > video { position: absolute; object-fit: fill; z-index: 1; pointer-events: none; }
+.t2v-pane > .t2v-picture { z-index: 0; pointer-events: none; }
+.t2v-holes { position: absolute; z-index: 0; pointer-events: none;
+  background: repeating-linear-gradient(45deg, #3b4252 0 3px, #1b1f28 3px 10px); }
 .t2v-title { position: absolute; left: 8px; top: 6px; z-index: 3; pointer-events: none; color: ${COLOURS.text};
   font-weight: 600; text-shadow: 0 0 3px #000, 0 1px 2px #000; }
 .t2v-title small { font-weight: 400; color: ${COLOURS.faint}; margin-left: 6px; }
