@@ -114,7 +114,9 @@ class CameraEditor(io.ComfyNode):
                     "their points what the editor shows.",
                 ),
                 io.Image.Input(
-                    "image", optional=True, tooltip="The frames of the clip, to lay under the drawing; at any size."
+                    "image",
+                    optional=True,
+                    tooltip="The frames of the clip, at any size: the new camera's view is made of them.",
                 ),
                 CAMERA_PATH.Input(
                     "start_path",

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 
 import { newDocument, parseDocument, rescaled, toJson } from "../../web/math/document.mjs";
 import { frameAt, nearestTrack, placeIn, readPairs, seenIn } from "../../web/math/pairs.mjs";
+import { colorsOf, keptAt, meshOf, readMeshes } from "../../web/math/picture_mesh.mjs";
 import { positionsAt, readPoints, subjectOf, visibleAt } from "../../web/math/points.mjs";
 import { MOVES, PRESETS, presetKeys } from "../../web/math/presets.mjs";
 import { project, unproject } from "../../web/math/projection.mjs";
@@ -61,6 +62,15 @@ const ANSWERS = {
       }),
       nowhere: nearestTrack(pairs, "source", 0, 9, 9, 0.1),
     };
+  },
+  meshes: ({ file, frames }) => {
+    const meshes = readMeshes(contentOf(file));
+    return frames.map((frame) => {
+      const kept = keptAt(meshes, frame);
+      const { vertices, triangles } = meshOf(meshes, kept);
+      const { size, colour } = meshes;
+      return { size, colour, time: meshes.times[kept], colors: plain(colorsOf(meshes, kept)), vertices: plain(vertices), triangles: plain(triangles) };
+    });
   },
   points: ({ file, frames }) => {
     const points = readPoints(contentOf(file));

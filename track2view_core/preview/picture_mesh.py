@@ -7,7 +7,7 @@ A packed file (packed_file.py) that begins with `T2VM`. Of each kept frame, spre
     inverse   uint16 [F, height, width]             inverse depth = step * number, at the centres of a grid of pixels
     torn      uint8 [F, ceil((h - 1) (w - 1) / 8)]  four neighbours that lie on two surfaces, lowest bit first
 
-What moves and what stands behind it are one map, as the clip shows them; the source camera stands in the file of points.
+What moves and what stands behind it are one map, as the clip shows them; the source camera is in the file of points.
 """
 
 from __future__ import annotations

@@ -47,6 +47,7 @@ class MeshRenderer {
   #meshes = null;
   #kept = -1;
   #count = 0;
+  #numbers = 0; // the kind of the triangles' numbers
 
   constructor(canvas, gl) {
     this.gl = gl;
@@ -89,7 +90,7 @@ class MeshRenderer {
     gl.uniform4f(this.#places.lens, k[0] / clip.width, k[4] / clip.height, k[2] / clip.width, k[5] / clip.height);
     gl.uniform1f(this.#places.skew, k[1] / clip.width);
     gl.uniformMatrix4fv(this.#places.clipFromCamera, false, fromCamera(clipFromWorld(lens), source.worldFromCamera));
-    gl.drawElements(gl.TRIANGLES, this.#count, gl.UNSIGNED_INT, 0);
+    gl.drawElements(gl.TRIANGLES, this.#count, this.#numbers, 0);
   }
 
   dispose() {
@@ -108,6 +109,7 @@ class MeshRenderer {
     const { width, height } = meshes.colour;
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGB8, width, height, 0, gl.RGB, gl.UNSIGNED_BYTE, colorsOf(meshes, kept));
     this.#count = triangles.length;
+    this.#numbers = triangles.BYTES_PER_ELEMENT === 2 ? gl.UNSIGNED_SHORT : gl.UNSIGNED_INT;
     [this.#meshes, this.#kept] = [meshes, kept];
   }
 }

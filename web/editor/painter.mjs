@@ -18,7 +18,7 @@ const POINT_SIZE = 0.006; // scene scales, of one of MANY points; fewer are larg
 const MANY = 20_000;
 const FEW = 2000;
 const SLOW = 33; // ms
-const SLOW_PICTURE = 60; // ms: a picture that is drawn by the processor is worth waiting for a little
+const SLOW_PICTURE = 120; // ms: a picture that the processor draws is worth waiting for a little
 const JUDGED = 6; // frames
 const STANDIN_FLOOR = 0.5; // scene scales below the first camera, where no points tell
 

@@ -15,7 +15,7 @@
  * @typedef {object} Mesh
  * @property {Float32Array} vertices 4 each: share of the picture's width and height, inverse depth, whether it is of the
  *   surface that its triangle shows
- * @property {Uint32Array} triangles 3 vertices each
+ * @property {Uint16Array|Uint32Array} triangles 3 vertices each
  */
 
 import { readPackedFile } from "./packed_file.mjs";
@@ -58,55 +58,80 @@ export function colorsOf(meshes, kept) {
  * @param {PictureMeshes} meshes @param {number} kept @returns {Mesh}
  */
 export function meshOf(meshes, kept) {
+  const { step } = meshes;
   const { width: w, height: h } = meshes.size;
-  const first = kept * w * h;
+  const inverse = meshes.inverse.subarray(kept * w * h, (kept + 1) * w * h);
   const bits = kept * Math.ceil(((h - 1) * (w - 1)) / 8);
-  const depth = (/** @type {number} */ at) => meshes.step * meshes.inverse[first + at];
-  const torn = [];
-  const triangles = [];
-  const corners = [0, 1, w, w + 1];
-  for (let row = 0, cell = 0; row < h - 1; row += 1) {
-    for (let column = 0; column < w - 1; column += 1, cell += 1) {
-      const at = row * w + column;
-      if ((meshes.torn[bits + (cell >> 3)] >> (cell & 7)) & 1 && parted(meshes, first + at, w)) torn.push(at);
-      else triangles.push(at, at + w, at + 1, at + 1, at + w, at + w + 1);
+  const torn = tornCells(meshes, inverse, bits);
+  const vertices = new Float32Array(4 * (w * h + 8 * torn.length));
+  const Numbers = vertices.length / 4 <= 65_536 ? Uint16Array : Uint32Array;
+  const triangles = new Numbers(6 * ((w - 1) * (h - 1) + torn.length));
+  const [across, down] = [shares(w), shares(h)];
+  let next = 0;
+  for (let row = 0, at = 0; row < h; row += 1) {
+    for (let column = 0; column < w; column += 1, at += 1) {
+      vertices[next] = across[column];
+      vertices[next + 1] = down[row];
+      vertices[next + 2] = step * inverse[at];
+      vertices[next + 3] = 1;
+      next += 4;
     }
   }
-  const vertices = new Float32Array(4 * (w * h + 8 * torn.length));
-  let next = 0;
-  const put = (/** @type {number} */ at, /** @type {number} */ inverse, /** @type {number} */ own) => {
-    const [row, column] = [Math.floor(at / w), at % w];
-    vertices[next] = edge(column, w);
-    vertices[next + 1] = edge(row, h);
-    vertices[next + 2] = inverse;
-    vertices[next + 3] = own;
-    next += 4;
+  let place = 0;
+  const cell = (/** @type {number} */ a, /** @type {number} */ below) => {
+    triangles[place] = a;
+    triangles[place + 1] = triangles[place + 4] = below;
+    triangles[place + 2] = triangles[place + 3] = a + 1;
+    triangles[place + 5] = below + 1;
+    place += 6;
   };
-  for (let at = 0; at < w * h; at += 1) put(at, depth(at), 1);
+  let index = 0;
+  for (let row = 0; row < h - 1; row += 1) {
+    for (let column = 0, at = row * w; column < w - 1; column += 1, at += 1) {
+      if (torn[index] === at) index += 1;
+      else cell(at, at + w);
+    }
+  }
   for (const at of torn) {
-    const around = corners.map((step) => depth(at + step));
+    const corners = [at, at + 1, at + w, at + w + 1];
+    const around = corners.map((corner) => inverse[corner]);
     const middle = (Math.max(...around) + Math.min(...around)) / 2;
     for (const near of [true, false]) {
       const own = around.map((value) => (value > middle === near ? 1 : 0));
-      const count = own.reduce((a, b) => a + b, 0);
-      const mean = around.reduce((sum, value, n) => sum + value * own[n], 0) / count;
-      const base = next / 4;
-      corners.forEach((step, n) => put(at + step, own[n] ? around[n] : mean, own[n]));
-      triangles.push(base, base + 2, base + 1, base + 1, base + 2, base + 3);
+      const mean = around.reduce((sum, value, n) => sum + value * own[n], 0) / own.reduce((a, b) => a + b, 0);
+      cell(next / 4, next / 4 + 2);
+      corners.forEach((corner, n) => {
+        vertices[next] = across[corner % w];
+        vertices[next + 1] = down[Math.floor(corner / w)];
+        vertices[next + 2] = step * (own[n] ? around[n] : mean);
+        vertices[next + 3] = own[n];
+        next += 4;
+      });
     }
   }
-  return { vertices, triangles: Uint32Array.from(triangles) };
+  return { vertices, triangles };
 }
 
-/** @param {PictureMeshes} meshes @param {number} at @param {number} w */
-function parted({ inverse }, at, w) {
+/** The first points of the cells that are torn, in order. @param {PictureMeshes} meshes @param {Uint16Array} inverse @param {number} bits */
+function tornCells({ torn, size }, inverse, bits) {
+  const { width: w, height: h } = size;
+  const cells = [];
+  for (let number = 0; number < (w - 1) * (h - 1); number += 1) {
+    if (!((torn[bits + (number >> 3)] >> (number & 7)) & 1)) continue;
+    const at = number + Math.floor(number / (w - 1));
+    if (parted(inverse, at, w)) cells.push(at);
+  }
+  return cells;
+}
+
+/** @param {Uint16Array} inverse @param {number} at @param {number} w */
+function parted(inverse, at, w) {
   const [a, b, c, d] = [inverse[at], inverse[at + 1], inverse[at + w], inverse[at + w + 1]];
   const high = Math.max(a, b, c, d);
   return high - Math.min(a, b, c, d) > ONE_SURFACE * high;
 }
 
-/** The centre of a grid's pixel; the outermost reach the picture's edge. @param {number} at @param {number} count */
-function edge(at, count) {
-  if (at === 0) return 0;
-  return at === count - 1 ? 1 : (at + 0.5) / count;
+/** The centres of a grid's pixels; the outermost reach the picture's edge. @param {number} count */
+function shares(count) {
+  return Float64Array.from({ length: count }, (_, at) => (at === 0 ? 0 : at === count - 1 ? 1 : (at + 0.5) / count));
 }
