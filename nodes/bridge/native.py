@@ -216,8 +216,7 @@ class _Seams:
         sampling = self._bundle.config.sampling
         frames = x.shape[2]
         following = 0 if time_dim_concat is None else time_dim_concat.shape[2]
-        window = options.get("context_window")
-        index = tuple(range(frames) if window is None else window.index_list)
+        index = _frames_shown(options.get("context_window"), condition.source_latent.shape[2])
         source = condition.source_latent[:, :, list(index)].to(x).expand(len(x), -1, -1, -1, -1)
         options = {**options, VIEWS: (frames, sampling.rotary)}
         if options[ACTIVE]:
@@ -225,6 +224,15 @@ class _Seams:
         timestep = frame_timesteps(timestep, frames, sampling.source_timestep, following)
         sequence = torch.cat([x, source], dim=2)
         return executor(sequence, timestep, context, clip_fea, time_dim_concat, options, **conds)[:, :, :frames]
+
+
+def _frames_shown(window: Any, total: int) -> tuple[int, ...]:
+    """The latent frames of the clip that a call sees: all of them, or those of a context window.
+
+    The window is asked as core asks it: newer cores put a frame of before in front of those that it lists.
+    """
+    every = torch.arange(total)
+    return tuple((every if window is None else window.get_tensor(every, dim=0)).tolist())
 
 
 def _with_first_block(options: dict[str, Any], condition: TrackCondition, index: tuple[int, ...]) -> dict[str, Any]:

@@ -149,3 +149,44 @@ def test_a_bundle_that_a_model_cannot_follow_yet_is_refused_by_name(native, monk
     condition = SimpleNamespace(bundle=SimpleNamespace(config=config, check_base=lambda found: None))
     with pytest.raises(Exception, match=r'source_attention "own".*sample with Track2View Sampler'):
         native.with_seams(SimpleNamespace(), condition, None)
+
+
+@pytest.mark.parametrize(("before", "shown"), [(None, (3, 4, 5)), (0, (0, 3, 4, 5))])
+def test_a_window_says_itself_which_frames_it_shows(native, monkeypatch, before: int | None, shown: tuple[int, ...]):
+    """Newer cores put a frame of before in front of a window's own, and cut its output away again."""
+    condition, asked = Condition(), []
+    condition.source_latent = torch.arange(8.0).view(1, 1, 8, 1, 1).expand(1, 16, 8, 2, 2)
+
+    class Window:
+        def __init__(self) -> None:
+            self.index_list = [3, 4, 5]
+
+        def get_tensor(self, full: Tensor, device=None, dim: int | None = None) -> Tensor:
+            places = [*([] if before is None else [before]), *self.index_list]
+            return full.index_select(2 if dim is None else dim, torch.tensor(places))
+
+    def deltas(condition, tokens: Tensor, index: tuple[int, ...]) -> Tensor:
+        asked.append(index)
+        return tokens.repeat(1, 2, 1)
+
+    def forward(sequence, timestep, context, clip_fea, time_dim_concat, options, **conds):
+        tokens = {"img": torch.zeros(1, sequence.shape[2], 1)}
+        options["patches_replace"]["dit"]["double_block", 0](tokens, {"original_block": lambda args: args})
+        return sequence
+
+    monkeypatch.setattr(sys.modules[native.__package__.rsplit(".", 2)[0] + ".track2view_core.wan.host_seams"],
+                        "token_deltas", deltas)  # fmt: skip
+    window, views = Window(), []
+    target = window.get_tensor(torch.full((1, 16, 8, 2, 2), -1.0))
+    options = {"context_window": window, native.ACTIVE: True, "sigmas": torch.ones(1)}
+
+    def keeping(*args, **conds):
+        views.append(args[0])
+        return forward(*args, **conds)
+
+    seams = native._Seams(condition.bundle)
+    out = seams.around_forward(
+        keeping, target, torch.ones(1), None, transformer_options=options, **{native.SEAMS: condition}
+    )
+    assert views[0][0, 0, len(shown) :, 0, 0].tolist() == list(shown)
+    assert asked == [shown] and torch.equal(out, target)
