@@ -33,6 +33,7 @@ CATEGORY = "Track2View/back-ends"
 GREY, FILLED = "grey", "filled"
 HOLE_COLOURS = {GREY: 0.5, "black": 0.0, FILLED: None}
 ONE_A_FRAME, FOR_ATI = "one a frame", "121 (ATI)"
+ALL_FRAMES, FIRST_FRAMES = "all frames show it", "the first frame shows it"
 
 
 class RenderTargetView(io.ComfyNode):
@@ -306,4 +307,81 @@ class TracksTo2D(io.ComfyNode):
         return io.NodeOutput(tracks_2d.core_from_tracks(flat), text)
 
 
-NODES = (RenderTargetView, DepthFromTracks, TracksTo2D)
+class TimeToMove(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="Track2View_TimeToMove",
+            display_name="Time-to-Move",
+            category=CATEGORY,
+            description="Let any WAN image-to-video model follow the render, without other weights: what is "
+            "known of the new view holds for the first steps of the sampling, then the model is free.",
+            search_aliases=["TTM", "training-free camera control", "cut and drag", "motion control"],
+            inputs=[
+                io.Model.Input(
+                    "model",
+                    tooltip="A WAN 2.1 image-to-video MODEL, or the high-noise expert of WAN 2.2 14B, after LoRA and "
+                    "shift.",
+                ),
+                io.Latent.Input(
+                    "target_latent",
+                    tooltip="VAE Encode of Render Target View's picture with hole_colour filled: every pixel of it is "
+                    "where the sampling starts from.",
+                ),
+                io.Mask.Input("holes", tooltip="The holes of that Render Target View."),
+                io.Float.Input(
+                    "hold_until",
+                    default=0.1,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Share of all steps for which the known pixels hold: more follows the render closer and "
+                    "keeps its flaws. Start the sampler a few steps in (2 of 50), where the noise leaves the "
+                    "render's large shapes.",
+                ),
+                io.Combo.Input(
+                    "known_where",
+                    options=[ALL_FRAMES, FIRST_FRAMES],
+                    default=ALL_FRAMES,
+                    tooltip="Four frames share a latent: it is known where all of them are, or, as the method was "
+                    "published, where the first of them is.",
+                ),
+                io.Model.Input(
+                    "low_noise_model",
+                    optional=True,
+                    tooltip="The low-noise expert of WAN 2.2 14B. It must go through here, too, or it would paste the "
+                    "render in at the end.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output("held_model", display_name="model", tooltip="For the sampler, or the first of two."),
+                io.Model.Output(
+                    "held_low_noise_model", display_name="low noise model", tooltip="For the second of two samplers."
+                ),
+                io.Latent.Output(
+                    "held_latent",
+                    display_name="latent",
+                    tooltip="For KSampler Advanced, starting a few steps in, with noise added.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model, target_latent, holes, hold_until, known_where, low_noise_model=None) -> io.NodeOutput:
+        from ..track2view_core.render.hole_masks import latent_holes
+        from .bridge.time_to_move import holding
+
+        one_of((ALL_FRAMES, FIRST_FRAMES), known_where, "known_where")
+        samples = target_latent["samples"]
+        free = latent_holes(holes > 0.5, first_frames=known_where == FIRST_FRAMES)
+        if samples.ndim != 5 or samples.shape[2:] != free.shape:
+            raise Track2ViewError(
+                f"target_latent is of shape {list(samples.shape)} and holes, in latent frames, {list(free.shape)}; "
+                "link VAE Encode of the same Render Target View's picture, with WAN's VAE."
+            )
+        latent = {**target_latent, "noise_mask": free[None, None].float()}  # core blurs masks of fewer axes
+        held = holding(model, hold_until)
+        return io.NodeOutput(held, held if low_noise_model is None else holding(low_noise_model, hold_until), latent)
+
+
+NODES = (RenderTargetView, DepthFromTracks, TracksTo2D, TimeToMove)

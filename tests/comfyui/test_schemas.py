@@ -16,6 +16,7 @@ NODE_IDS = (
     "RenderTargetView",
     "DepthFromTracks",
     "TracksTo2D",
+    "TimeToMove",
     "CameraPreset",
     "CameraEditor",
     "EditPath",

@@ -7,7 +7,14 @@ import torch
 import torch.nn.functional as F
 
 from track2view_core.errors import Track2ViewError
-from track2view_core.render.hole_masks import grown, majority, over_latent_frames, vace_mask, with_edges_cut
+from track2view_core.render.hole_masks import (
+    grown,
+    latent_holes,
+    majority,
+    over_latent_frames,
+    vace_mask,
+    with_edges_cut,
+)
 
 
 @pytest.mark.parametrize("frames", [1, 17, 49, 81, 121])
@@ -27,6 +34,18 @@ def test_frames_that_vace_does_not_read_hold_their_latent_frame() -> None:
     off = (vace_mask(holes) != over_latent_frames(holes)).flatten(1).any(1)
     read = F.interpolate(torch.arange(81.0)[None, None], 21, mode="nearest-exact")[0, 0].long()
     assert set(off.nonzero().flatten().tolist()) <= set(read.tolist())
+
+
+def test_a_latent_pixel_is_known_where_all_its_frames_and_pixels_are() -> None:
+    holes = torch.zeros(9, 16, 24, dtype=torch.bool)
+    for t, row, column in ((0, 7, 8), (2, 15, 23), (8, 0, 0)):
+        holes[t, row, column] = True
+    assert latent_holes(holes).nonzero().tolist() == [[0, 0, 1], [1, 1, 2], [2, 0, 0]]
+    assert not latent_holes(holes, first_frames=True).any()
+    holes[5, 8, 16] = True
+    assert latent_holes(holes, first_frames=True).nonzero().tolist() == [[2, 1, 2]]
+    with pytest.raises(Track2ViewError, match="8 frames of 24 x 16"):
+        latent_holes(holes[:8])
 
 
 def test_vace_takes_4n_plus_1_frames() -> None:

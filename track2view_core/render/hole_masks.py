@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from einops import reduce
 from torch import Tensor
 
 from ..errors import Track2ViewError
 
 LATENT_FRAMES = 4
 """Video frames that one latent frame holds; the first holds one."""
+LATENT_PIXELS = 8
+"""Pixels of the picture along a side of one of WAN's latent pixels."""
 
 EDGE_STEP = 0.1
 """Share of inverse depth between two neighbouring pixels that is the edge of a thing."""
@@ -93,6 +96,31 @@ def _grown_across(mask: Tensor, pixels: int) -> Tensor:
 def over_latent_frames(holes: Tensor) -> Tensor:
     """`[T, H, W]` bool: True in all frames of a latent frame (0 alone, then 4k-3..4k) where it is in any of them."""
     return _of_latent_frames(holes)[_latent_frame(len(holes), holes.device)]
+
+
+def latent_holes(
+    holes: Tensor,  # [T, H, W] bool, T = 4n + 1, sides multiples of 8
+    *,
+    first_frames: bool = False,
+) -> Tensor:
+    """`[F, H / 8, W / 8]` bool: latent pixels that are not known whole, in any of their frames and pixels.
+
+    `first_frames` looks at frames 0, 1, 5, 9 .. and at the first pixel of each 8 x 8 alone, as Time-to-Move is
+    published.
+
+    Raises:
+        Track2ViewError: T is not 4n + 1, or a side no multiple of 8.
+    """
+    frames, height, width = holes.shape
+    if frames % LATENT_FRAMES != 1 or height % LATENT_PIXELS or width % LATENT_PIXELS:
+        raise Track2ViewError(
+            f"The mask has {frames} frames of {width} x {height}; WAN's latents take 4n + 1 frames and sides that are "
+            "multiples of 8: make the clip so with Prepare Clip."
+        )
+    if first_frames:
+        shown = [0, *range(1, frames, LATENT_FRAMES)]
+        return holes[shown, ::LATENT_PIXELS, ::LATENT_PIXELS]
+    return reduce(_of_latent_frames(holes), "f (h y) (w x) -> f h w", "max", y=LATENT_PIXELS, x=LATENT_PIXELS)
 
 
 def vace_mask(holes: Tensor) -> Tensor:

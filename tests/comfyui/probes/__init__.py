@@ -5,6 +5,8 @@ Importing it also puts a small text encoder in the place of core's largest (text
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from comfy_api.latest import ComfyExtension, io
 
@@ -150,6 +152,34 @@ class BareGuider(Probe):
         return io.NodeOutput(guider)
 
 
+class TimeToMoveLoop(Probe):
+    """The loop of Time-to-Move by its formula: up to a level, what is known is written over with the step's noise."""
+
+    ID = "TimeToMoveLoop"
+    INPUTS = (io.Latent.Input("render"), io.Mask.Input("holes"), io.Float.Input("until_sigma"))
+    OUTPUTS = (io.Sampler.Output("sampler"),)
+
+    @classmethod
+    def execute(cls, render, holes, until_sigma):
+        import comfy.samplers
+
+        def loop(model, x, sigmas, extra_args=None, callback=None, disable=None, **options):
+            clean = model.inner_model.inner_model.process_latent_in(render["samples"]).to(x)
+            frames = [holes[:1], *holes[1:].split(4)]
+            free = torch.stack([group.unfold(1, 8, 8).unfold(2, 8, 8).amax((0, 3, 4)) for group in frames]).to(x)
+            noise = (x - (1 - sigmas[0]) * clean) / sigmas[0]
+            extra = {name: value for name, value in (extra_args or {}).items() if name != "denoise_mask"}
+            for now, then in pairwise(sigmas):
+                denoised = model(x, now.expand(len(x)), denoise_mask=None, **extra)
+                slope = (x - denoised) / now
+                x = x + slope * (then - now)
+                if now > until_sigma:
+                    x = free * x + (1 - free) * ((1 - then) * clean + then * noise)
+            return x
+
+        return io.NodeOutput(comfy.samplers.KSAMPLER(loop))
+
+
 class Count(Probe):
     """Counts the conditioner's calls from here on; Facts tells and ends it."""
 
@@ -198,7 +228,9 @@ class Facts(Probe):
 
 class Probes(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [Sigmas, Text, Frames, ForeignBlock, Unbatched, Compiled, BareGuider, Count, Facts, Geometry]
+        return [
+            Sigmas, Text, Frames, ForeignBlock, Unbatched, Compiled, BareGuider, TimeToMoveLoop, Count, Facts, Geometry,
+        ]  # fmt: skip
 
 
 async def comfy_entrypoint() -> Probes:
