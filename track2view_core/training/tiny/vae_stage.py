@@ -62,7 +62,9 @@ class VaeStage:
         self.vae.load_state_dict(average)
         data = self.datasets[0]
         clips = spread(data.clip_count, STATISTICS_CLIPS, data.clip_frames)
-        fold_statistics(self.vae, *measured_statistics(self.vae, clips))
+        statistics = measured_statistics(self.vae, clips)
+        self.vae.cpu()
+        fold_statistics(self.vae, *statistics)
         save_vae(self.vae, file, DTYPES[self.config.export.dtype])
 
 
