@@ -32,7 +32,7 @@ from benchmarks.held_out_clips import (
 from benchmarks.result_files import every_nth, read_json, weights_fingerprint, write_json
 from track2view_core.cameras import CameraPath
 from track2view_core.errors import Track2ViewError
-from track2view_core.evaluation import CameraFitter, splat_points
+from track2view_core.evaluation import CameraFitter, psnr, splat_points
 from track2view_core.scenes import exact_tracks
 from track2view_core.scenes.scene import Texture
 from track2view_core.tracks import PairedTracks, PointTracks, pair_tracks
@@ -51,6 +51,10 @@ ROWS = {
     "round_trip": "VAE round trip of the truth",
     "still": "tiny model, amount 0 (against the source)",
 }
+
+
+EARLY, LATE = slice(4, 9), slice(12, 17)
+"""Frames of a clip in which a row is compared with the splat: what breaks up with time falls behind it."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,7 @@ def score(made: Renderings, videos: dict[str, Tensor]) -> dict[str, dict]:
     rows = {}
     for name, video in videos.items():
         rows[name] = picture_figures(video, made.source if name == "still" else made.target)
+        rows[name]["psnr_by_frame"] = psnr(video, made.target)[1:].tolist()  # frame 0 may be infinite
         if name != "still":
             rows[name] |= camera_figures(fitter, video, clip.source, clip.target)
     return rows
@@ -176,8 +181,8 @@ def table(scenes: list[dict]) -> str:
     """Markdown, one line a row."""
     lines = [
         "| | scenes | PSNR, dB | SSIM | gradient energy | within half and twice "
-        "| RotErr, deg | TransErr | TransErr, metric | unmeasurable |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| RotErr, deg | TransErr | TransErr, metric | unmeasurable | behind the splat, early and late, dB |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, label in ROWS.items():
         rows = [scene["rows"][name] for scene in scenes if name in scene["rows"]]
@@ -196,8 +201,21 @@ def table(scenes: list[dict]) -> str:
             cells.append(f"{100 * np.mean([row['unmeasurable'] for row in rows]):.0f} %")
         else:
             cells += ["-"] * 4
+        behind = [behind_splat(scenes, name, frames) for frames in (EARLY, LATE)]
+        cells.append(" ".join("-" if value is None else f"{value:.2f}" for value in behind))
         lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def behind_splat(scenes: list[dict], name: str, frames: slice) -> float | None:
+    """PSNR of the splat of exact tracks less a row's, mean over frames and scenes; None where there is no such row."""
+    pairs = [(scene["rows"]["splat"], scene["rows"][name]) for scene in scenes if name in scene["rows"]]
+    behind = [
+        np.subtract(*(row["psnr_by_frame"][frames.start - 1 : frames.stop - 1] for row in pair))
+        for pair in pairs
+        if all("psnr_by_frame" in row for row in pair)
+    ]
+    return float(np.mean(behind)) if name not in ("splat", "still") and np.size(behind) else None
 
 
 def run(models: Models | None, settings: Settings, scenes: int, folder: Path, part: str = "1/1") -> None:

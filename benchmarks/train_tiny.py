@@ -36,7 +36,7 @@ from track2view_core.wan.vae import decode, load_vae
 
 DATA = Path("data/tiny_gpu")  # as in the configs
 STAGES = {"vae": "configs/tiny_gpu_vae.toml", "base": "configs/tiny_gpu_base.toml", "bundle": "configs/tiny_gpu.toml"}
-_SCENES = SceneSettings(scenes=8, cameras=3, keep_frames=True)
+_SCENES = SceneSettings(scenes=8, cameras=3, tracks=640, keep_frames=True)
 DATA_SETS = {  # name -> shards, settings; seeds apart, so that no scene comes twice
     "held_out": (2, replace(_SCENES, moves="held_out", seed=0)),
     "smooth": (64, replace(_SCENES, seed=100_000)),
