@@ -64,6 +64,23 @@ window.probe = {
     const at = projector(editor.cameraLens())(all.subarray(3 * index, 3 * index + 3));
     return probe.place(probe.pane(1), at.x, at.y);
   },
+  /** What the new camera's pane shows at a frame: its picture's rows from the top, RGBA, and where the clip's picture lies in it. */
+  async picture(frame) {
+    const { pictureIn } = await probe.module("editor/lenses");
+    const editor = probe.editor();
+    editor.store.setFrame(frame);
+    editor.drawNow();
+    const { gl } = editor.painter.picture;
+    const [width, height] = [gl.drawingBufferWidth, gl.drawingBufferHeight];
+    const pixels = new Uint8Array(4 * width * height);
+    gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
+    let text = "";
+    for (let at = 0; at < pixels.length; at += 8192) text += String.fromCharCode(...pixels.subarray(at, at + 8192));
+    const pane = probe.pane(1);
+    const shown = pictureIn(pane.clientWidth, pane.clientHeight, editor.store.clip);
+    const ratio = width / pane.clientWidth;
+    return { width, height, pixels: btoa(text), box: ["x", "y", "width", "height"].map((name) => Math.round(shown[name] * ratio)) };
+  },
   chip: (name) => probe.place(probe.editor().element.querySelector(`[data-preset="${name}"]`), 8, 8),
   camera: () => Array.from(probe.editor().cameraLens().worldFromCamera),
   /** Copy, and get the text; or paste it. */
@@ -86,7 +103,7 @@ window.probe = {
     });
     await app.queuePrompt(0, 1);
     await ended;
-    for (let count = 0; count < 100 && !probe.editor().store.points; count += 1) await probe.settle(1);
+    for (let count = 0; count < 100 && !probe.editor().store.meshes; count += 1) await probe.settle(1);
     app.api.removeEventListener("executed", heard);
     return sent;
   },

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 HERE = Path(__file__).parent
 GRAPH = HERE / "graphs/camera_editor.json"
@@ -241,8 +244,13 @@ def test_the_drawn_path_is_what_a_run_makes_and_a_run_writes_nothing(desk):
     assert desk("probe.text()") == ""
     drawn = desk.choose("arc_right")
     assert drawn["frames"] == desk("probe.editor().store.clip.frames") == 17
-    desk.page.wait_for("probe.editor().coverage?.every(Number.isFinite)")
-    counted = desk("Array.from(probe.editor().coverage)")
+    counted = desk("""(async () => {
+      const { coverageOf, seenAtAll } = await probe.module("editor/coverage");
+      const { positionsAt } = await probe.module("math/points");
+      const { store } = probe.editor();
+      const { points, clip } = store, seen = seenAtAll(points), frames = Array.from({ length: clip.frames }, (_, t) => t);
+      return frames.map((t) => coverageOf(store.cameraAt(t), clip.width, clip.height, positionsAt(points, t), seen));
+    })()""")
     text = desk("probe.text()")
     ran = desk("probe.run()")
     assert desk("probe.text()") == text
@@ -257,6 +265,75 @@ def test_a_point_of_the_clip_is_looked_at(desk):
     desk.click("probe.middle('.t2v-menu button')")
     looks = [key.get("look_at") for key in desk("probe.document().keys")]
     assert len(looks) == 2 and all(looks)
+
+
+def test_a_chip_turns_about_what_was_clicked_and_plays_once(desk):
+    desk("probe.run()")
+    before = desk.choose("orbit_left")
+    desk.page.wait_for("!probe.editor().playing && probe.editor().store.frame === 16", 20)
+    desk.page.wait_for("probe.editor().coverage?.every(Number.isFinite)")
+    assert before["keys"][0]["quaternion"] == [1, 0, 0, 0]  # it starts from the clip's own picture
+    desk.click("probe.time(0)")
+    desk.click("probe.point(100)")
+    after = desk("probe.document()")
+    assert desk("probe.editor().store.about.how") == "point"
+    for key in ("target", "distance"):
+        assert after["keys"][0]["orbit"][key] != before["keys"][0]["orbit"][key]
+    assert desk.choose("orbit_right")["keys"][0]["orbit"] == pytest.approx(after["keys"][0]["orbit"])
+    desk.click("probe.middle('.t2v-pane:nth-child(2)', 0.5, 0.02)", times=2)
+    assert "No point of the clip lies near" in desk("probe.editor().element.querySelector('[role=status]').textContent")
+
+
+def pixels_of(found: dict) -> np.ndarray:
+    """[H, W, 4] int, from the top."""
+    flat = np.frombuffer(base64.b64decode(found["pixels"]), np.uint8)
+    rows = flat.reshape(found["height"], found["width"], 4)[::-1]
+    x, y, width, height = found["box"]
+    return rows[y : y + height, x : x + width].astype(int)
+
+
+def test_the_new_cameras_pane_shows_what_the_render_of_that_frame_shows(desk, frontend):
+    _, server = frontend
+    desk("probe.run()")
+    desk("probe.editor().painter.retryPicture()")  # however slow this machine is
+    drawn = [desk("probe.text()"), json.dumps(desk.choose("orbit_left"))]
+    x, y = desk("probe.key(1)")
+    desk.pointer.drag((x, y), (x + 12, y - 8))
+    desk.click("probe.time(8)")
+    desk.pointer.press("i")
+    desk.settle()
+    assert [key["frame"] for key in desk("probe.document().keys")] == [0, 8, 16]
+    prompt = desk("app.graphToPrompt().then(p => p.output)")
+    saved = {"reach": 0, "remember": True, "latent_holes": False, "depth_is": "near is bright", "hole_colour": "filled"}
+    prompt["30"] = {
+        "class_type": "Track2View_RenderTargetView",
+        "inputs": {"paired_tracks": ["5", 0], "image": ["17", 0], **saved},
+    }
+    prompt["31"] = {"class_type": "SaveImage", "inputs": {"images": ["30", 0], "filename_prefix": "pane/view"}}
+    prompt["32"] = {"class_type": "MaskToImage", "inputs": {"mask": ["30", 1]}}
+    prompt["33"] = {"class_type": "SaveImage", "inputs": {"images": ["32", 0], "filename_prefix": "pane/holes"}}
+    run = server.run(prompt)
+    assert run.error is None, run.message
+    views, holes = ([entry["filename"] for entry in run.outputs[node]["images"]] for node in ("31", "33"))
+    desk.page.wait_for("probe.editor().coverage?.every(Number.isFinite)")
+    for frame, most_empty in ((0, 0.01), (8, 0.3), (16, 0.6)):
+        shown = pixels_of(desk(f"probe.picture({frame})"))
+        size = (shown.shape[1], shown.shape[0])
+        view, hole = (
+            np.asarray(Image.open(server.base / "output/pane" / files[frame]).convert("RGB").resize(size, Image.BOX))
+            for files in (views, holes)
+        )
+        known = (shown[..., 3] > 0) & (hole[..., 0] == 0)
+        assert known.mean() > 1 - most_empty
+        assert np.abs(shown[..., :3] - view.astype(int)).mean(axis=-1)[known].mean() < 4
+        assert desk(f"probe.editor().coverage[{frame}]") == pytest.approx(1 - hole[..., 0].mean() / 255, abs=0.06)
+    desk.pointer.press("z", "ctrl")
+    desk.pointer.press("z", "ctrl")
+    desk.settle()
+    assert json.loads(desk("probe.text()")) == json.loads(drawn[1]) and drawn[0] == ""
+    desk("window.gone = [probe.editor().painter.picture.gl, probe.editor()], app.graph.remove(probe.node())")
+    desk.settle()
+    assert desk("[gone[0].isContextLost(), gone[1].painter.picture]") == [True, None]
 
 
 def test_a_track_under_the_pointer_is_found_in_both_views_of_the_preview(desk):

@@ -7,7 +7,7 @@ import { cameraAt } from "../../web/math/sampling.mjs";
 import { project } from "../../web/math/projection.mjs";
 import { toJson } from "../../web/math/document.mjs";
 import { presetFamilies } from "../../web/editor/chrome.mjs";
-import { clipOf } from "../../web/editor/clip.mjs";
+import { clipOf, sourceAt } from "../../web/editor/clip.mjs";
 import {
   lookingAt,
   orbiting,
@@ -24,6 +24,7 @@ import { handlesOf } from "../../web/editor/world_view.mjs";
 import { framing, firstViewpoint, lensOf, panned, turned, viewFrom } from "../../web/editor/viewpoint.mjs";
 import { cutAtNear, projector } from "../../web/editor/lenses.mjs";
 import { paceOf } from "../../web/editor/pace.mjs";
+import { pivotOf } from "../../web/editor/subject.mjs";
 import { Store } from "../../web/editor/store.mjs";
 
 const FRAMES = 33;
@@ -166,21 +167,68 @@ for (const preset of ["truck_left", "arc_right", "pan_right"]) {
   });
 }
 
+const pixelOf = ({ worldFromCamera, intrinsics }, point) => project(worldFromCamera, intrinsics, 320, 240, point).xy;
+
 for (const base of ["source", "first_frame"]) {
-  test(`a point looked at stays in the middle of the picture at every frame, from ${base}`, () => {
-    for (const track of [still([0.4, 0.3, 3]), Array.from({ length: FRAMES }, (_, frame) => [0.05 * frame, 0.1, 3])]) {
-      for (const act of [lookingAt, orbiting]) {
-        for (const preset of [null, "truck_right"]) {
-          const { store } = drawn(preset);
-          store.edit(act({ ...store.document, base }, store.clip, [], track));
-          for (let frame = 0; frame < FRAMES; frame += 4) {
-            const { worldFromCamera, intrinsics } = cameraOf(store, frame);
-            near(project(worldFromCamera, intrinsics, 320, 240, track[frame]).xy, [160, 120], 0.05);
-          }
-        }
+  for (const [kind, track] of [["a still point", still([0.4, 0.3, 3])], ["a moving point", Array.from({ length: FRAMES }, (_, t) => [0.02 * t, 0.1, 3])]]) {
+    const drawnFrom = (preset) => {
+      const { store } = drawn(preset);
+      return [store, { ...store.document, base }];
+    };
+    const own = (store, frame) => sourceAt(store.clip, base === "source" ? frame : 0);
+
+    test(`a path that looks at ${kind} turns to it from the clip's own picture and then holds it, from ${base}`, () => {
+      for (const [preset, from] of [[null, 13], ["truck_right", FRAMES - 1], ["arc_right", 0]]) {
+        const [store, document] = drawnFrom(preset);
+        store.edit(lookingAt(document, store.clip, [], track));
+        if (from > 0) near(cameraOf(store, 0).worldFromCamera, own(store, 0).worldFromCamera);
+        for (let frame = from; frame < FRAMES; frame += 4) near(pixelOf(cameraOf(store, frame), track[frame]), [160, 120], 0.05);
       }
+    });
+
+    test(`a path that goes around ${kind} shows it at its keys where the clip does, from ${base}`, () => {
+      for (const preset of [null, "truck_right"]) {
+        const [store, document] = drawnFrom(preset);
+        store.edit(orbiting(document, store.clip, [], track));
+        near(cameraOf(store, 0).worldFromCamera, own(store, 0).worldFromCamera);
+        for (const frame of [0, FRAMES - 1]) near(pixelOf(cameraOf(store, frame), track[frame]), pixelOf(own(store, frame), track[frame]), 0.05);
+      }
+    });
+  }
+}
+
+/** Two points of the clip: one that stands to the right and one to the left, nearer; the run found the second. */
+function pointsOf(clip) {
+  const [right, left] = [[0.8, 0.1, 3], [-0.6, -0.2, 2]];
+  return {
+    count: 2, moving: 0, sceneScale: clip.sceneScale, subject: left.map((value) => value / clip.sceneScale), source: clip.source,
+    packedFrames: 1, tracks: Uint32Array.of(7, 4), still: Float32Array.of(...right, ...left), steps: new Uint16Array(0),
+    box: { low: [0, 0, 0], step: [1, 1, 1] },
+  };
+}
+
+test("chips turn about the chosen subject, from the clip's own picture, whichever was chosen before", () => {
+  const clip = clipOf({ ...walkedClip().source, worldFromCamera: stillPoses() }, 2.5);
+  const store = new Store();
+  store.setClip(clip, pointsOf(clip));
+  for (const [about, point] of [[{ how: "auto" }, [-0.6, -0.2, 2]], [{ how: "point", track: 7 }, [0.8, 0.1, 3]], [{ how: "ahead" }, [0, 0, 2.5]]]) {
+    store.setAbout(about);
+    for (const chip of ["orbit_left", "arc_right", "orbit_right"]) {
+      store.edit(withPreset(store.document, chip, 1, pivotOf(store)));
+      near(cameraOf(store, 0).worldFromCamera, sourceAt(clip, 0).worldFromCamera);
+      near(pixelOf(cameraOf(store, FRAMES - 1), point), pixelOf(sourceAt(clip, 0), point), 0.05);
+      const away = ({ worldFromCamera: m }) => Math.hypot(m[3] - point[0], m[7] - point[1], m[11] - point[2]);
+      if (chip !== "arc_right") near([away(cameraOf(store, 16))], [away(sourceAt(clip, 0))], 1e-4);
     }
-  });
+  }
+  store.setAbout({ how: "point", track: 99 }); // of another run
+  near(pivotOf(store), store.points.subject);
+});
+
+function stillPoses() {
+  const poses = new Float64Array(16 * FRAMES);
+  for (let frame = 0; frame < FRAMES; frame += 1) for (let side = 0; side < 4; side += 1) poses[16 * frame + 5 * side] = 1;
+  return poses;
 }
 
 test("orbiting a point keeps the places of the keys", () => {

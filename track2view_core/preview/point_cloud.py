@@ -11,6 +11,9 @@ f (T - 1) / (F - 1).
     moving             uint16 [F, M, 3]
     colors             uint8 [N, 3]
     visible            uint8 [F, ceil(N / 8)]   seen by the tracker, lowest bit first
+
+The header's `subject` is what a move turns around unless the user says otherwise: [x, y, z] in scene scales in the axes
+of the source camera, whichever frame it is at.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import torch
 from torch import Tensor
 
 from ..tracks import PointTracks
+from ..tracks.subject import subject_place
 from .packed_file import packed_file
 
 MAGIC = b"T2VP"
@@ -76,6 +80,7 @@ def pack_points(tracks: PointTracks, *, most_frames: int = 120) -> bytes:
         "width": tracks.camera.width,
         "height": tracks.camera.height,
         "scene_scale": scale,
+        "subject": [part / scale for part in subject_place(tracks)],
         "box": {"low": box.low.tolist(), "step": box.step.tolist()},
         "counts": {"points": len(order), "moving": moving},
     }

@@ -25,6 +25,8 @@ NEAR = 0.9
 """In the middle of a frame this quantile of inverse depth counts as near; what is half as near counts a quarter."""
 MOVERS_HOLD = 0.06
 """Share of the middle's weight from which on what moves is the subject."""
+AS_FAR = 0.25
+"""Natural logarithm of the ratio of depths within which points are at the subject's distance."""
 EVERY = 4
 """Frames between two that are asked."""
 REACH = 0.06
@@ -88,6 +90,30 @@ def subject_distance(
         return distance, Note.of("subject_found", distance=distance, ratio=distance / median, what=what)
     distance, away = _pointed_at(tracks, wanted, size)
     return distance, Note.of("subject_given", distance=distance, ratio=distance / median, away=away)
+
+
+def subject_place(tracks: PointTracks) -> tuple[float, float, float]:
+    """Where the subject that "auto" finds is, in the source camera's own axes (x right, y down, z forward), in world
+    units: the middle of what is about as far away, over the points and then over the clip.
+
+    Raises:
+        Track2ViewError: no point is visible in front of the camera.
+    """
+    distance, moving = _salient(tracks)
+    depth, xy, seen = _seen(tracks)
+    lens = tracks.camera.intrinsics.cpu().float()
+    size = torch.tensor([tracks.camera.width, tracks.camera.height])
+    central = torch.exp(-((xy / size - 0.5) ** 2).sum(-1) / (2 * CENTRAL**2)) * seen
+    central = central * ((depth / distance).log().abs() < AS_FAR) * (is_moving(tracks) if moving else 1)
+    places = []
+    for t in central.any(1).nonzero().flatten().tolist():
+        own, weight = xy[t, central[t] > 0], central[t, central[t] > 0]
+        x, y = (_quantile(own[:, axis], weight, 0.5) for axis in (0, 1))
+        places.append(
+            ((x - float(lens[t, 0, 2])) / float(lens[t, 0, 0]), (y - float(lens[t, 1, 2])) / float(lens[t, 1, 1]))
+        )
+    x, y = np.median(places, axis=0) if places else (0.0, 0.0)
+    return float(x) * distance, float(y) * distance, distance
 
 
 def _salient(tracks: PointTracks) -> tuple[float, bool]:

@@ -27,10 +27,11 @@ export class CameraInput {
   }
 
   #down = (event) => {
+    const picks = this.#editor.focused && event.button === 0 && !event.shiftKey;
     if (this.#act !== null || !this.#editor.takes(event)) return;
     this.#pane.setPointerCapture(event.pointerId);
     const at = pointIn(this.#pane, event);
-    this.#act = { slides: event.button !== 0 || event.shiftKey, from: at, moved: false, start: at };
+    this.#act = { slides: event.button !== 0 || event.shiftKey, from: at, moved: false, start: at, picks };
   };
 
   #move = (event) => {
@@ -47,9 +48,11 @@ export class CameraInput {
   };
 
   #up = (event) => {
-    if (this.#act === null) return;
+    const act = this.#act;
+    if (act === null) return;
     this.#act = null;
     this.#pane.releasePointerCapture(event.pointerId);
+    if (act.picks && !act.moved && event.type === "pointerup") this.#editor.clickThing(projector(this.#editor.cameraLens()), act.start);
   };
 
   #wheel = (event) => {

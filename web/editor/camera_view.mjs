@@ -3,7 +3,7 @@
 import { projector } from "./lenses.mjs";
 import { goalInWorld } from "./poses.mjs";
 import { COLOURS } from "./style.mjs";
-import { crosshair, ring } from "./world_view.mjs";
+import { crosshair, drawSubject } from "./world_view.mjs";
 
 const SHADE = "rgba(10, 11, 15, 0.62)";
 
@@ -41,5 +41,5 @@ function marks(context, lens, store) {
     const at = goal && project(goal);
     if (at && at.depth > 0) crosshair(context, at, COLOURS.picked);
   }
-  if (store.target) ring(context, project(store.target.world));
+  drawSubject(context, project, store);
 }

@@ -66,14 +66,20 @@ export function createTransport(editor) {
   const key = button("◆ Set key", "Set a key at this frame (I)", () => editor.setKey());
   key.style.minWidth = "138px"; // its words change in flight, and nothing is to move then
   const base = element("select", { "aria-label": "What the path starts from" },
-    element("option", { value: "source", text: "the clip's moving camera" }),
-    element("option", { value: "first_frame", text: "the clip's first frame" }));
+    element("option", { value: "source", text: "moving camera" }),
+    element("option", { value: "first_frame", text: "first frame" }));
   base.addEventListener("change", () => editor.changeBase(base.value));
+  const subject = element("select", { "aria-label": "What moves turn around" },
+    element("option", { value: "auto", text: "auto" }), element("option", { value: "ahead", text: "ahead" }),
+    element("option", { value: "point", text: "clicked", disabled: true }));
+  subject.addEventListener("change", () => editor.changeSubject({ ...editor.store.about, how: subject.value }));
   const undo = button("Undo", "Undo (Ctrl+Z)", () => editor.store.undo());
   const redo = button("Redo", "Redo (Ctrl+Shift+Z)", () => editor.store.redo());
   const row = element("div", { class: "t2v-row" },
     button("◀◆", "Previous key (↓)", () => editor.stepKey(-1)), play, button("◆▶", "Next key (↑)", () => editor.stepKey(1)),
     frame, key,
+    element("label", { title: "What moves turn around and measure by: auto is what is near, central or moving; or click a thing in a view" },
+      "Subject", subject),
     element("label", { title: "What the keys are relative to" }, "Rides on", base),
     element("span", { class: "t2v-push" }), undo, redo,
     button("Copy", "Copy the path as JSON text (Ctrl+C)", () => editor.copy()),
@@ -87,6 +93,8 @@ export function createTransport(editor) {
     undo.disabled = !store.canUndo;
     redo.disabled = !store.canRedo;
     base.value = store.document.base;
+    subject.value = store.about.how;
+    subject.options[2].disabled = store.about.track === undefined;
   };
   return { row, refresh };
 }

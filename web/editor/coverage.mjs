@@ -1,14 +1,22 @@
 /**
- * Coverage: the share of the new view's tokens that at least one point reaches, per frame, as PairedTracks.coverage()
- * counts it. It is worked out in small pieces between frames of drawing, anew after every change.
+ * Coverage: the share of the new view that the clip shows, per frame, at that time or near it. Of a clip whose pictures are
+ * known it is counted in pixels; of its points alone, in the tokens that at least one point reaches, as
+ * PairedTracks.coverage() does. It is worked out in small pieces between frames of drawing, anew after every change.
  */
 
+import { keptAt, markShown } from "../math/picture_mesh.mjs";
 import { newView, project } from "../math/projection.mjs";
 import { positionsAt, visibleAt } from "../math/points.mjs";
+import { sourceAt } from "./clip.mjs";
 
 const PIXELS_PER_TOKEN = 16;
 const PIECE = 8; // ms
-export const LOW_COVERAGE = 0.2; // below it the model has little to hold on to
+const COUNTED = 96; // pixels across the small picture in which what is shown is counted
+/** Frames away at which the clip is asked what it shows of the rest, as the render of the target view asks. */
+const OTHER_TIMES = [0, 5, -5, 12, -12, 24, -24, 40, -40];
+const FULL = 0.995;
+export const FAIR = 0.9; // below it holes are seen
+export const POOR = 0.7; // below it much of the picture is invented
 
 /** @returns {Uint8Array} which points the source shows at least once */
 export function seenAtAll(points) {
@@ -38,6 +46,24 @@ export function coverageOf(camera, width, height, positions, counted, view = new
   return reached.reduce((sum, value) => sum + value, 0) / reached.length;
 }
 
+/** The share of a frame's new view that the clip shows. */
+export function shownShare(meshes, clip, camera, frame) {
+  const columns = Math.min(COUNTED, clip.width);
+  const rows = Math.max(1, Math.round((columns * clip.height) / clip.width));
+  const counted = { columns, rows, shown: new Uint8Array(columns * rows) };
+  let share = 0;
+  for (const shift of OTHER_TIMES) {
+    const other = frame + shift;
+    if (other < 0 || other >= clip.frames) continue;
+    const kept = keptAt(meshes, other);
+    const source = sourceAt(clip, Math.min(meshes.times[kept], clip.frames - 1));
+    markShown(meshes, kept, source, camera, clip, counted);
+    share = counted.shown.reduce((sum, value) => sum + value, 0) / counted.shown.length;
+    if (share > FULL) break;
+  }
+  return share > FULL ? 1 : share;
+}
+
 export class CoverageWork {
   #store;
   #done;
@@ -54,7 +80,7 @@ export class CoverageWork {
 
   /** The path or the points are others now. */
   restart() {
-    const { points, clip } = this.#store;
+    const { points, meshes, clip } = this.#store;
     clearTimeout(this.#timer);
     if (points === null) {
       this.values = null;
@@ -70,15 +96,15 @@ export class CoverageWork {
     let frame = 0;
     const piece = () => {
       const end = performance.now() + PIECE;
-      this.#counted ??= seenAtAll(points);
+      if (meshes === null) this.#counted ??= seenAtAll(points);
       const { sampled } = this.#store;
       do {
-        const camera = {
-          worldFromCamera: sampled.worldFromCamera.subarray(16 * frame, 16 * frame + 16),
-          intrinsics: sampled.intrinsics.subarray(9 * frame, 9 * frame + 9),
-        };
-        positionsAt(points, frame, positions);
-        next[frame] = coverageOf(camera, clip.width, clip.height, positions, this.#counted, view);
+        const camera = sourceAt({ source: sampled }, frame);
+        if (meshes !== null) next[frame] = shownShare(meshes, clip, camera, frame);
+        else {
+          positionsAt(points, frame, positions);
+          next[frame] = coverageOf(camera, clip.width, clip.height, positions, this.#counted, view);
+        }
         frame += 1;
       } while (frame < clip.frames && performance.now() < end);
       if (frame < clip.frames) this.#timer = setTimeout(piece, 0);

@@ -23,11 +23,19 @@ import { Playback } from "./playback.mjs";
 import { pointEntries } from "./point_menu.mjs";
 import { Scene, landmarks } from "./scene.mjs";
 import { tell } from "./status.mjs";
+import { pivotOf } from "./subject.mjs";
 import { Store } from "./store.mjs";
 import { TimelineInput } from "./timeline_input.mjs";
 import { NAMED_VIEWS, firstViewpoint, framing, turned, viewFrom } from "./viewpoint.mjs";
 import { WorldInput } from "./world_input.mjs";
 
+const CLOSE = 14; // px within which a click means a point
+const NEAR_BY = 60; // px within which a double-click does
+const SUBJECTS = {
+  auto: "what is near, central or moving",
+  ahead: "a point straight ahead",
+  point: "the point that you clicked",
+};
 const PRESET = { name: "orbit_left", amount: 1, active: false };
 
 export class Editor {
@@ -51,7 +59,6 @@ export class Editor {
 
   viewpoint = firstViewpoint(1);
   preset = { ...PRESET };
-  meshes = null; // the clip's picture as meshes, where a run brought it
   showsPicture = true; // in the new camera's view; its points otherwise
   draws = 0; // frames drawn so far
 
@@ -96,7 +103,7 @@ export class Editor {
     return this.#playback.running;
   }
 
-  /** Share of the new view with points, per frame; null before it is counted. */
+  /** Share of the new view that the clip shows, per frame; null before it is counted. */
   get coverage() {
     return this.#coverage.values;
   }
@@ -111,27 +118,27 @@ export class Editor {
 
   /** What a run brought. Nothing is written. @param {{points?, seed?, frames?, meshes?}} result frames: address of the video */
   setResult({ points = null, seed = null, frames = null, meshes = null }) {
-    this.meshes = meshes;
     this.#layout.camera.tools.classList.toggle("t2v-hidden", meshes === null && frames === null);
     this.#scene = points && new Scene(points);
     if (frames !== null) this.#onion.load(frames);
     const clip = points ? clipOf(points.source, points.sceneScale) : this.store.clip;
-    this.store.setClip(clip, points, seed && parseDocument(seed));
+    this.store.setClip(clip, points, seed && parseDocument(seed), meshes);
     if (!this.#framed) this.frameAll();
   }
 
   get view() {
     const { name, amount } = this.preset;
-    const { frame, selection } = this.store;
+    const { frame, selection, about } = this.store;
     const viewpoint = this.#framed ? this.viewpoint : null;
-    return { viewpoint, frame, selection, preset: { name, amount }, onion: this.#onion.state, picture: this.showsPicture };
+    return { viewpoint, frame, selection, preset: { name, amount }, about, onion: this.#onion.state, picture: this.showsPicture };
   }
 
-  set view({ viewpoint, frame = 0, selection = [], preset, onion, picture }) {
+  set view({ viewpoint, frame = 0, selection = [], preset, about, onion, picture }) {
     if (viewpoint) [this.viewpoint, this.#framed] = [viewpoint, true];
     if (preset) this.preset = { ...PRESET, ...preset };
     if (onion && picture !== undefined) this.#onion.set(onion); // before there was a picture, the source frame was always on
     if (picture !== undefined) this.showsPicture = picture;
+    if (about) this.store.setAbout(about);
     this.store.setFrame(frame);
     this.store.select(selection);
     this.redraw();
@@ -172,7 +179,7 @@ export class Editor {
       store,
       viewpoint,
       scene: this.#scene,
-      meshes: this.meshes,
+      meshes: store.meshes,
       showsPicture: this.showsPicture,
       coverage: this.#coverage.values,
       hover: this.world.hover,
@@ -183,7 +190,7 @@ export class Editor {
     this.#layout.world.flat.setAttribute("aria-pressed", String(viewpoint.flat));
     this.#onion.refresh(store);
     const { picture } = this.#layout.camera;
-    picture.classList.toggle("t2v-hidden", this.meshes === null);
+    picture.classList.toggle("t2v-hidden", store.meshes === null);
     picture.setAttribute("aria-pressed", String(this.#painter.picture !== null && this.showsPicture));
     tell(this.#layout, store, this.#words);
   }
@@ -197,10 +204,17 @@ export class Editor {
     return this.#painter.cameraLens(this.store);
   }
 
+  get focused() {
+    return this.#focus.held;
+  }
+
   /** Whether a pressed pointer is the editor's. */
   takes(event) {
     const takes = this.#focus.takes(event);
-    if (takes) this.closeOpen();
+    if (takes) {
+      this.closeOpen();
+      this.#playback.stop();
+    }
     return takes;
   }
 
@@ -260,13 +274,39 @@ export class Editor {
     store.select(store.document.keys.filter((key) => Math.round(key.frame) === next).map((key) => key.frame));
   }
 
+  /** A click on a thing: moves turn around it from now on, the one that was chosen as well. */
+  clickThing(project, at) {
+    const found = this.#scene?.pick(project, at, CLOSE) ?? null;
+    if (found !== null) this.changeSubject({ how: "point", track: this.store.points.tracks[found.index] });
+    return found !== null;
+  }
+
+  /** @param {{how: string, track?: number}} about see subject.mjs */
+  changeSubject(about) {
+    this.store.setAbout(about);
+    const [x, y, z] = pivotOf(this.store);
+    if (this.preset.active) this.#applyPreset(true);
+    this.say(`Moves turn around ${SUBJECTS[about.how]}, ${Math.hypot(x, y, z).toFixed(2)} scene scales away.`);
+  }
+
+  /** Orbit the chosen point: from the clip's own picture where a preset or nothing is drawn, or by changing what is. */
+  orbitSubject(change) {
+    const { preset, store } = this;
+    if (store.document.keys.length > 0 && !preset.active) change();
+    else this.choosePreset(/^(orbit|arc)/.test(preset.name) ? preset.name : "orbit_right");
+  }
+
   pickPoint(pane, project, at) {
     if (this.#scene === null) {
       this.say("Run the node once: then a double-click on a point of your clip looks at it or orbits it.");
       return;
     }
-    const found = this.#scene.pick(project, at);
-    if (found === null) return;
+    const found = this.#scene.pick(project, at) ?? this.#scene.pick(project, at, NEAR_BY);
+    if (found === null) {
+      this.say("No point of the clip lies near there; double-click nearer to one, or track more points.");
+      return;
+    }
+    this.store.setAbout({ how: "point", track: this.store.points.tracks[found.index] });
     this.store.target = { index: found.index, world: this.#scene.point(found.index) };
     const corner = { x: pane.offsetLeft + at.x, y: this.#layout.stage.offsetTop + at.y + 12 };
     this.closeOpen();
@@ -376,9 +416,15 @@ export class Editor {
 
   #applyPreset(final) {
     const { store, preset } = this;
-    const make = () => withPreset(store.document, preset.name, preset.amount);
-    if (final) this.edit(make, [], true);
-    else this.#attempt(() => store.preview(make()));
+    const make = () => withPreset(store.document, preset.name, preset.amount, pivotOf(store));
+    if (!final) {
+      this.#attempt(() => store.preview(make()));
+      return;
+    }
+    this.edit(make, [], true);
+    if (!this.preset.active) return; // it was refused
+    this.frameAll();
+    if (store.document.keys.length > 0) this.#playback.once();
   }
 
   /** One change by the user, or the sentence that says why not. */

@@ -1,13 +1,13 @@
 /** Changes of a document, each a new document from an old one. Positions are rounded as they come from a pointer. */
 
 import { SEGMENT, SMOOTH, SUBJECT } from "../math/document.mjs";
-import { rigidInverse, transformPoint } from "../math/linear.mjs";
+import { difference, framed, rigidInverse, transformPoint } from "../math/linear.mjs";
 import { presetKeys } from "../math/presets.mjs";
 import { sourceAt, standsStill } from "./clip.mjs";
 import { baseFromWorld, orbitAround, poseAt, standOf, targetPoint, worldFromBase } from "./poses.mjs";
 
 const STILL = 1e-3; // scene scales within which a point counts as standing still
-const FIRST_ORBIT = 30; // degrees of the turn around a point where there is no path yet
+const TURNED_BY = 0.4; // share of the clip at which a camera that turns to a point has done so, where there is no path yet
 
 const rounded = (v, digits = 6) => v.map((value) => Number(value.toFixed(digits)));
 const roundedOrbit = (orbit) => {
@@ -101,8 +101,24 @@ export function withOwnDirections(document, clip, frames) {
   });
 }
 
-export function withPreset(document, name, amount) {
-  return { ...document, keys: presetKeys(name, amount, document.frames), subject: null };
+/** @param {number[]} [pivot] what the move turns around, in scene scales in the base camera's axes */
+export function withPreset(document, name, amount, pivot) {
+  const keys = presetKeys(name, amount, document.frames, "smooth", pivot);
+  return { ...document, keys: keys.map(finite), subject: null };
+}
+
+/** A key with no more digits than a pointer has. */
+function finite(key) {
+  const { position, orbit, quaternion, look_at: goal } = key;
+  return {
+    ...key,
+    position: position && rounded(position),
+    orbit: orbit && { ...roundedOrbit(orbit), target: rounded(orbit.target) },
+    quaternion: quaternion && rounded(quaternion, 9),
+    look_at: goal && rounded(goal),
+    roll: rounded([key.roll])[0],
+    focal: rounded([key.focal])[0],
+  };
 }
 
 export function withBase(document, base) {
@@ -110,28 +126,39 @@ export function withBase(document, base) {
 }
 
 /**
- * Look at a point of the scene, at every key or at the chosen ones.
+ * Look at a point of the scene, at every key or at the chosen ones. At every key, a path that starts from the clip's own
+ * picture goes on doing so and turns to the point from there.
  * @param {number[][]} track the point in the world at each frame
  */
 export function lookingAt(document, clip, frames, track) {
-  const drawn = withAnyKeys(document);
+  const drawn = withAnyKeys(document, TURNED_BY);
   const { document: aimed, target } = withTarget(drawn, clip, frames, track);
-  return changedKeys(aimed, frames, (key) => ({ ...key, look_at: target(key), quaternion: null }));
+  const starts = frames.length === 0 && drawn.keys.length > 1 && isOwnPicture(drawn.keys[0]) ? drawn.keys[0] : null;
+  const looked = changedKeys(aimed, frames, (key) => ({ ...key, look_at: target(key), quaternion: null }));
+  return starts ? withKeys(looked, [starts, ...looked.keys.slice(1)]) : looked;
 }
 
-/** Go around a point of the scene: the keys keep their places, told as angles and distance from it. */
+/**
+ * Go around a point of the scene: the keys keep their places, told as angles and distance from it, and show it where the
+ * clip's own picture has it.
+ */
 export function orbiting(document, clip, frames, track) {
-  const fresh = document.keys.length === 0;
   const { document: aimed, target } = withTarget(withAnyKeys(document), clip, frames, track);
   let near = 0;
-  return changedKeys(aimed, frames, (key, index) => {
+  return changedKeys(aimed, frames, (key) => {
     const goal = target(key);
     const centre = targetPoint(aimed, clip, key.frame, goal);
-    const orbit = orbitAround(standOf(document, clip, key) ?? [0, 0, 0], centre, goal, near);
+    const stand = standOf(document, clip, key) ?? [0, 0, 0];
+    const orbit = orbitAround(stand, centre, goal, near);
     near = orbit.azimuth;
-    if (fresh && index > 0) orbit.azimuth += FIRST_ORBIT;
-    return { ...key, position: null, orbit: roundedOrbit(orbit), look_at: goal, quaternion: null };
+    const quaternion = rounded(framed(centre, difference(stand, centre)), 9);
+    return { ...key, position: null, orbit: roundedOrbit(orbit), look_at: null, quaternion };
   });
+}
+
+/** Whether a key at the first frame shows what the base camera shows. */
+function isOwnPicture({ frame, position, quaternion, roll }) {
+  return frame === 0 && roll === 0 && position?.every((part) => part === 0) && quaternion?.[0] === 1;
 }
 
 /** The document that holds a point as its subject, where it must be followed, and the target to give to keys. */
@@ -153,10 +180,13 @@ function withPlainTargets(document, clip, key) {
   return { ...key, orbit, look_at: key.look_at && plain(key.look_at) };
 }
 
-function withAnyKeys(document) {
+/** The document, or keys of the clip's own picture at its ends and, perhaps, at a share of its time. */
+function withAnyKeys(document, share = null) {
   if (document.keys.length > 0) return document;
   const still = { position: [0, 0, 0], quaternion: [1, 0, 0, 0], roll: 0, focal: 1 };
-  const frames = document.frames > 1 ? [0, document.frames - 1] : [0];
+  const last = document.frames - 1;
+  const between = share === null ? [] : [Math.round(share * last)].filter((frame) => frame > 0 && frame < last);
+  const frames = last > 0 ? [0, ...between, last] : [0];
   return { ...document, keys: frames.map((frame) => keyOf(frame, still)) };
 }
 

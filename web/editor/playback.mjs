@@ -1,10 +1,13 @@
 /** Playing: the frame follows the clock, round and round. It draws frames of the screen only while it plays. */
 
+const LONGEST = 6; // seconds that going through once may take
+
 export class Playback {
   #store;
   #request = 0;
   #start = 0;
   #from = 0;
+  #once = false;
 
   constructor(store) {
     this.#store = store;
@@ -19,8 +22,18 @@ export class Playback {
       this.stop();
       return;
     }
+    this.#begin(this.#store.frame, false);
+  }
+
+  /** Through the clip once, from its first frame to its last, and no longer than a few seconds. */
+  once() {
+    this.stop();
+    this.#begin(0, true);
+  }
+
+  #begin(from, once) {
     this.#start = performance.now();
-    this.#from = this.#store.frame;
+    [this.#from, this.#once] = [from, once];
     this.#request = requestAnimationFrame(this.#tick);
   }
 
@@ -31,8 +44,9 @@ export class Playback {
 
   #tick = (now) => {
     const { fps, frames } = this.#store.clip;
-    const passed = Math.max(0, Math.floor(((now - this.#start) / 1000) * fps));
-    this.#request = requestAnimationFrame(this.#tick);
-    this.#store.setFrame((this.#from + passed) % frames);
+    const speed = this.#once ? Math.max(fps, frames / LONGEST) : fps;
+    const frame = this.#from + Math.max(0, Math.floor(((now - this.#start) / 1000) * speed));
+    this.#request = this.#once && frame >= frames - 1 ? 0 : requestAnimationFrame(this.#tick);
+    this.#store.setFrame(this.#once ? Math.min(frame, frames - 1) : frame % frames);
   };
 }

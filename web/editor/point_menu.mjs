@@ -15,7 +15,7 @@ export function pointEntries(editor, scene, index) {
   return [
     [`Look at it${follow}`, `Look at this point${follow} at every key`, act(lookingAt, [])],
     ...(some ? [["Look at it at the chosen keys", "Look at this point at the chosen keys", act(lookingAt, selection)]] : []),
-    [`Orbit it${follow}`, `Go around this point${follow}`, act(orbiting, [])],
+    [`Orbit it${follow}`, `Go around this point${follow}`, () => editor.orbitSubject(act(orbiting, []))],
     ["Centre the view on it", "Centre the world view on this point",
       () => editor.setViewpoint({ ...editor.viewpoint, pivot: store.target?.world ?? scene.point(index) })],
   ];

@@ -30,6 +30,8 @@ export class Store {
   frame = 0;
   selection = []; // frames of keys, ascending
   draft = null; // a pose flown to and not yet a key: {position, quaternion | look_at, roll, focal}
+  about = { how: "auto" }; // what moves turn around, see subject.mjs
+  meshes = null; // the clip's picture as meshes, where a run brought it
   target = null; // a point that was picked in the scene: {index, world}
 
   /** @param {(text: string) => void} write puts the document's text into the graph */
@@ -70,9 +72,10 @@ export class Store {
     this.#take(text);
   }
 
-  setClip(clip, points = null, seed = null) {
+  setClip(clip, points = null, seed = null, meshes = null) {
     this.clip = clip;
     this.points = points;
+    this.meshes = meshes;
     this.#seed = seed;
     this.#refresh();
     this.frame = Math.min(this.frame, this.clip.frames - 1);
@@ -92,6 +95,11 @@ export class Store {
     const known = new Set(this.document.keys.map((key) => key.frame));
     this.selection = [...new Set(frames)].filter((frame) => known.has(frame)).sort((a, b) => a - b);
     this.emit("selection");
+  }
+
+  setAbout(about) {
+    this.about = about;
+    this.emit("about");
   }
 
   setDraft(draft) {

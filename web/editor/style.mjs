@@ -8,7 +8,9 @@ export const COLOURS = {
   source: "#58a6ff",
   target: "#ffa03c",
   good: "#3ebe96",
+  fair: "#f0b429",
   poor: "#eb4e52",
+  subject: "#f26bd5",
   picked: "#ffffff",
   axes: { x: "#ff6b6b", y: "#6bdc78", z: "#5aa9ff" },
 };

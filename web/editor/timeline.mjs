@@ -1,11 +1,11 @@
 /** The timeline: frames of the clip, how much of the new view the points cover, the keys, and how fast the camera goes. */
 
-import { LOW_COVERAGE } from "./coverage.mjs";
+import { FAIR, POOR } from "./coverage.mjs";
 import { COLOURS } from "./style.mjs";
 import { paceOf } from "./pace.mjs";
 import { diamond } from "./world_view.mjs";
 
-const LEFT = 74;
+const LEFT = 98;
 const RIGHT = 16;
 const RULER = 20; // px from the top
 const BAND = { top: 24, height: 14 };
@@ -37,7 +37,7 @@ export function drawTimeline(context, width, height, store, { coverage, hover })
   const place = (frame) => placeOf(frame, width, frames);
   labels(context);
   ruler(context, width, height, frames, place);
-  band(context, width, frames, place, coverage, store.points !== null);
+  band(context, frames, place, coverage, store);
   holds(context, store, place);
   speed(context, store, place);
   for (const key of store.document.keys) {
@@ -71,26 +71,33 @@ function ruler(context, width, height, frames, place) {
   }
 }
 
-function band(context, width, frames, place, coverage, known) {
+export function lightOf(share) {
+  if (share < POOR) return COLOURS.poor;
+  return share < FAIR ? COLOURS.fair : COLOURS.good;
+}
+
+function band(context, frames, place, coverage, { points, frame: shown }) {
   const half = (place(1) - place(0)) / 2 || 4;
   context.fillStyle = "#1f242e";
   context.fillRect(place(0), BAND.top, Math.max(place(frames - 1) - place(0), 6), BAND.height);
+  context.textAlign = "left";
   if (coverage === null) {
     context.fillStyle = COLOURS.faint;
-    context.textAlign = "left";
-    const words = known ? "counting" : "shown after the first run: red where the model would have to invent";
+    const words = points !== null ? "counting" : "shown after the first run: red where much of the picture is invented";
     context.fillText(words, place(0) + 4, BAND.top + BAND.height / 2);
     return;
   }
   coverage.forEach((share, frame) => {
-    context.fillStyle = share < LOW_COVERAGE ? COLOURS.poor : COLOURS.good;
-    const tall = Math.max(2, share * BAND.height);
-    context.globalAlpha = 0.35 + 0.65 * share;
-    if (share < LOW_COVERAGE) context.globalAlpha = 1;
+    context.fillStyle = lightOf(share);
+    const tall = Math.max(3, share * BAND.height);
     const [from, to] = [Math.max(place(frame) - half, place(0)), Math.min(place(frame) + half + 0.5, place(frames - 1))];
     context.fillRect(from, BAND.top + BAND.height - tall, frames > 1 ? to - from : 6, tall);
   });
-  context.globalAlpha = 1;
+  const here = coverage[Math.min(shown, coverage.length - 1)];
+  if (!Number.isFinite(here)) return;
+  context.fillStyle = lightOf(here);
+  context.textAlign = "right";
+  context.fillText(`${Math.floor(100 * here)} %`, LEFT - 8, BAND.top + BAND.height / 2);
 }
 
 /** Between two keys a line, dashed where the camera holds. */

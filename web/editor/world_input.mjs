@@ -56,6 +56,7 @@ export class WorldInput {
   }
 
   #down = (event) => {
+    const picks = this.#editor.focused;
     if (this.#act !== null || !this.#editor.takes(event)) return;
     const at = pointIn(this.#pane, event);
     this.#pane.setPointerCapture(event.pointerId);
@@ -66,7 +67,7 @@ export class WorldInput {
       this.#act = { kind: "carry", handle, from: at, document: store.document, frames: store.selection, moved: false };
     } else {
       const pans = event.button !== 0 || event.shiftKey;
-      this.#act = { kind: pans ? "pan" : "turn", from: at, start: at, moved: false };
+      this.#act = { kind: pans ? "pan" : "turn", from: at, start: at, moved: false, picks };
     }
   };
 
@@ -137,6 +138,7 @@ export class WorldInput {
     if (act.kind === "turn" && !act.moved && event.button === 0) {
       store.target = null;
       store.select([]);
+      if (act.picks) this.#editor.clickThing(projector(this.#editor.worldLens()), act.start);
     }
     this.#editor.redraw();
   };

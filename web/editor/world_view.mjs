@@ -5,6 +5,7 @@ import { cutAtNear, projector } from "./lenses.mjs";
 import { goalInWorld, standOf, worldFromBase } from "./poses.mjs";
 import { blockEdges } from "./standin_scene.mjs";
 import { COLOURS } from "./style.mjs";
+import { subjectNow } from "./subject.mjs";
 import { axesOf } from "./viewpoint.mjs";
 
 const HANDLE = 7; // half a diamond, px
@@ -82,7 +83,7 @@ export function drawWorld(context, lens, store, { hover, lock, viewpoint }) {
       label(context, at, String(Math.round(handle.frame)), handle.chosen);
     }
   }
-  if (store.target) ring(context, project(store.target.world));
+  drawSubject(context, project, store);
   gizmo(context, viewpoint, lens.width, lens.height);
 }
 
@@ -114,9 +115,16 @@ function label(context, { x, y }, words, chosen) {
   context.fillText(words, x + 11, y);
 }
 
-export function ring(context, at, radius = 8) {
+/** A ring around what moves turn around, and around a point whose menu is open. */
+export function drawSubject(context, project, store) {
+  const world = subjectNow(store);
+  if (world !== null) ring(context, project(world), 8, COLOURS.subject);
+  if (store.target) ring(context, project(store.target.world), 11, COLOURS.picked);
+}
+
+function ring(context, at, radius, colour) {
   if (at.depth <= 0) return;
-  context.strokeStyle = COLOURS.picked;
+  context.strokeStyle = colour;
   context.lineWidth = 2;
   context.beginPath();
   context.arc(at.x, at.y, radius, 0, 2 * Math.PI);

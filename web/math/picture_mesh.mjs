@@ -18,6 +18,7 @@
  * @property {Uint16Array|Uint32Array} triangles 3 vertices each
  */
 
+import { multiply4, rigidInverse } from "./linear.mjs";
 import { readPackedFile } from "./packed_file.mjs";
 
 const KIND = "T2VM";
@@ -134,4 +135,82 @@ function parted(inverse, at, w) {
 /** The centres of a grid's pixels; the outermost reach the picture's edge. @param {number} count */
 function shares(count) {
   return Float64Array.from({ length: count }, (_, at) => (at === 0 ? 0 : at === count - 1 ? 1 : (at + 0.5) / count));
+}
+
+/** Points of the grid between two that are asked where they come to lie. */
+const COARSE = 2;
+/** Pixels of the counted picture that neighbours may lie apart and still show what is between them. */
+const LARGEST_CELL = 6;
+
+/**
+ * Mark the pixels of another view that a kept frame shows.
+ * @param {PictureMeshes} meshes @param {number} kept
+ * @param {{worldFromCamera: ArrayLike<number>, intrinsics: ArrayLike<number>}} source the clip's camera at that frame
+ * @param {{worldFromCamera: ArrayLike<number>, intrinsics: ArrayLike<number>}} target the other view
+ * @param {{width: number, height: number}} clip pixels of both lenses
+ * @param {{columns: number, rows: number, shown: Uint8Array}} counted a small picture of the other view
+ */
+export function markShown(meshes, kept, source, target, clip, counted) {
+  const { width: w, height: h } = meshes.size;
+  const { columns, rows, shown } = counted;
+  const first = kept * w * h;
+  const bits = kept * Math.ceil(((h - 1) * (w - 1)) / 8);
+  const m = multiply4(rigidInverse(/** @type {any} */ (target.worldFromCamera)), /** @type {any} */ (source.worldFromCamera));
+  const [k, q] = [source.intrinsics, target.intrinsics];
+  const [scaleX, scaleY] = [columns / clip.width, rows / clip.height];
+  const across = Math.ceil((w - 1) / COARSE) + 1;
+  const down = Math.ceil((h - 1) / COARSE) + 1;
+  const at = (/** @type {number} */ n, /** @type {number} */ count) => Math.min(n * COARSE, count - 1);
+  const places = new Float64Array(2 * across * down);
+  for (let j = 0, n = 0; j < down; j += 1) {
+    const row = at(j, h);
+    const v = (row === 0 ? 0 : row === h - 1 ? 1 : (row + 0.5) / h) * clip.height;
+    const y = (v - k[5]) / k[4];
+    for (let i = 0; i < across; i += 1, n += 2) {
+      const column = at(i, w);
+      const u = (column === 0 ? 0 : column === w - 1 ? 1 : (column + 0.5) / w) * clip.width;
+      const x = (u - k[2] - k[1] * y) / k[0];
+      const inverse = meshes.step * meshes.inverse[first + row * w + column];
+      const far = m[8] * x + m[9] * y + m[10] + m[11] * inverse;
+      if (!(far > 1e-6)) {
+        places[n] = NaN;
+        continue;
+      }
+      const seenY = (m[4] * x + m[5] * y + m[6] + m[7] * inverse) / far;
+      const seenX = (m[0] * x + m[1] * y + m[2] + m[3] * inverse) / far;
+      places[n] = (q[0] * seenX + q[1] * seenY + q[2]) * scaleX;
+      places[n + 1] = (q[4] * seenY + q[5]) * scaleY;
+    }
+  }
+  const torn = (/** @type {number} */ row, /** @type {number} */ column) => {
+    for (let r = row; r < Math.min(row + COARSE, h - 1); r += 1) {
+      for (let c = column; c < Math.min(column + COARSE, w - 1); c += 1) {
+        const cell = r * (w - 1) + c;
+        if ((meshes.torn[bits + (cell >> 3)] >> (cell & 7)) & 1) return true;
+      }
+    }
+    return false;
+  };
+  const mark = (/** @type {number} */ left, /** @type {number} */ right, /** @type {number} */ top, /** @type {number} */ bottom) => {
+    for (let row = Math.max(Math.ceil(top - 0.5), 0); row <= Math.min(Math.floor(bottom - 0.5), rows - 1); row += 1) {
+      for (let column = Math.max(Math.ceil(left - 0.5), 0); column <= Math.min(Math.floor(right - 0.5), columns - 1); column += 1) {
+        shown[row * columns + column] = 1;
+      }
+    }
+  };
+  for (let j = 0; j < down - 1; j += 1) {
+    for (let i = 0; i < across - 1; i += 1) {
+      const a = 2 * (j * across + i);
+      const [b, c, d] = [a + 2, a + 2 * across, a + 2 * across + 2];
+      const [ax, bx, cx, dx] = [places[a], places[b], places[c], places[d]];
+      const [ay, by, cy, dy] = [places[a + 1], places[b + 1], places[c + 1], places[d + 1]];
+      const [left, right] = [Math.min(ax, bx, cx, dx), Math.max(ax, bx, cx, dx)];
+      const [top, bottom] = [Math.min(ay, by, cy, dy), Math.max(ay, by, cy, dy)];
+      if (!(right - left <= LARGEST_CELL && bottom - top <= LARGEST_CELL)) continue; // also where one is behind the camera
+      if (right < 0 || bottom < 0 || left > columns || top > rows) continue;
+      if ((dx - ax) * (cy - by) - (dy - ay) * (cx - bx) <= 0) continue; // seen from behind
+      if (!torn(at(j, h), at(i, w))) mark(left, right, top, bottom);
+      else for (const corner of [a, b, c, d]) mark(places[corner] - 0.5, places[corner] + 0.5, places[corner + 1] - 0.5, places[corner + 1] + 0.5);
+    }
+  }
 }

@@ -8,6 +8,7 @@
  * @property {number} count N
  * @property {number} moving M, the last M of the N points
  * @property {number} sceneScale the subject's distance, world units
+ * @property {number[]|null} subject what a move turns around: scene scales in the clip's camera's axes
  * @property {Source} source the clip's own camera, every frame of the clip
  * @property {number} packedFrames F, frames for which moving points and visibility were kept; 120 at most
  * @property {Uint8Array} colors 3 N
@@ -37,6 +38,7 @@ export function readPoints(buffer) {
     count: header.counts.points,
     moving: header.counts.moving,
     sceneScale: header.scene_scale,
+    subject: header.subject ?? null,
     source: {
       frames: header.frames,
       width: header.width,
