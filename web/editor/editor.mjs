@@ -128,7 +128,8 @@ export class Editor {
 
   get view() {
     const { name, amount } = this.preset;
-    const { frame, selection, about } = this.store;
+    const { selection, about } = this.store;
+    const frame = this.#playback.end;
     const viewpoint = this.#framed ? this.viewpoint : null;
     return { viewpoint, frame, selection, preset: { name, amount }, about, onion: this.#onion.state, picture: this.showsPicture };
   }
@@ -285,7 +286,7 @@ export class Editor {
   changeSubject(about) {
     this.store.setAbout(about);
     const [x, y, z] = pivotOf(this.store);
-    if (this.preset.active) this.#applyPreset(true);
+    if (this.preset.active) this.#applyPreset(true, false);
     this.say(`Moves turn around ${SUBJECTS[about.how]}, ${Math.hypot(x, y, z).toFixed(2)} scene scales away.`);
   }
 
@@ -414,17 +415,21 @@ export class Editor {
     open?.close();
   }
 
-  #applyPreset(final) {
+  #applyPreset(final, plays = final) {
     const { store, preset } = this;
     const make = () => withPreset(store.document, preset.name, preset.amount, pivotOf(store));
     if (!final) {
       this.#attempt(() => store.preview(make()));
       return;
     }
+    const { frame } = store;
+    if (plays) store.setFrame(Infinity); // where playing it ends, and what is kept with the text
     this.edit(make, [], true);
-    if (!this.preset.active) return; // it was refused
-    this.frameAll();
-    if (store.document.keys.length > 0) this.#playback.once();
+    if (!this.preset.active) store.setFrame(frame); // it was refused
+    else if (plays) {
+      this.frameAll();
+      if (store.document.keys.length > 0) this.#playback.once();
+    }
   }
 
   /** One change by the user, or the sentence that says why not. */

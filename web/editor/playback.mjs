@@ -17,6 +17,11 @@ export class Playback {
     return this.#request !== 0;
   }
 
+  /** The frame that is shown when all is played. */
+  get end() {
+    return this.running && this.#once ? this.#store.clip.frames - 1 : this.#store.frame;
+  }
+
   toggle() {
     if (this.running) {
       this.stop();
