@@ -48,14 +48,14 @@ def object_info(server):
 
 @pytest.fixture(scope="session")
 def workflow(driver):
-    """A saved workflow by the name of its file."""
-    return lambda name: driver.graph.load_workflow(HERE.parent.parent / f"workflows/{name}.json")
+    """A saved workflow by its number."""
+    return lambda number: driver.graph.load_workflow(driver.graph.workflow_file(number))
 
 
 @pytest.fixture(scope="session")
 def recamera(driver, object_info, workflow):
     """Workflow 01 as a prompt."""
-    return driver.graph.to_prompt(workflow("01_recamera_tiny"), object_info)
+    return driver.graph.to_prompt(workflow("01"), object_info)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 RENDERERS = ("litegraph", "vue")
-NAMES = ("00_recamera_no_model", "01_recamera_tiny", "02_recamera_native_tiny", "03_recamera_wan21")
+NUMBERS = ("00", "01", "02", "03")
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def page(driver, server, tmp_path_factory):
         yield opened
 
 
-@pytest.fixture(scope="module", params=[(name, renderer) for renderer in RENDERERS for name in NAMES], ids="-".join)
+@pytest.fixture(scope="module", params=[(name, renderer) for renderer in RENDERERS for name in NUMBERS], ids="-".join)
 def opened(page, request, workflow):
     """(the page, the saved workflow) in either renderer, fetched as the template browser fetches it."""
     name, renderer = request.param

@@ -1,5 +1,6 @@
 """Workflows 01 and 02 on a real server: from no input at all to a finished video, and what a second run repeats."""
 
+import json
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -8,10 +9,12 @@ import av
 import numpy as np
 import pytest
 
+from track2view_core.cameras import to_json
+from track2view_core.cameras.presets import preset_document
+
 SECONDS = 900  # a stuck server must not hang the run; what it takes is measured elsewhere
 LOADERS = {"Track2View_LoadBundle", "Track2View_LoadWanDiffusers", "UNETLoader", "Track2View_ApplyLoRA", "VAELoader"}
 AFTER_THE_PATH = {
-    "Track2View_CameraPreset",
     "Track2View_PairTracks",
     "Track2View_PreviewRecamera",
     "Track2View_ConditionOnTracks",
@@ -19,19 +22,33 @@ AFTER_THE_PATH = {
     "Track2View_KeepKnownPixels",
     "Track2View_RestoreClip",
     "SaveVideo",
+    "Track2View_CompareVideos",
 }
 
 
 @dataclass(frozen=True)
 class Workflow:
     prompt: dict[str, Any]
-    sampling: frozenset[str]  # the nodes that hear of the path on this route, the sampler among them
+    own: frozenset[str]  # the nodes of this route alone that hear of the path, the sampler among them
     sampler: str
+    path: str  # the node that makes it
+    edit: dict[str, Any]  # of that node
 
 
+MOVED = preset_document("orbit_left", 0.25, 17, fps=8.0)
 ROUTES = {
-    "01_recamera_tiny": (frozenset({"Track2View_SampleDiffusers"}), "Track2View_SampleDiffusers"),
-    "02_recamera_native_tiny": (frozenset({"Track2View_ApplyToModel", "KSampler"}), "KSampler"),
+    "01": (
+        frozenset({"Track2View_SampleDiffusers", "Track2View_CameraReport", "PreviewImage"}),
+        "Track2View_SampleDiffusers",
+        "Track2View_CameraPreset",
+        {"amount": 0.25},
+    ),
+    "02": (
+        frozenset({"Track2View_ApplyToModel", "KSampler"}),
+        "KSampler",
+        "Track2View_CameraEditor",
+        {"document": to_json(MOVED)},
+    ),
 }
 
 
@@ -69,14 +86,14 @@ def test_the_render_takes_over_the_trackers_analysis_of_the_clip(route, driver, 
 
 def test_reports_reach_the_user_as_progress_text(route, driver, first_run):
     said = {driver.graph.classes(route.prompt, [node])[0]: text for node, text in first_run.texts}
-    assert "degrees" in said["Track2View_CameraPreset"]
+    assert "degrees" in said[route.path]
     assert "lie among the" in said["Track2View_PairTracks"]
     assert "256 x 256" in said["Track2View_PrepareClip"]
 
 
 def test_the_settings_are_those_the_bundle_was_trained_with(route, first_run):
     said = " ".join(text for _, text in first_run.texts)
-    assert "samples well with" in said or "KSampler" not in route.sampling
+    assert "samples well with" in said or route.sampler != "KSampler"
     assert "set it with" not in said and "far from the trained" not in said
 
 
@@ -89,22 +106,36 @@ def test_the_preview_shows_one_video_and_both_paths(server, route, driver, first
     assert shown["animated"] == [True] and "Coverage per frame" in shown["text"][0]
 
 
+def test_the_comparison_shows_source_and_result_in_step(server, route, driver, first_run):
+    shown = first_run.outputs[driver.graph.node_id(route.prompt, "Track2View_CompareVideos")]
+    made = json.loads(shown["track2view_comparison"][0])
+    frames, rate = driver.videos.frames_and_rate(server.base / "temp" / made["video"]["filename"])
+    assert len(frames) == 17 and rate == Fraction(8)
+    source, result = (
+        frames[:, cell["y"] : cell["y"] + cell["height"], cell["x"] : cell["x"] + cell["width"]].astype(float)
+        for cell in made["cells"]
+    )
+    assert [cell["label"] for cell in made["cells"]] == ["source", "result"]
+    apart = np.abs(source - result).mean(axis=(1, 2, 3))
+    assert apart[0] < apart[-1] / 2  # the move starts from the clip's own picture
+
+
 def test_the_same_graph_again_runs_nothing(server, route, first_run):
     assert server.run(route.prompt).executed == []
 
 
 def test_after_a_path_edit_only_the_path_and_what_follows_runs(server, route, driver, first_run):
-    edited = driver.graph.changed(route.prompt, "Track2View_CameraPreset", amount=0.25)
+    edited = driver.graph.changed(route.prompt, route.path, **route.edit)
     run = server.run(edited, seconds=SECONDS)
     assert run.error is None
-    assert set(driver.graph.classes(edited, run.executed)) == AFTER_THE_PATH | route.sampling
+    assert set(driver.graph.classes(edited, run.executed)) == AFTER_THE_PATH | {route.path} | route.own
 
 
 def test_the_preview_alone_runs_no_loader(server, route, driver, first_run):
     edited = driver.graph.changed(route.prompt, "Track2View_PrepareClip", max_frames=9)  # so that nothing is cached
     run = server.run(edited, targets=[driver.graph.node_id(route.prompt, "Track2View_PreviewRecamera")])
     ran = set(driver.graph.classes(edited, run.executed))
-    assert "Track2View_PreviewRecamera" in ran and not ran & (LOADERS | {"VAEEncode"} | route.sampling)
+    assert "Track2View_PreviewRecamera" in ran and not ran & (LOADERS | {"VAEEncode"} | route.own)
 
 
 def test_an_interrupt_while_sampling_leaves_the_server_able_to_run_again(server, route, driver, first_run):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-NAME = "03_recamera_wan21"
+NAME = "03"
 CLIP = "your_clip.mp4"
 BUNDLE = "track2view_wan21_1.3b.safetensors"
 LORA, WINDOWS, SAMPLER = "LoraLoaderModelOnly", "WanContextWindowsManual", "KSampler"

@@ -7,9 +7,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+WORKFLOWS = Path(__file__).resolve().parents[3] / "workflows"
 CONTROL_AFTER_GENERATE = ("fixed", "increment", "decrement", "randomize")
 WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 MUTED, BYPASSED = 2, 4  # modes of nodes that do not run; a bypassed one hands on what comes in
+
+
+def workflow_file(number: str) -> Path:
+    """The template that its name begins with."""
+    (file,) = WORKFLOWS.glob(f"{number} *.json")
+    return file
 
 
 def load_workflow(file: Path) -> dict[str, Any]:
