@@ -5,6 +5,8 @@ import json
 import pytest
 
 RENDERERS = ("litegraph", "vue")
+SCREEN = {"width": 1920, "height": 1080}
+SIDEBAR, MENU = 60, 110  # px of the page, left and above
 NUMBERS = ("00", "01", "02", "03")
 
 
@@ -13,20 +15,21 @@ def page(driver, server, tmp_path_factory):
     if driver.browser.find_chromium() is None:
         pytest.skip("no chromium on this machine; .ci/run installs it")
     with driver.browser.open_page(server.url, tmp_path_factory.mktemp("browser") / "profile") as opened:
+        opened.call("Emulation.setDeviceMetricsOverride", **SCREEN, deviceScaleFactor=1, mobile=False)
         opened.wait_for("!!(window.app && window.app.graph && window.app.vueAppReady)")
         opened.wait_for("Object.keys(LiteGraph.registered_node_types).some(name => name.startsWith('Track2View_'))")
         yield opened
 
 
 @pytest.fixture(scope="module", params=[(name, renderer) for renderer in RENDERERS for name in NUMBERS], ids="-".join)
-def opened(page, request, workflow):
+def opened(page, request, workflow, driver):
     """(the page, the saved workflow) in either renderer, fetched as the template browser fetches it."""
     name, renderer = request.param
     vue = "true" if renderer == "vue" else "false"
     page.evaluate(f"app.extensionManager.setting.set('Comfy.VueNodes.Enabled', {vue})")
     page.evaluate("app.graph.clear()")
-    template = f"/api/workflow_templates/track2view/{name}.json"
-    page.evaluate(f"fetch('{template}').then(answer => answer.json()).then(json => app.loadGraphData(json))")
+    template = f"/api/workflow_templates/track2view/{driver.graph.workflow_file(name).name}"
+    page.evaluate(f"fetch({json.dumps(template)}).then(answer => answer.json()).then(json => app.loadGraphData(json))")
     saved = workflow(name)
     page.wait_for(f"app.graph._nodes.length === {len(saved['nodes'])}")
     return page, saved
@@ -47,6 +50,25 @@ def test_the_editor_queues_the_same_graph_as_the_saved_file(opened, driver, obje
         if node["class_type"] == "PreviewAny":
             node["inputs"].pop("preview")  # a widget that only the editor adds
     assert plain == driver.graph.to_prompt(saved, object_info)
+
+
+def test_it_opens_in_view_at_a_zoom_that_shows_text(opened):
+    page, _ = opened
+    view = json.loads(page.evaluate("JSON.stringify([app.canvas.ds.scale, ...app.canvas.ds.offset])"))
+    scale, left, top = view
+    assert scale >= 0.6  # below it frontends draw no text
+    for kind, x, y, width, height in bounds(page):
+        assert (x + left) * scale > SIDEBAR and (y + top) * scale > MENU, kind
+        assert (x + width + left) * scale < SCREEN["width"] and (y + height + top) * scale < SCREEN["height"], kind
+
+
+def test_links_run_to_the_right_or_down(opened):
+    _, saved = opened
+    nodes = {node["id"]: node for node in saved["nodes"]}
+    for _, source, _, target, _, _ in saved["links"]:
+        (x, y), (right, below) = nodes[source]["pos"], nodes[target]["pos"]
+        beside = right >= x + nodes[source]["size"][0]
+        assert beside or (right >= x and below > y), (nodes[source]["type"], nodes[target]["type"])
 
 
 def test_saving_it_again_keeps_every_widget_value_and_what_is_bypassed(opened):
@@ -74,11 +96,14 @@ def test_no_node_lies_on_another_before_a_run_or_after_it(opened):
     assert overlaps(page) == []
 
 
+def bounds(page) -> list[tuple[str, float, float, float, float]]:
+    """Type, left, top, width and height of every node, with its title, in the graph's units."""
+    return json.loads(page.evaluate("JSON.stringify(app.graph._nodes.map(node => [node.type, ...node.getBounding()]))"))
+
+
 def overlaps(page) -> list[tuple[str, str]]:
     """The types of nodes of which one lies on the other."""
-    nodes = json.loads(
-        page.evaluate("JSON.stringify(app.graph._nodes.map(node => [node.type, ...node.getBounding()]))")
-    )
+    nodes = bounds(page)
     return [
         (one, other)
         for first, (one, x, y, width, height) in enumerate(nodes)

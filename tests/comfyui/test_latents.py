@@ -8,12 +8,12 @@ def model_file(server, folder, name):
     from track2view_core.wan.models import WEIGHTS
 
     own = server.base / "models" / folder / name
-    return own if own.is_file() else WEIGHTS / name
+    return own if own.is_file() else WEIGHTS / folder / name
 
 
 def test_the_latent_of_vae_encode_is_the_cores_before_normalising(server, recamera, driver):
-    from track2view_core.scenes import demo_clip
-    from track2view_core.video import VideoClip, prepare_clip
+    from track2view_core.scenes import shipped_clip
+    from track2view_core.video import prepare_clip, read_clip
     from track2view_core.wan.vae import encode, latent_statistics, load_vae
 
     encoded = driver.graph.node_id(recamera, "VAEEncode")
@@ -26,8 +26,7 @@ def test_the_latent_of_vae_encode_is_the_cores_before_normalising(server, recame
     (saved,) = (server.base / "output/latents").glob("clip_*.latent")
     raw = load_file(saved)["latent_tensor"]
 
-    demo = demo_clip()
-    frames, _ = prepare_clip(VideoClip(demo.frames, demo.fps), width=128, height=128)
+    frames, _ = prepare_clip(read_clip(shipped_clip("shapes").file), width=128, height=128)
     vae = load_vae(model_file(server, "vae", recamera[loader]["inputs"]["vae_name"]))
     mean, std = latent_statistics(vae)
     ours = encode(vae, frames) * std + mean

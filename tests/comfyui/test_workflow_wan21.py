@@ -51,8 +51,7 @@ def test_without_its_files_the_graph_is_refused_by_the_name_of_each_and_for_noth
 @pytest.fixture(scope="module")
 def files(server, driver, saved, tiny_dit_file, tiny_bundle_file):
     """Small files under the real ones' names, for this module alone."""
-    from track2view_core.scenes import demo_clip
-    from track2view_core.video import VideoClip, write_clip
+    from track2view_core.scenes import shipped_clip
     from track2view_core.wan.bundle import load_bundle
 
     places = {folder: server.base / "models" / folder / name for name, folder in linked_files(saved).items()}
@@ -67,8 +66,7 @@ def files(server, driver, saved, tiny_dit_file, tiny_bundle_file):
     torch.manual_seed(1)
     lora = load_bundle(tiny_bundle_file).lora
     save_file({key: torch.randn_like(weight) * 0.05 for key, weight in lora.items() if weight.ndim}, places["loras"])
-    demo = demo_clip()
-    write_clip(VideoClip(demo.frames, demo.fps), places["input"])
+    shutil.copy(shipped_clip("shapes").file, places["input"])
     yield places
     for file in places.values():
         file.unlink()
