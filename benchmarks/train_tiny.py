@@ -85,8 +85,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         say("rendered", report["render"])
         for stage in STAGES:
             config = configured(stage, clock, options)
-            report[stage] = timed(lambda config=config: trained(config))
-            publish(config, options.out)
+            try:
+                report[stage] = timed(lambda config=config: trained(config))
+            finally:
+                publish(config, options.out)
             say(stage, report[stage])
             if stage == "vae":
                 report["encode"] = timed(lambda config=config: encoded(Path(config.export.file), device))
@@ -149,6 +151,7 @@ def configured(stage: str, clock: Clock, options: argparse.Namespace) -> TrainCo
     small = [*SMALL, *SMALL_OF[stage]] if options.small else []
     config = load_config(STAGES[stage], [f"run.minutes={minutes}", *small, *changes])
     shutil.rmtree(config.folder, ignore_errors=True)
+    Path(config.export.file).unlink(missing_ok=True)
     return config
 
 
@@ -167,8 +170,9 @@ def trained(config: TrainConfig) -> dict[str, Any]:
 
 
 def publish(config: TrainConfig, out: Path) -> None:
-    """Weights, and the newest sheet of samples."""
-    shutil.copy2(config.export.file, out)
+    """Weights, if there are any, and the newest sheet of samples."""
+    if Path(config.export.file).is_file():
+        shutil.copy2(config.export.file, out)
     for sheet in sorted((Path(config.folder) / "samples").glob("*.png"))[-1:]:
         shutil.copy2(sheet, out / f"{Path(config.folder).name}_samples.png")
 
