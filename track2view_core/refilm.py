@@ -196,7 +196,7 @@ def refilm(
     drawn, read = _drawn_path(move, settings)
     source = _opened(clip, settings)
     if models is None and settings.chosen_fill() == "model":
-        models = _loaded(settings)
+        models = models_of(settings)
     if settings.fill == "geometric":
         models = None
     sampling = None if models is None else _sampling(settings, models)
@@ -293,7 +293,8 @@ def _drawn_path(move: Move, settings: Refilm) -> tuple[CameraPath | None, tuple[
     )  # fmt: skip
 
 
-def _loaded(settings: Refilm) -> Models:
+def models_of(settings: Refilm) -> Models:
+    """The models that the settings name, loaded: to film several clips by them."""
     import torch
 
     from .wan.models import load_models

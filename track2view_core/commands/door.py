@@ -19,5 +19,6 @@ RERENDER = Door(
         "tracks": "--tracks",
     },
 )
-DOORS = {door.name: door for door in (DEMO, PATH, PLAN, RERENDER)}
+BATCH = Door("batch", {name: option for name, option in RERENDER.words.items() if name != "tracks"})
+DOORS = {door.name: door for door in (DEMO, PATH, PLAN, RERENDER, BATCH)}
 """The verbs that tell notes, by name."""

@@ -20,6 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=_OneSentenceParser)
     _add_demo(verbs.add_parser("demo", help="re-film the built-in sample clip: no file, no download, about a minute"))
     _add_rerender(verbs.add_parser("rerender", help="re-film a video file along a camera move"))
+    _add_batch(verbs.add_parser("batch", help="re-film every clip of a folder; goes on where it was stopped"))
     verbs.add_parser("presets", help="list the preset camera moves and what amount 1.0 means for each")
     _add_plan(verbs.add_parser("plan", help="what a generation takes: memory by stage, what fits, and the time"))
     _add_path(verbs.add_parser("path", help="convert camera files of other programs, or list their formats"))
@@ -58,6 +59,26 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 def _add_rerender(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", type=Path, metavar="IN", help="the video to re-film")
     parser.add_argument("output", type=Path, metavar="OUT", help="the .mp4 to write; pictures are written beside it")
+    _add_film(parser)
+    tracking = _add_tracking(parser.add_argument_group("tracking"))
+    tracking.add_argument(
+        "--tracks", type=Path, metavar="FILE", help="3D tracks of this clip (.npz or .safetensors) instead of tracking"
+    )
+    tracking.add_argument(
+        "--save-tracks", dest="save_tracks_to", type=Path, metavar="FILE",
+        help="write the 3D tracks (.npz or .safetensors)",
+    )  # fmt: skip
+
+
+def _add_batch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the clips to re-film")
+    parser.add_argument("output", type=Path, metavar="OUT", help="the folder to write into; made if it is not there")
+    _add_film(parser)
+    _add_tracking(parser.add_argument_group("tracking"))
+
+
+def _add_film(parser: argparse.ArgumentParser) -> None:
+    """What a clip is filmed by, but the tracks."""
     clip = parser.add_argument_group("clip")
     clip.add_argument("--frames", type=int, metavar="N", help="only the clip's first N frames (default: all)")
     clip.add_argument(
@@ -77,7 +98,6 @@ def _add_rerender(parser: argparse.ArgumentParser) -> None:
     file.add_argument("--camera-name", metavar="NAME", help="which camera, where FILE holds several")
     file.add_argument("--camera-format", metavar="FORMAT", help="FILE's format (default: told from the file)")
     _add_doubtful(file)
-    _add_tracking(parser.add_argument_group("tracking"))
     _add_pixels(parser.add_argument_group("pixels"))
     _add_model(parser.add_argument_group("model"))
 
@@ -110,7 +130,7 @@ def _add_move(group: argparse._ArgumentGroup, *, amount: float) -> None:
     )  # fmt: skip
 
 
-def _add_tracking(group: argparse._ArgumentGroup) -> None:
+def _add_tracking(group: argparse._ArgumentGroup) -> argparse._ArgumentGroup:
     group.add_argument(
         "--tracker", default="klt", choices=("klt", "spatial_tracker_v2"),
         help="the built-in one, or your own install of SpatialTrackerV2, see docs/TRACKERS.md (default: %(default)s)",
@@ -127,13 +147,7 @@ def _add_tracking(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--fov", dest="fov_degrees", type=float, metavar="DEGREES", help="horizontal field of view (default: estimated)"
     )
-    group.add_argument(
-        "--tracks", type=Path, metavar="FILE", help="3D tracks of this clip (.npz or .safetensors) instead of tracking"
-    )
-    group.add_argument(
-        "--save-tracks", dest="save_tracks_to", type=Path, metavar="FILE",
-        help="write the 3D tracks (.npz or .safetensors)",
-    )  # fmt: skip
+    return group
 
 
 def _add_pixels(group: argparse._ArgumentGroup) -> None:

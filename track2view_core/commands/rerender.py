@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import Track2ViewError
 from ..notes import report_lines
@@ -17,46 +18,62 @@ from .own_tracker import chosen_tracker
 from .results import result_files, write_results
 from .staging import Staging, check_writable
 
+if TYPE_CHECKING:
+    from ..tracks.trackers import PointTracker
+
 PRESET = "orbit_left"
 VIDEO_ENDINGS = (".mp4", ".mov", ".mkv")
 TRACK_ENDINGS = (".npz", ".safetensors")
 
 
-def run(
-    *,
-    input: Path,
-    output: Path,
-    preset: str | None,
-    camera: Path | None,
-    tracker: str,
-    profile: str | None,
-    variant: str | None,
-    tracks: Path | None,
-    save_tracks_to: Path | None,
-    device: str,
-    dtype: str,
-    **chosen: Any,
-) -> None:
-    """`chosen` are fields of `Refilm`, None where nothing was given."""
+@dataclass(frozen=True)
+class Job:
+    """What all clips of a command line are filmed by."""
+
+    move: Path | str
+    """A camera file, or the name of a preset."""
+    settings: Refilm
+    tracker: PointTracker | None
+    """None: the built-in one."""
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        preset: str | None,
+        camera: Path | None,
+        tracker: str,
+        profile: str | None,
+        variant: str | None,
+        device: str,
+        dtype: str,
+        tracked: bool = True,
+        **chosen: Any,
+    ) -> Job:
+        """`chosen` are fields of `Refilm`, None where nothing was given; not `tracked`: the tracks are given."""
+        check_camera(camera, chosen, preset)
+        own = None
+        if tracked:
+            own = chosen_tracker(tracker, profile, variant, motion=chosen["motion"], fov_degrees=chosen["fov_degrees"])
+        if own is not None:
+            chosen["motion"] = None  # it has been told
+        given = {name: value for name, value in chosen.items() if value is not None}
+        device, dtype = chosen_hardware(device, dtype)
+        return cls(camera or preset or PRESET, Refilm(device=device, dtype=dtype, **given), own)
+
+
+def run(*, input: Path, output: Path, tracks: Path | None, save_tracks_to: Path | None, **chosen: Any) -> None:
+    """`chosen` are what `Job.of` takes."""
     check_files(input, output, save_tracks_to)
-    check_camera(camera, chosen, preset)
-    own = None
-    if tracks is None:
-        own = chosen_tracker(tracker, profile, variant, motion=chosen["motion"], fov_degrees=chosen["fov_degrees"])
-    if own is not None:
-        chosen["motion"] = None  # it has been told
-    given = {name: value for name, value in chosen.items() if value is not None}
-    device, dtype = chosen_hardware(device, dtype)
-    settings = Refilm(device=device, dtype=dtype, **given)
+    job = Job.of(**chosen, tracked=tracks is None)
     known = load_tracks(tracks) if tracks else None
     say("reading", str(input))
-    say_weights(settings)
+    say_weights(job.settings)
     with Staging() as staging:
         with reporting(RERENDER) as (report, progress):
             made = refilm(
-                input, camera or preset or PRESET, settings,
-                tracks=known, tracker=own, report=report, progress=progress,
-            )  # fmt: skip
+                input, job.move, job.settings, tracks=known, tracker=job.tracker, report=report, progress=progress
+            )
         if save_tracks_to:
             save_tracks(made.tracks, staging.path(save_tracks_to))
         write_results(made, output, staging)

@@ -24,7 +24,7 @@ SOURCE_CAMERA, TARGET_CAMERA = "_source_camera.json", "_target_camera.json"
 
 def result_files(output: Path) -> tuple[Path, ...]:
     endings = (COMPARED, TRACKS, PATHS, SOURCE_CAMERA, TARGET_CAMERA)
-    return (output, *(_beside(output, ending) for ending in endings))
+    return (output, *(beside(output, ending) for ending in endings))
 
 
 def write_results(made: Refilmed, output: Path, staging: Staging) -> None:
@@ -32,17 +32,17 @@ def write_results(made: Refilmed, output: Path, staging: Staging) -> None:
     result, source = made.clip, made.source
     write_clip(result, staging.path(output))
     write_clip(
-        film_of(made, {"source": source.frames, "re-filmed": result.frames}), staging.path(_beside(output, COMPARED))
+        film_of(made, {"source": source.frames, "re-filmed": result.frames}), staging.path(beside(output, COMPARED))
     )
     paired = pair_tracks(made.tracks, made.path)
     rows = sorted({0, len(paired) // 2, len(paired) - 1})
     view = pair_view(source.frames, paired, only=rows, coverage=made.paired.coverage()[: len(result)])
-    write_picture(view.flatten(0, 1), staging.path(_beside(output, TRACKS)))
+    write_picture(view.flatten(0, 1), staging.path(beside(output, TRACKS)))
     plot = path_plot(made.tracks.camera, made.path, made.tracks.positions)
-    write_picture(plot, staging.path(_beside(output, PATHS)))
+    write_picture(plot, staging.path(beside(output, PATHS)))
     for path, ending in ((made.tracks.camera, SOURCE_CAMERA), (made.path, TARGET_CAMERA)):
         timed = replace(path, fps=float(result.fps))
-        write_path(timed, staging.path(_beside(output, ending)), format="track2view_camera")
+        write_path(timed, staging.path(beside(output, ending)), format="track2view_camera")
 
 
 def film_of(made: Refilmed, clips: Mapping[str, Tensor]) -> Film:
@@ -64,5 +64,6 @@ def stages_film(made: Refilmed) -> Film:
     return film_of(made, {**stages, "re-filmed": made.clip.frames})
 
 
-def _beside(output: Path, ending: str) -> Path:
+def beside(output: Path, ending: str) -> Path:
+    """The file of that ending which belongs to the result `output`."""
     return output.with_name(output.stem + ending)
