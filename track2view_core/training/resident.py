@@ -20,8 +20,8 @@ from ..dataset import DatasetInfo, Shard
 from ..dataset.shard import ShardReader, shard_files
 from ..errors import Track2ViewError
 from ..tracks import TrackBatch
-from ..tracks.track_batch import FLAT_RANGE, HIGH_PERCENTILE, LOW_PERCENTILE
 from ..tracks.pairing import FRAMES_PER_LATENT
+from ..tracks.track_batch import FLAT_RANGE, HIGH_PERCENTILE, LOW_PERCENTILE
 from .batches import TEXT_DIM, CameraBatch, PairBatch, perturb
 from .settings import BatchDraw
 
