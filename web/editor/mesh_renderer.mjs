@@ -64,7 +64,7 @@ class MeshRenderer {
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.#buffers[1]);
     this.#texture = gl.createTexture();
     gl.bindTexture(gl.TEXTURE_2D, this.#texture);
-    for (const [name, value] of [["WRAP_S", "CLAMP_TO_EDGE"], ["WRAP_T", "CLAMP_TO_EDGE"], ["MIN_FILTER", "LINEAR"], ["MAG_FILTER", "LINEAR"]]) {
+    for (const [name, value] of [["WRAP_S", "CLAMP_TO_EDGE"], ["WRAP_T", "CLAMP_TO_EDGE"], ["MIN_FILTER", "LINEAR_MIPMAP_LINEAR"], ["MAG_FILTER", "LINEAR"]]) {
       gl.texParameteri(gl.TEXTURE_2D, gl[`TEXTURE_${name}`], gl[value]);
     }
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
@@ -108,6 +108,7 @@ class MeshRenderer {
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, triangles, gl.DYNAMIC_DRAW);
     const { width, height } = meshes.colour;
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGB8, width, height, 0, gl.RGB, gl.UNSIGNED_BYTE, colorsOf(meshes, kept));
+    gl.generateMipmap(gl.TEXTURE_2D); // panes may be smaller than the pictures
     this.#count = triangles.length;
     this.#numbers = triangles.BYTES_PER_ELEMENT === 2 ? gl.UNSIGNED_SHORT : gl.UNSIGNED_INT;
     [this.#meshes, this.#kept] = [meshes, kept];
