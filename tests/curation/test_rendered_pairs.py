@@ -155,7 +155,7 @@ def test_a_time_slice_is_rendered_as_the_whole(monkeypatch: pytest.MonkeyPatch):
 
     scenes, paths = drawn_scenes(replace(HOW, width=16, height=16), 1)
     whole = rendered.camera_frames(scenes, paths, 2)
-    monkeypatch.setattr(rendered, "RAYS_AT_ONCE", 1)
+    monkeypatch.setattr(rendered, "RAYS_AT_ONCE", {"cpu": 1})
     assert torch.equal(rendered.camera_frames(scenes, paths, 2), whole)
 
 
