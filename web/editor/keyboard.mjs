@@ -16,6 +16,7 @@ export const SHORTCUTS = [
     ["Ctrl+A", "choose all keys"],
     ["Drag ◆", "in the world: move the camera; on the timeline: move in time"],
     ["X Y Z", "while dragging: along one axis only"],
+    ["Click", "on a thing in a view: moves turn around it"],
     ["Double-click", "on the timeline: a new key; on a point: look at it, orbit it"],
   ]],
   ["Fly the new camera", [
