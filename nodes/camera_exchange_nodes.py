@@ -8,8 +8,8 @@ from ..track2view_core.cameras.formats import FORMATS
 from ..track2view_core.errors import Track2ViewError
 from ..track2view_core.notes import Door
 from .bridge.folders import below_output, input_file, input_names, is_input, output_file
-from .bridge.host import schema, show_text
-from .doors import told_at
+from .bridge.host import schema
+from .reports import report_at
 from .sockets import (
     CAMERA_PATH,
     CAMERACTRL_POSES,
@@ -96,9 +96,8 @@ class ImportCamera(io.ComfyNode):
             quaternion_order=None if quaternion_order == "auto" else quaternion_order,
             door=READING,
         )
-        report = told_at("Track2View_ImportCamera", notes)
-        show_text(report)
-        return io.NodeOutput(path, report)
+        report = report_at("Track2View_ImportCamera", notes, figures=f"{len(path)} frames")
+        return io.NodeOutput(path, report.text, ui=report.ui)
 
 
 def _import_inputs() -> list[io.Input]:
@@ -215,8 +214,8 @@ class ExportCamera(io.ComfyNode):
         file = output_file(filename_prefix, next(iter(chosen.endings), ""))
         write_path(camera_path, file, format=file_format)
         saved = below_output(file)
-        show_text(f"Saved {len(camera_path)} frames as output/{saved}")
-        return io.NodeOutput(saved, ui={"text": (saved,)})
+        told = report_at("Track2View_ExportCamera", figures=f"Saved {len(camera_path)} frames as output/{saved}")
+        return io.NodeOutput(saved, ui={"text": (saved,), **told.ui})
 
 
 class CameraFromPoses(io.ComfyNode):
@@ -250,13 +249,12 @@ class CameraFromPoses(io.ComfyNode):
             raise Track2ViewError("width and height are 0 and no point_tracks are linked; set both, or link tracks.")
         kind, path = _path_of(poses, clip, width, height, field_of_view or None, fps or (clip.fps if clip else 16.0))
         frames = frames or (len(clip) if clip else len(path))
-        report = f"{len(path)} frames of {kind}"
+        read = f"{len(path)} frames of {kind}"
         if frames != len(path):
-            report += f", brought to {frames}"
+            read += f", brought to {frames}"
             path = path.resampled(frames)
-        report = "\n".join(filter(None, [report, told_at("Track2View_CameraFromPoses", lens_notes(path))]))
-        show_text(report)
-        return io.NodeOutput(path, report)
+        report = report_at("Track2View_CameraFromPoses", lens_notes(path), figures=read, table=read)
+        return io.NodeOutput(path, report.text, ui=report.ui)
 
 
 def _poses_inputs() -> list[io.Input]:

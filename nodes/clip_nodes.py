@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ..track2view_core.errors import Track2ViewError
 from .bridge.folders import temp_file
-from .bridge.host import progress_callback, schema, show_text
+from .bridge.host import progress_callback, schema
 from .bridge.videos import file_of_video
 from .dense_inputs import dense_view, linked_depth, linked_movers, movers_socket
 from .depth_inputs import depth_distances, depth_kind, geometry_sockets
-from .doors import told_at
+from .reports import report_at
 from .sockets import (
     CAMERA_PATH,
     CLIP_INFO,
@@ -116,9 +116,9 @@ class PrepareClip(io.ComfyNode):
             frames, info = prepare_clip(part, **wanted)
         if audio is not None:
             info = replace(info, audio=sound_from_audio(audio).trimmed(info.frames / info.fps))
-        report = told_at("Track2View_PrepareClip", info.report())
-        show_text(report)
-        return io.NodeOutput(image_from_frames(frames), info, report)
+        size = f"{info.prepared_frames} frames, {info.prepared_width} x {info.prepared_height}"
+        report = report_at("Track2View_PrepareClip", info.report(), figures=size)
+        return io.NodeOutput(image_from_frames(frames), info, report.text, ui=report.ui)
 
 
 def _prepare_inputs() -> list[io.Input]:
@@ -205,6 +205,7 @@ class RestoreClip(io.ComfyNode):
                     "video", display_name="video", tooltip="The clip at its exact frame rate, with its sound."
                 ),
                 io.Image.Output("restored", display_name="image", tooltip="The same frames as images."),
+                io.String.Output("report", display_name="report", tooltip="Length, size and rate of the clip."),
             ],
         )
 
@@ -213,9 +214,11 @@ class RestoreClip(io.ComfyNode):
         from ..track2view_core.video import notes_of_writing, restore_clip
 
         clip = restore_clip(frames_from_image(image, "image"), clip_info, size=size, progress=progress_callback())
-        show_text(told_at("Track2View_RestoreClip", notes_of_writing(clip)))
         restored = image_from_frames(clip.frames)
-        return io.NodeOutput(ExactVideo(clip, restored), restored)
+        frames, height, width, _ = clip.frames.shape
+        told = f"{frames} frames, {width} x {height}, {float(clip.fps):.4g} a second"
+        report = report_at("Track2View_RestoreClip", notes_of_writing(clip), figures=told, table=told)
+        return io.NodeOutput(ExactVideo(clip, restored), restored, report.text, ui=report.ui)
 
 
 class KeepKnownPixels(io.ComfyNode):
@@ -289,9 +292,9 @@ class KeepKnownPixels(io.ComfyNode):
         kept, known = keep_known_pixels(painted, view.frames, ~view.holes, **settings), (~view.holes).float()
         if clip_info is not None:
             kept, known = (_padded_as(part, clip, clip_info) for part in (kept, known))
-        report = told_at("Track2View_KeepKnownPixels", (*known_notes(shares(~view.holes), "model"), *view.notes))
-        show_text(report)
-        return io.NodeOutput(image_from_frames(kept), known, report)
+        notes = (*known_notes(shares(~view.holes), "model"), *view.notes)
+        report = report_at("Track2View_KeepKnownPixels", notes)
+        return io.NodeOutput(image_from_frames(kept), known, report.text, ui=report.ui)
 
 
 def _keeping_inputs() -> list[io.Input]:

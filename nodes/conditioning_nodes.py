@@ -9,9 +9,10 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..track2view_core.errors import Track2ViewError
+from ..track2view_core.notes import doubtful
 from .bridge.folders import temp_content, temp_file
-from .bridge.host import model_latent, progress_callback, schema, show_text
-from .doors import told_at
+from .bridge.host import model_latent, progress_callback, schema
+from .reports import report_at
 from .sockets import BUNDLE, CAMERA_PATH, CLIP_INFO, CONDITION, PAIRED_TRACKS, POINT_TRACKS, frames_from_image
 
 CATEGORY = "Track2View/conditioning"
@@ -61,9 +62,8 @@ class PairTracks(io.ComfyNode):
             paired = pair_tracks(point_tracks, camera_path)
         else:
             paired = pair_in_prepared_frame(point_tracks, camera_path, clip_info)
-        report = told_at("Track2View_PairTracks", coverage_notes(paired))
-        show_text(report)
-        return io.NodeOutput(paired, report)
+        report = report_at("Track2View_PairTracks", (*coverage_notes(paired), *doubtful(paired.notes)))
+        return io.NodeOutput(paired, report.text, ui=report.ui)
 
 
 class PreviewRecamera(io.ComfyNode):
@@ -104,9 +104,10 @@ class PreviewRecamera(io.ComfyNode):
         write_clip(VideoClip(frames, frame_rate(cameras[0].fps)), video)
         write_picture(plot, picture)
         shares = " ".join(f"{100 * float(share):.0f}" for share in paired_tracks.coverage())
-        notes = (*coverage_notes(paired_tracks), *checks_report(check_paired(paired_tracks)))
-        report = f"{told_at('Track2View_PreviewRecamera', notes)}\nCoverage per frame: {shares} %"
-        show_text(report)
+        checked = checks_report(check_paired(paired_tracks))
+        notes = (*coverage_notes(paired_tracks), *checked, *doubtful(paired_tracks.notes))
+        told = report_at("Track2View_PreviewRecamera", notes)
+        report = f"{told.text}\nCoverage per frame: {shares} %"
         shown, drawn = (ui.SavedResult(file.name, "", io.FolderType.temp) for file in (video, picture))
         # The frontend plays `images` only while none of them is a PNG, so the plot has a key of its own.
         return io.NodeOutput(
@@ -117,6 +118,7 @@ class PreviewRecamera(io.ComfyNode):
                 "track2view_paths": [drawn],
                 "track2view_pairs": [_pairs(paired_tracks)],
                 "text": (report,),
+                **told.ui,
             },
         )
 
@@ -198,10 +200,10 @@ class ConditionOnTracks(io.ComfyNode):
         tracks = paired_tracks.resized(width, height)
         condition = TrackCondition(bundle.bundle, tracks, latent, strength=strength, start=start, end=end)
         sampling = bundle.bundle.config.sampling
-        notes = trained_notes(sampling, frames=len(tracks), width=width, height=height)
-        report = told_at("Track2View_ConditionOnTracks", notes)
-        show_text(report)
-        return io.NodeOutput(LoadedCondition(condition, bundle.patcher), report)
+        notes = (*trained_notes(sampling, frames=len(tracks), width=width, height=height), *doubtful(tracks.notes))
+        size = f"{len(tracks)} frames, {width} x {height}"
+        report = report_at("Track2View_ConditionOnTracks", notes, figures=size)
+        return io.NodeOutput(LoadedCondition(condition, bundle.patcher), report.text, ui=report.ui)
 
 
 NODES = (PairTracks, PreviewRecamera, ConditionOnTracks)

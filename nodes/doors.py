@@ -11,7 +11,13 @@ DOORS = {
     for door in (
         Door(
             "Track2View_TrackPoints",
-            {"camera": "camera", "depth": "depth", "fov_degrees": "field_of_view", "motion": "motion"},
+            {
+                "camera": "camera",
+                "depth": "depth",
+                "fov_degrees": "field_of_view",
+                "motion": "motion",
+                "points": "points",
+            },
         ),
         Door(
             "Track2View_LiftTracks",
@@ -27,6 +33,11 @@ DOORS = {
 """The nodes whose inputs cure something, by id; at every other node a note says what was found and no more."""
 
 
+def door_of(node_id: str) -> Door:
+    """Where a user of that node stands."""
+    return DOORS.get(node_id, Door(node_id, {}))
+
+
 def told_at(node_id: str, notes: Iterable[Note]) -> str:
     """The report of a node: its notes, a line each, with the remedies that are inputs of its own."""
-    return "\n".join(report_lines(notes, DOORS.get(node_id, Door(node_id, {}))))
+    return "\n".join(report_lines(notes, door_of(node_id)))

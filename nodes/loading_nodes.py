@@ -9,8 +9,9 @@ import torch
 from comfy_api.latest import io
 
 from .bridge.folders import BUNDLE_FOLDER, diffusers_folder, diffusers_folders, is_there, model_file, model_files
-from .bridge.host import compute_dtype, managed, schema, show_text
+from .bridge.host import compute_dtype, managed, schema
 from .bridge.native import with_lora
+from .reports import report_at
 from .sockets import BUNDLE, WAN
 
 CATEGORY = "Track2View/loading"
@@ -72,14 +73,15 @@ class LoadBundle(io.ComfyNode):
         with torch.inference_mode(False):  # weights that outlive this run must not be inference tensors
             bundle = load_bundle(model_file(BUNDLE_FOLDER, file), dtype=compute_dtype("auto"))
         sampling = bundle.config.sampling
-        report = (
+        told = (
             f"{file}: for a WAN {bundle.config.base}; {sampling.frames} frames of {sampling.width} x "
             f"{sampling.height}, "
             f"{sampling.steps} steps, guidance {sampling.guidance:g}, shift {sampling.shift:g}, {sampling.scheduler}, "
             + ("with a text prompt" if sampling.uses_text else "without text: use Empty Prompt")
         )
-        show_text(report)
-        return io.NodeOutput(LoadedBundle(bundle, managed(bundle.conditioner)), report)
+        size = f"{sampling.frames} frames, {sampling.width} x {sampling.height}, {sampling.steps} steps"
+        report = report_at("Track2View_LoadBundle", figures=size, table=told)
+        return io.NodeOutput(LoadedBundle(bundle, managed(bundle.conditioner)), report.text, ui=report.ui)
 
 
 class ApplyLoRA(io.ComfyNode):

@@ -6,7 +6,7 @@ import torch
 from comfy_api.latest import io
 
 from ..track2view_core.errors import Track2ViewError
-from .bridge.host import progress_callback, schema, show_text
+from .bridge.host import progress_callback, schema
 from .dense_inputs import (
     RenderedView,
     analysed_clip,
@@ -17,7 +17,7 @@ from .dense_inputs import (
     rendering_device,
 )
 from .depth_inputs import depth_distances, depth_kind, geometry_sockets
-from .doors import told_at
+from .reports import report_at
 from .sockets import (
     CLIP_INFO,
     PAIRED_TRACKS,
@@ -98,11 +98,9 @@ class RenderTargetView(io.ComfyNode):
         vace = masked if unfit else vace_mask(masked)
         far = near_is_bright(view.inverse if hole_colour == FILLED else torch.where(cut, 0.0, view.inverse))
         covered = known_notes(shares(~cut), "surroundings" if hole_colour == FILLED else None)
-        report = told_at("Track2View_RenderTargetView", (*covered, *far.notes, *unfit, *view.notes))
-        show_text(report)
-        return io.NodeOutput(
-            picture, grown(holes, growth).float(), report, vace.float(), far.pictures[..., None].repeat(1, 1, 1, 3)
-        )
+        report = report_at("Track2View_RenderTargetView", (*covered, *far.notes, *unfit, *view.notes))
+        depths = far.pictures[..., None].repeat(1, 1, 1, 3)
+        return io.NodeOutput(picture, grown(holes, growth).float(), report.text, vace.float(), depths, ui=report.ui)
 
 
 def _view_inputs() -> list[io.Input]:
@@ -261,11 +259,10 @@ class DepthFromTracks(io.ComfyNode):
                 pad_as_prepared(part, clip_info, width=width, height=height) for part in (inverse, silhouettes)
             )
         far = near_is_bright(inverse)
-        report = told_at(
-            "Track2View_DepthFromTracks", (*far.notes, movers_note(silhouettes), *doubts(point_tracks, geometry))
-        )
-        show_text(report)
-        return io.NodeOutput(far.pictures[..., None].repeat(1, 1, 1, 3), silhouettes.float(), report)
+        notes = (*far.notes, movers_note(silhouettes), *doubts(point_tracks, geometry))
+        report = report_at("Track2View_DepthFromTracks", notes)
+        depths = far.pictures[..., None].repeat(1, 1, 1, 3)
+        return io.NodeOutput(depths, silhouettes.float(), report.text, ui=report.ui)
 
 
 class TracksTo2D(io.ComfyNode):

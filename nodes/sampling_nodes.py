@@ -8,6 +8,7 @@ import torch
 from comfy_api.latest import io
 
 from ..track2view_core.errors import Track2ViewError
+from ..track2view_core.notes import Note, doubtful
 from .bridge.host import (
     compute_dtype,
     device_memory,
@@ -15,10 +16,9 @@ from .bridge.host import (
     progress_callback,
     raw_latent,
     schema,
-    show_text,
 )
-from .bridge.native import schedule_advice, with_condition, with_seams
-from .doors import told_at
+from .bridge.native import schedule_shift, with_condition, with_seams
+from .reports import report_at
 from .sockets import BUNDLE, CONDITION, WAN
 
 CATEGORY = "Track2View/sampling"
@@ -58,19 +58,27 @@ class ApplyToModel(io.ComfyNode):
                 io.Latent.Output(
                     "latent", display_name="latent", tooltip="An empty latent of the clip's size and length."
                 ),
+                io.String.Output(
+                    "report", display_name="report", tooltip="The settings of the sampler that the bundle goes with."
+                ),
             ],
         )
 
     @classmethod
     def execute(cls, model, positive, negative, condition) -> io.NodeOutput:
+        from ..track2view_core.wan.rerender import schedule_notes
+
         track_condition = condition.condition
         patched = with_seams(model, track_condition, condition.patcher)
-        show_text(schedule_advice(model, track_condition.bundle))
+        notes = schedule_notes(track_condition.bundle.config.sampling, schedule_shift(model))
+        report = report_at("Track2View_ApplyToModel", (*notes, *doubtful(track_condition.tracks.notes)))
         return io.NodeOutput(
             patched,
             with_condition(positive, track_condition),
             with_condition(negative, track_condition),
             {"samples": torch.zeros_like(track_condition.source_latent)},
+            report.text,
+            ui=report.ui,
         )
 
 
@@ -84,7 +92,10 @@ class SampleDiffusers(io.ComfyNode):
             description="Film the clip again from the new camera, with the whole model on the device (no offloading).",
             search_aliases=["wan sampler"],
             inputs=_sampling_inputs(),
-            outputs=[io.Latent.Output("latent", display_name="latent", tooltip="The new view, for core's VAE Decode.")],
+            outputs=[
+                io.Latent.Output("latent", display_name="latent", tooltip="The new view, for core's VAE Decode."),
+                io.String.Output("report", display_name="report", tooltip="What it was sampled with."),
+            ],
         )
 
     @classmethod
@@ -104,9 +115,14 @@ class SampleDiffusers(io.ComfyNode):
         text = _embedding(positive, "positive")
         without = _embedding(negative, "negative") if negative is not None else empty_text(wan.transformer)
         guidance = (cfg or trained.guidance) if trained.uses_text else 1.0
-        if not trained.uses_text and (text.any() or cfg not in (0.0, 1.0)):
-            show_text("This bundle was trained without text: prompt and cfg have no effect; use Empty Prompt.")
+        steps, shift = steps or trained.steps, shift or trained.shift
+        notes = [_sampled(condition, steps=steps, guidance=guidance, shift=shift, seed=seed)]
+        if not trained.uses_text and text.any():
+            notes.append(Note.of("prompt_unused"))
             text = torch.zeros_like(text)
+        if not trained.uses_text and cfg not in (0.0, 1.0):
+            notes.append(Note.of("guidance_unused"))
+        report = report_at("Track2View_SampleDiffusers", (*notes, *doubtful(condition.tracks.notes)))
         load_whole(
             [wan.patcher, bundle.patcher], _working_memory(condition, wan.transformer.patch_embedding.weight.dtype)
         )
@@ -115,14 +131,19 @@ class SampleDiffusers(io.ComfyNode):
             condition,
             positive=text,
             negative=without if guidance != 1.0 else None,
-            steps=steps or trained.steps,
+            steps=steps,
             guidance=guidance,
-            shift=shift or trained.shift,
+            shift=shift,
             seed=seed,
             scheduler=trained.scheduler if scheduler == BUNDLES_OWN else scheduler,
             progress=progress_callback(),
         )
-        return io.NodeOutput(raw_latent(latent))
+        return io.NodeOutput(raw_latent(latent), report.text, ui=report.ui)
+
+
+def _sampled(condition: Any, **settings: Any) -> Note:
+    _, _, frames, height, width = condition.source_latent.shape
+    return Note.of("sampling", frames=4 * (frames - 1) + 1, width=8 * width, height=8 * height, **settings)
 
 
 def _sampling_inputs() -> list[io.Input]:
@@ -246,9 +267,8 @@ class MemoryPlan(io.ComfyNode):
         time = memory.estimate_time(request, rate)
         plan = memory.plan_memory(request)
         notes = memory.plan_notes(plan, free, fit, time, rate, name)
-        text = memory.plan_table(plan) + "\n" + told_at("Track2View_MemoryPlan", notes)
-        show_text(fit.note.text())
-        return io.NodeOutput(text, ui={"text": (text,)})
+        report = report_at("Track2View_MemoryPlan", notes, table=memory.plan_table(plan))
+        return io.NodeOutput(report.text, ui={"text": (report.text,), **report.ui})
 
 
 def _plan_inputs() -> list[io.Input]:

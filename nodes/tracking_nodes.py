@@ -13,14 +13,15 @@ from comfy_api.latest import io
 
 from ..track2view_core.cameras.path import USUAL_FOV
 from ..track2view_core.errors import Track2ViewError
+from ..track2view_core.notes import doubtful
 from ..track2view_core.progress import Progress
 from ..track2view_core.tracks.selection import MASK_RULES, MOTION_CLASSES
 from ..track2view_core.tracks.trackers.spatial_tracker import TrackerProfile, chosen_profile, read_profiles
 from .bridge.folders import below_output, kept_file, kept_names, output_file, private_folder
-from .bridge.host import give_up_device, progress_callback, schema, show_text
+from .bridge.host import give_up_device, progress_callback, schema
 from .dense_inputs import analysed_clip
 from .depth_inputs import depth_distances, depth_kind, geometry_sockets, linked_geometry
-from .doors import told_at
+from .reports import report_at
 from .sockets import CAMERA_PATH, CLIP_INFO, POINT_TRACKS, TRACKS, frames_from_image, unpadded
 
 CATEGORY = "Track2View/tracking"
@@ -155,9 +156,8 @@ def _tracker_output(node_id, tracks, clip_info) -> io.NodeOutput:
     """Tracks, path and report of a tracker; the clip's rate comes from its info, since frames alone tell none."""
     if clip_info is not None:
         tracks = replace(tracks, camera=replace(tracks.camera, fps=float(clip_info.fps)))
-    report = told_at(node_id, tracks.notes)
-    show_text(report)
-    return io.NodeOutput(tracks, tracks.camera, report)
+    report = report_at(node_id, tracks.notes)
+    return io.NodeOutput(tracks, tracks.camera, report.text, ui=report.ui)
 
 
 def _kept_between_runs(track: Callable[[], Any], progress: Progress | None = None, **inputs: Any) -> Any:
@@ -436,9 +436,8 @@ class LiftTracks(io.ComfyNode):
             video=video,
             progress=progress_callback(),
         )
-        report = told_at("Track2View_LiftTracks", [*notes, *lifted.notes])
-        show_text(report)
-        return io.NodeOutput(lifted, lifted.camera, report)
+        report = report_at("Track2View_LiftTracks", (*notes, *lifted.notes))
+        return io.NodeOutput(lifted, lifted.camera, report.text, ui=report.ui)
 
 
 class EditTracks(io.ComfyNode):
@@ -501,9 +500,8 @@ class EditTracks(io.ComfyNode):
             motion=motion,
             most=most_tracks,
         )
-        report = told_at("Track2View_EditTracks", notes)
-        show_text(report)
-        return io.NodeOutput(edited, report)
+        report = report_at("Track2View_EditTracks", (*notes, *doubtful(edited.notes)))
+        return io.NodeOutput(edited, report.text, ui=report.ui)
 
 
 class SaveTracks(io.ComfyNode):
@@ -559,8 +557,8 @@ class SaveTracks(io.ComfyNode):
         else:
             save_tracks(point_tracks, file)
         saved = below_output(file)
-        show_text(f"Saved {what} as output/{saved}")
-        return io.NodeOutput(saved, ui={"text": (saved,)})
+        told = report_at("Track2View_SaveTracks", figures=f"Saved {what} as output/{saved}")
+        return io.NodeOutput(saved, ui={"text": (saved,), **told.ui})
 
 
 class LoadTracks(io.ComfyNode):
@@ -629,13 +627,12 @@ class LoadTracks(io.ComfyNode):
             raise Track2ViewError(f"width is {width} and height {height}; set both, or leave both at 0.")
         tracks = load_tracks(kept_file(file, TRACK_FILES), image_size=(height, width) if width else None)
         camera = tracks.camera
-        lines = [
+        read = (
             f"{tracks.positions.shape[1]} tracks of {len(tracks)} frames, {camera.width} x {camera.height}, "
-            f"{camera.fps:g} fps",
-            *told_at("Track2View_LoadTracks", tracks.notes).splitlines(),
-        ]
-        show_text(lines[0])
-        return io.NodeOutput(tracks, camera, "\n".join(lines))
+            f"{camera.fps:g} fps"
+        )
+        report = report_at("Track2View_LoadTracks", tracks.notes, figures=read, table=read)
+        return io.NodeOutput(tracks, camera, report.text, ui=report.ui)
 
 
 NODES = (TrackPoints, SaveTracks, LoadTracks, TrackPointsSpatialTracker, LiftTracks, EditTracks)

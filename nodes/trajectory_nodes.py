@@ -10,10 +10,11 @@ from ..track2view_core.cameras import EASES, OPERATIONS, PRESETS, edit_path, pre
 from ..track2view_core.cameras.operations.operation import chosen_settings, settings_text
 from ..track2view_core.cameras.presets import move_notes
 from ..track2view_core.errors import Track2ViewError
+from ..track2view_core.notes import Note, doubtful
 from .bridge.folders import temp_content, temp_named
-from .bridge.host import progress_callback, schema, show_text
+from .bridge.host import progress_callback, schema
 from .dense_inputs import analysed_clip
-from .doors import told_at
+from .reports import report_at
 from .sockets import CAMERA_PATH, POINT_TRACKS, TARGET, frames_from_image, one_of
 
 CATEGORY = "Track2View/trajectory"
@@ -85,9 +86,8 @@ class CameraPreset(io.ComfyNode):
         path = preset_path(
             preset, point_tracks.camera, amount=amount, scene_scale=distance, ease=ease, relative_to=relative_to
         )
-        report = told_at("Track2View_CameraPreset", (*move_notes(preset, amount, distance), found))
-        show_text(report)
-        return io.NodeOutput(path, report)
+        report = report_at("Track2View_CameraPreset", (*move_notes(preset, amount, distance), found))
+        return io.NodeOutput(path, report.text, ui=report.ui)
 
 
 class CameraEditor(io.ComfyNode):
@@ -150,7 +150,7 @@ class CameraEditor(io.ComfyNode):
         notes, shown = list(drawn.notes), {}
         if point_tracks is not None:
             checks = check_against_tracks(drawn.path, point_tracks)
-            notes += checks_report(checks)
+            notes += (*checks_report(checks), *doubtful(point_tracks.notes))
             shown["track2view_coverage"] = [[] if checks.coverage is None else checks.coverage.tolist()]
             shown["track2view_points"] = [_points(point_tracks)]
         if image is not None:
@@ -159,9 +159,8 @@ class CameraEditor(io.ComfyNode):
                 shown["track2view_meshes"] = _meshes(image, point_tracks)
         if drawn.seed is not None:
             shown["track2view_seed"] = [to_json(drawn.seed)]
-        report = told_at("Track2View_CameraEditor", notes)
-        show_text(report)
-        return io.NodeOutput(drawn.path, report, ui={**shown, "text": (report,)})
+        report = report_at("Track2View_CameraEditor", notes)
+        return io.NodeOutput(drawn.path, report.text, ui={**shown, "text": (report.text,), **report.ui})
 
 
 def _points(point_tracks) -> ui.SavedResult:
@@ -242,9 +241,8 @@ class EditPath(io.ComfyNode):
             point=target.positions if target is not None else None,
         )
         said = f"{operation}: {settings_text(chosen, values) or 'no settings'}"
-        lines = [said, *_checked("Track2View_EditPath", changed, point_tracks)]
-        show_text("\n".join(lines))
-        return io.NodeOutput(changed, "\n".join(lines))
+        report = report_at("Track2View_EditPath", _checked(changed, point_tracks), figures=operation, table=said)
+        return io.NodeOutput(changed, report.text, ui=report.ui)
 
 
 def _edit_inputs() -> list[io.Input]:
@@ -362,21 +360,18 @@ class ComposePaths(io.ComfyNode):
                 )
             values, scale = {"place": place, "other_scale": size}, point_tracks and point_tracks.scene_scale
         joined = edit_path(path, name, values, other=other_path, scene_scale=scale)
-        lines = [
-            f"{place}: {len(path)} and {len(other_path)} frames make {len(joined)}",
-            *_checked("Track2View_ComposePaths", joined, point_tracks),
-        ]
-        show_text("\n".join(lines))
-        return io.NodeOutput(joined, "\n".join(lines))
+        said = f"{place}: {len(path)} and {len(other_path)} frames make {len(joined)}"
+        report = report_at("Track2View_ComposePaths", _checked(joined, point_tracks), figures=said, table=said)
+        return io.NodeOutput(joined, report.text, ui=report.ui)
 
 
-def _checked(node_id, path, point_tracks) -> list[str]:
+def _checked(path, point_tracks) -> tuple[Note, ...]:
     """Figures and warnings of a path; none without the tracks of its clip."""
     from ..track2view_core.tracks.path_checks import check_against_tracks, checks_report
 
     if point_tracks is None or len(path) != len(point_tracks):
-        return []
-    return told_at(node_id, checks_report(check_against_tracks(path, point_tracks))).splitlines()
+        return ()
+    return checks_report(check_against_tracks(path, point_tracks))
 
 
 class FollowPoint(io.ComfyNode):
@@ -421,12 +416,12 @@ class FollowPoint(io.ComfyNode):
         from ..track2view_core.tracks.selection import pick_track
 
         picked = pick_track(point_tracks, frame, x, y)
-        report = (
+        found = (
             f"Track {picked.track} at pixel {picked.pixel[0]:.0f}, {picked.pixel[1]:.0f} of frame {frame}, seen in "
             f"{100 * picked.visible:.0f} % of the frames"
         )
-        show_text(report)
-        return io.NodeOutput(picked, report)
+        report = report_at("Track2View_FollowPoint", figures=found, table=found)
+        return io.NodeOutput(picked, report.text, ui=report.ui)
 
 
 NODES = (CameraPreset, CameraEditor, EditPath, ComposePaths, FollowPoint)

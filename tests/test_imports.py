@@ -25,6 +25,7 @@ ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "progress": set(),
     "notes": set(),
+    "headlines": set(),
     "video": set(),
     "cameras": set(),
     "tracks": {"video", "cameras"},

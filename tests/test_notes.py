@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from track2view_core.cli import main
 from track2view_core.commands import door as command_line
 from track2view_core.errors import Track2ViewError
+from track2view_core.headlines import BRIEFS, MOST_DOUBTS, headline
 from track2view_core.notes import KINDS, LIBRARY, Door, Note, Severity, facts_in, report_lines
 from track2view_core.refilm import Refilm, refilm
 from track2view_core.tracks.trackers import KltTracker
@@ -161,6 +162,25 @@ def test_a_sentence_of_an_older_file_reads_the_same(sentence: str):
     (line,) = report_lines([note])
     assert sorted(line.split(": ")) == sorted(sentence.split(": ")) and line.count("WARNING") == (note.severity > 0)
     assert note.shot == (25 if "25" in sentence else None)
+
+
+def test_every_doubt_has_its_place_in_a_headline():
+    doubts = {code for code, kind in KINDS.items() if kind.severity > Severity.INFO}
+    assert doubts - BRIEFS.keys() == set() and BRIEFS.keys() - KINDS.keys() == set()
+    for code, brief in BRIEFS.items():
+        assert facts_in(brief) <= facts_in(KINDS[code].text), code
+        told = headline([sample(code)])
+        assert told and len(told) <= 60 and not told.endswith("."), f"{code}: {told}"
+
+
+def test_a_headline_tells_the_worst_doubt_first_and_then_the_figures():
+    told = [Note.of("fov_assumed", degrees=60.0), Note.of("none_visible"), Note.of("fov_assumed", degrees=60.0)]
+    told.insert(1, Note.of("tracks_left", count=3, given=9))
+    assert headline(told) == "No track visible · field of view assumed · 3 of 9 tracks kept"
+    assert headline(told, "17 frames") == "No track visible · field of view assumed · 17 frames"
+    doubts = [sample(code) for code, kind in KINDS.items() if kind.severity > Severity.INFO]
+    assert f"{len({BRIEFS[note.code] for note in doubts}) - MOST_DOUBTS} more" in headline(doubts)
+    assert headline([Note("of another version", Severity.WARNING)]) == "To be looked at" and headline([]) == ""
 
 
 @pytest.mark.parametrize("data", [7, None, {}, {"code": "fits", "severity": "purple", "facts": {}}, ["fits"]])

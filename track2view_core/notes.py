@@ -46,10 +46,7 @@ class Kind:
 
     def told(self, facts: Mapping[str, Fact]) -> str | None:
         """The text with its facts; None where they are not those of the text."""
-        try:
-            return _FORMAT.vformat(self.text, (), facts)
-        except (AttributeError, KeyError, ValueError, TypeError):
-            return None
+        return told_by(self.text, facts)
 
 
 @dataclass(frozen=True)
@@ -129,6 +126,19 @@ class Note:
 def report_lines(notes: Iterable[Note], door: Door | None = None) -> list[str]:
     """A line a note, in their order; what is more than a plain fact is marked."""
     return [("WARNING: " if note.severity > Severity.INFO else "") + note.text(door) for note in notes]
+
+
+def doubtful(notes: Iterable[Note]) -> tuple[Note, ...]:
+    """Those that are more than a plain fact: what travels on from the step that found it to those that build on it."""
+    return tuple(note for note in notes if note.severity > Severity.INFO)
+
+
+def told_by(template: str, facts: Mapping[str, Fact]) -> str | None:
+    """A template of `KINDS` with its facts; None where they are not those of the template."""
+    try:
+        return _FORMAT.vformat(template, (), facts)
+    except (AttributeError, KeyError, ValueError, TypeError):
+        return None
 
 
 def facts_in(text: str) -> set[str]:
@@ -212,6 +222,7 @@ LIBRARY = Door(
         "fov_degrees": "fov_degrees",
         "memory": "free",
         "motion": "motion",
+        "points": "points",
         "quaternion_order": "quaternion_order",
         "size": "size",
         "subject": "subject",
@@ -524,6 +535,11 @@ _TRACKS = {
         "{count} tracks, {moving} of them moving and {standing} standing still; of {followed} points {doubtful} were "
         "lost at once or doubtful, and dropped",
     ),
+    "few_on_movers": Kind(
+        _CAUTION,
+        "few points on what moves: only {count:# track} follow it, so its shape and way in the new view are uncertain",
+        {"points": "raise {}"},
+    ),
     "most_doubtful": Kind(
         _WARNING,
         "most points fit neither a standing nor a moving thing: blur, flat pictures, or a mover so large that the "
@@ -590,6 +606,12 @@ _WAN = {
     ),
     "windows": Kind(
         _INFO, "{frames} frames run in {windows} overlapping, blended windows of {trained_frames} frames each."
+    ),
+    "sample_with": Kind(_INFO, "This bundle samples well with {steps} steps, cfg {guidance:g}, {scheduler}."),
+    "shift_differs": Kind(
+        _CAUTION,
+        "The model's shift is {shift:g} and the bundle's {trained:g}: set it with ModelSamplingSD3, or the noise "
+        "schedule is not the one of the training.",
     ),
     "prompt_unused": Kind(_CAUTION, "This model was trained without text: the prompt has no effect."),
     "guidance_unused": Kind(_CAUTION, "This model was trained without text: guidance has no effect."),

@@ -9,19 +9,24 @@ import { readPairs } from "./math/pairs.mjs";
 import { readMeshes } from "./math/picture_mesh.mjs";
 import { readPoints } from "./math/points.mjs";
 import { PairView } from "./pair_view/pair_view.mjs";
+import { Kept } from "./report_card/kept.mjs";
+import { ReportCards } from "./report_card/on_nodes.mjs";
 
 const PROPERTY = "track2view_editor"; // view state: what is shown, never what is run
+const PREVIEW = "track2view_preview"; // the files of a run
 const SIZE = [940, 760];
 const LOWEST = 430; // of the widget, px
 const PAIR_SIZE = [620, 560];
 const LOWEST_PAIR = 240;
-const TEXT_HEIGHT = 70;
 
 const COMPARISON = "track2view_comparison"; // the files of the last run, kept with the node
 const COMPARE_SIZE = [560, 520];
 const COMPARED = [3, 6]; // sockets at least and at most
 
 const RENDERER = "Track2View.PointRenderer";
+
+const kept = new Kept(app);
+const cards = new ReportCards({ app, api, kept, forward });
 
 app.registerExtension({
   name: "Track2View",
@@ -41,6 +46,7 @@ app.registerExtension({
     if (node.comfyClass === "Track2View_PreviewRecamera") addPairView(node);
     if (node.comfyClass === "Track2View_CompareVideos") addComparison(node);
     if (node.comfyClass === "Track2View_CameraPreset") keepOldSubject(node);
+    if (node.comfyClass?.startsWith("Track2View_")) cards.attach(node);
   },
 });
 
@@ -87,7 +93,6 @@ function addCameraEditor(node) {
     bring(editor, result);
   });
   chain(node, "onRemoved", () => editor.dispose());
-  keepTextLow(node);
 }
 
 function addPairView(node) {
@@ -98,12 +103,19 @@ function addPairView(node) {
   widget.serialize = false;
   node.setSize([Math.max(node.size[0], PAIR_SIZE[0]), Math.max(node.size[1], PAIR_SIZE[1])]);
   node.hideOutputImages = true; // this widget plays them
+  chain(node, "onConfigure", () => {
+    const left = kept.of(node, PREVIEW);
+    if (left) bringPairs(view, left.video, left.pairs);
+  });
   chain(node, "onExecuted", (output) => {
     const video = output?.images?.[0];
-    if (video) bringPairs(view, video, output.track2view_pairs?.[0]);
+    if (!video) return;
+    const pairs = output.track2view_pairs?.[0] ?? null;
+    kept.keep(node, PREVIEW, { video, pairs });
+    bringPairs(view, video, pairs);
   });
   chain(node, "onRemoved", () => view.dispose());
-  keepTextLow(node);
+  keepPlayerOut(node);
 }
 
 function addComparison(node) {
@@ -146,11 +158,10 @@ async function bringPairs(view, video, pairs) {
   if (answer.ok && !view.disposed) view.pairs = readPairs(await answer.arrayBuffer());
 }
 
-/** The text that ComfyUI shows of a running node would share the height; older frontends also add a player of theirs. */
-function keepTextLow(node) {
+/** Older frontends add a player of theirs. */
+function keepPlayerOut(node) {
   const add = node.addCustomWidget;
   node.addCustomWidget = function (widget) {
-    if (widget.name === "$$node-text-preview") widget.options = { ...widget.options, getMaxHeight: () => TEXT_HEIGHT };
     if (widget.name === "video-preview") removeRoom(widget);
     return add.call(this, widget);
   };

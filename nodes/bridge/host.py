@@ -32,13 +32,13 @@ def progress_callback() -> Progress:
         bar.update_absolute(done, total)
         if stage != shown:
             shown = stage
-            show_text(stage)
+            show_stage(stage)
 
     return report
 
 
-def show_text(text: str) -> None:
-    """Progress text above the node that runs."""
+def show_stage(text: str) -> None:
+    """What the node that runs is at; what is to stay on it is a report."""
     from comfy_execution.utils import get_executing_context
     from server import PromptServer
 

@@ -1,7 +1,8 @@
-"""The native route: Track2View on ComfyUI's own MODEL, at seven of core's extension points."""
+"""The native route: Track2View on ComfyUI's own MODEL, at eight of core's extension points."""
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +20,7 @@ SEAMS = "track2view"  # our key among a MODEL's wrappers and additional models, 
 LORA = "track2view_lora"
 # Our keys among transformer_options: the deltas of the sampling run, whether this call adds them, and its two views.
 RUN, ACTIVE, VIEWS = "track2view_run", "track2view_active", "track2view_views"
+_WRAPPED: ContextVar[bool] = ContextVar("track2view_wrapped", default=False)  # conds are prepared for a MODEL of ours
 _OTHER_WANS = {
     "WAN21_Vace": "VACE",
     "WAN21_Camera": "Fun Camera",
@@ -71,14 +73,9 @@ def with_lora(model: Any, bundle: Bundle, strength: float) -> Any:
     return patched
 
 
-def schedule_advice(model: Any, bundle: Bundle) -> str:
-    """What the sampler should be set to, where the MODEL's shift is not the one the bundle was trained with."""
-    trained = bundle.config.sampling
-    advice = f"This bundle samples well with {trained.steps} steps, cfg {trained.guidance:g}, {trained.scheduler}"
-    shift = getattr(model.get_model_object("model_sampling"), "shift", None)
-    if shift is not None and abs(shift - trained.shift) > 1e-6:
-        advice += f"; the MODEL's shift is {shift:g} and the bundle's {trained.shift:g}: set it with ModelSamplingSD3"
-    return advice
+def schedule_shift(model: Any) -> float | None:
+    """The shift of a MODEL's noise schedule, where it has one."""
+    return getattr(model.get_model_object("model_sampling"), "shift", None)
 
 
 def with_condition(conditioning: list[Any], condition: TrackCondition) -> list[Any]:
@@ -90,6 +87,15 @@ def with_condition(conditioning: list[Any], condition: TrackCondition) -> list[A
 
         def size(self) -> list[int]:
             return list(self.cond.source_latent.shape)
+
+        def process_cond(self, *args: Any, **kwargs: Any) -> Any:
+            if not _WRAPPED.get():  # a MODEL from before Apply would film on without a word
+                raise Track2ViewError(
+                    "The prompts come from Apply Track2View and the MODEL does not (or a node calls it without its "
+                    "wrappers), so the tracks would be ignored; link MODEL, positive and negative of one Apply "
+                    "Track2View to KSampler, SamplerCustomAdvanced or another node that uses ComfyUI's guiders."
+                )
+            return super().process_cond(*args, **kwargs)
 
     changed = []
     for text, options in conditioning:
@@ -121,6 +127,7 @@ def with_seams(model: Any, condition: TrackCondition, conditioner: Any) -> Any:
     for place, wrapper in (
         (WrappersMP.OUTER_SAMPLE, seams.around_sampling),
         (WrappersMP.PREPARE_SAMPLING, seams.around_preparing),
+        (WrappersMP.CALC_COND_BATCH, seams.around_prompts),
         (WrappersMP.APPLY_MODEL, seams.around_model),
         (WrappersMP.DIFFUSION_MODEL, seams.around_forward),
     ):
@@ -154,12 +161,29 @@ class _Seams:
         for cond in (cond for conds in guider.conds.values() for cond in conds):
             if SEAMS in cond.get("model_conds", {}):
                 check_latent(cond["model_conds"][SEAMS].cond, noise.shape)
+                self._check_lora(guider.model_patcher)
         options = guider.model_options.setdefault("transformer_options", {})  # core's copy for this run
         options[RUN] = DeltaCache()
         try:
             return executor(noise, *args, **kwargs)
         finally:
             options.pop(RUN, None)
+
+    def _check_lora(self, model: Any) -> None:
+        """Not in Apply, since the LoRA may stand behind it."""
+        if self._bundle.lora and model.get_attachment(LORA) is None:
+            raise Track2ViewError(
+                "The MODEL lacks the bundle's LoRA, without which it does not heed the tracks as trained; put "
+                "Track2View LoRA between the model's loader and Apply Track2View (strength 0 where it is merged in)."
+            )
+
+    def around_prompts(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        """Let the prompts with tracks know that they are in a MODEL that heeds them."""
+        before = _WRAPPED.set(True)
+        try:
+            return executor(*args, **kwargs)
+        finally:
+            _WRAPPED.reset(before)
 
     def around_preparing(self, executor: Any, model: Any, noise_shape: Any, conds: Any, *args: Any, **kwargs: Any):
         if any(SEAMS in cond.get("model_conds", {}) for group in conds.values() for cond in group):

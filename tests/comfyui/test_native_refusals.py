@@ -75,6 +75,23 @@ def test_prompts_of_another_bundle_than_the_models(native, refused):
     assert "another bundle" in refused(native.ksampler(graph, positive=["second", 1]))
 
 
+def test_a_model_from_before_apply(native, refused):
+    """It would film without the tracks, and nobody would be told."""
+    graph = native.native(bundle=SHARED)
+    for before in ("lora", "shift"):
+        message = refused(native.ksampler(graph, model=[before, 0]))
+        assert "MODEL does not" in message and "one Apply Track2View" in message
+
+
+def test_a_model_without_the_bundles_lora(native, refused):
+    graph = native.native(bundle=SHARED)
+    graph["apply"] = native.with_inputs(graph["apply"], model=["shift", 0])
+    assert "put Track2View LoRA between" in refused(native.ksampler(graph))
+    merged = {**graph, "lora": native.with_inputs(graph["lora"], strength=0.0)}
+    merged["apply"] = native.with_inputs(graph["apply"], model=["lora", 0])
+    assert native.latent(native.ksampler(merged)).isfinite().all()
+
+
 @pytest.mark.parametrize("size", [{"length": 9}, {"width": 160}, {"height": 96}])
 def test_a_latent_of_another_size_or_length(native, refused, size):
     graph = native.native(bundle=SHARED)

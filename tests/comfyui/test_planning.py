@@ -28,9 +28,9 @@ def test_the_report_holds_stages_verdict_and_time(planned):
         assert part in said
 
 
-def test_the_verdict_also_stands_above_the_node(planned):
+def test_the_verdict_also_stands_on_the_node(planned):
     run = planned(base="14B", card_memory=12.0)
-    assert "offloaded" in text(run) and any("first setting that fits" in said for _, said in run.texts)
+    assert "offloaded" in text(run) and any("Fits with" in said for _, said in run.texts)
 
 
 def test_it_asks_the_machine_for_its_memory(planned):

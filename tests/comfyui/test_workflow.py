@@ -85,7 +85,7 @@ def test_the_render_takes_over_the_trackers_analysis_of_the_clip(route, driver, 
     assert "Track2View_KeepKnownPixels" not in busy
 
 
-def test_reports_reach_the_user_as_progress_text(route, driver, first_run):
+def test_reports_stay_on_their_nodes(route, driver, first_run):
     said = {driver.graph.classes(route.prompt, [node])[0]: text for node, text in first_run.texts}
     assert "degrees" in said[route.path]
     assert "lie among the" in said["Track2View_PairTracks"]

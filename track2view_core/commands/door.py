@@ -12,6 +12,7 @@ RERENDER = Door(
     {
         "fov_degrees": "--fov",
         "motion": "--motion",
+        "points": "--points",
         "quaternion_order": "--quaternion-order",
         "size": "--size",
         "subject": "--subject X,Y",

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from ..notes import Note, Severity
+from ..notes import Note, doubtful
 from ..tracks import PairedTracks, PointTracks
 from .geometry import ClipGeometry
 from .hole_masks import LATENT_FRAMES
@@ -56,4 +56,4 @@ def doubts(tracks: PointTracks | PairedTracks, geometry: ClipGeometry | None = N
     """What the analysis found, and of what the tracker found all that is more than a plain fact, each once."""
     found = () if geometry is None else tuple(geometry.notes)
     told = {note.code for note in found}
-    return (*found, *(note for note in tracks.notes if note.severity > Severity.INFO and note.code not in told))
+    return (*found, *(note for note in doubtful(tracks.notes) if note.code not in told))

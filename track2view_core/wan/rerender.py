@@ -93,6 +93,15 @@ def fit_notes(sampling: SamplingConfig, *, frames: int, width: int, height: int)
     return tuple(notes)
 
 
+def schedule_notes(sampling: SamplingConfig, shift: float | None) -> tuple[Note, ...]:
+    """What a sampler should be set to, and whether a model's own shift (None: it has none) is that of the training."""
+    asked = {"steps": sampling.steps, "guidance": sampling.guidance, "scheduler": sampling.scheduler}
+    advice = Note.of("sample_with", **asked)
+    if shift is None or abs(shift - sampling.shift) <= 1e-6:
+        return (advice,)
+    return advice, Note.of("shift_differs", shift=shift, trained=sampling.shift)
+
+
 def trained_notes(sampling: SamplingConfig, *, frames: int, width: int, height: int) -> tuple[Note, ...]:
     """The clip beside what the bundle was trained for, and how it differs."""
     trained = {"trained_frames": sampling.frames, "trained_width": sampling.width, "trained_height": sampling.height}

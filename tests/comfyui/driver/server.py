@@ -41,7 +41,7 @@ class Run:
     executed: list[str] = field(default_factory=list)  # nodes that ran, in order; cached ones are not among them
     cached: list[str] = field(default_factory=list)
     progress: list[tuple[str, int, int]] = field(default_factory=list)  # (node, value, max)
-    texts: list[tuple[str, str]] = field(default_factory=list)  # (node, progress text)
+    texts: list[tuple[str, str]] = field(default_factory=list)  # (node, what it is at, or its card)
     outputs: dict[str, Any] = field(default_factory=dict)  # node -> its ui
     error: dict[str, Any] | None = None
     interrupted: bool = False
@@ -127,6 +127,9 @@ def _note(run: Run, event: str, data: dict[str, Any]) -> str:
         run.progress.append((data["node"], data["value"], data["max"]))
     elif event == "executed":
         run.outputs[data["node"]] = data["output"]
+        for card in map(json.loads, (data["output"] or {}).get("track2view_card", [])):
+            lines = [card["headline"], card["table"], *(line["text"] for line in card["lines"])]
+            run.texts.append((data["node"], "\n".join(lines)))
     elif event == "execution_error":
         run.error = data
     elif event == "execution_interrupted":
