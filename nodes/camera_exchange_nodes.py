@@ -7,8 +7,8 @@ from comfy_api.latest import io
 from ..track2view_core.cameras.formats import FORMATS
 from ..track2view_core.errors import Track2ViewError
 from ..track2view_core.notes import Door
-from .bridge.folders import below_output, input_file, input_names, is_input, output_file
-from .bridge.host import schema
+from .bridge.folders import below_output, is_kept, kept_file, kept_names, output_file
+from .bridge.host import offering_upload, schema
 from .reports import report_at
 from .sockets import (
     CAMERA_PATH,
@@ -66,13 +66,13 @@ class ImportCamera(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, file=None) -> bool | str:
-        return is_input(file)
+        return is_kept(file)
 
     @classmethod
     def fingerprint_inputs(cls, file=None, **_) -> str:
-        if is_input(file) is not True or file is None:
+        if is_kept(file) is not True or file is None:
             return ""
-        path = input_file(file)
+        path = kept_file(file)
         parts = sorted(path.iterdir()) if path.is_dir() else [path]
         return str([(part.name, part.stat().st_mtime_ns, part.stat().st_size) for part in parts])
 
@@ -84,7 +84,7 @@ class ImportCamera(io.ComfyNode):
         from ..track2view_core.cameras.formats.reading_and_writing import read_for_clip
 
         path, notes = read_for_clip(
-            input_file(file),
+            kept_file(file),
             clip=point_tracks and point_tracks.camera,
             format=None if file_format == "auto" else file_format,
             width=width or None,
@@ -103,11 +103,14 @@ class ImportCamera(io.ComfyNode):
 def _import_inputs() -> list[io.Input]:
     told = "; ".join(f"{name}: {told.title}" for name, told in FORMATS.items())
     return [
-        io.Combo.Input(
-            "file",
-            options=input_names(ENDINGS, FOLDER_SIGNS),
-            tooltip="A camera file in ComfyUI's input folder, or the folder of a COLMAP model there; put it "
-            "there and press R to refresh the list.",
+        offering_upload(
+            io.Combo.Input(
+                "file",
+                options=kept_names(ENDINGS, FOLDER_SIGNS),
+                tooltip="A camera file in ComfyUI's input or output folder, or the folder of a COLMAP model there; "
+                "upload it, or put it there and press R to refresh the list.",
+            ),
+            (*ENDINGS, ".txt", ".bin"),
         ),
         io.Combo.Input(
             "file_format",

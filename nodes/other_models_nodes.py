@@ -45,7 +45,7 @@ class RenderTargetView(io.ComfyNode):
             category=CATEGORY,
             description="Show the clip's own pixels from the new camera, with masks of the holes and the new view's "
             "depth, without any model.",
-            search_aliases=["VACE", "point cloud render", "warp", "splat", "reprojection"],
+            search_aliases=["VACE", "reproject", "warp", "splat", "point cloud render"],
             inputs=_view_inputs(),
             outputs=_view_outputs(),
         )

@@ -231,7 +231,7 @@ class MemoryPlan(io.ComfyNode):
             category=CATEGORY,
             description="Estimate memory and time of a generation before anything is loaded, and find the first "
             "setting that fits the card.",
-            search_aliases=["vram", "out of memory", "estimate"],
+            search_aliases=["VRAM", "out of memory", "estimate"],
             inputs=_plan_inputs(),
             outputs=[
                 io.String.Output(

@@ -17,8 +17,8 @@ from ..track2view_core.notes import doubtful
 from ..track2view_core.progress import Progress
 from ..track2view_core.tracks.selection import MASK_RULES, MOTION_CLASSES
 from ..track2view_core.tracks.trackers.spatial_tracker import TrackerProfile, chosen_profile, read_profiles
-from .bridge.folders import below_output, kept_file, kept_names, output_file, private_folder
-from .bridge.host import give_up_device, progress_callback, schema
+from .bridge.folders import below_output, is_kept, kept_file, kept_names, output_file, private_folder
+from .bridge.host import give_up_device, offering_upload, progress_callback, schema
 from .dense_inputs import analysed_clip
 from .depth_inputs import depth_distances, depth_kind, geometry_sockets, linked_geometry
 from .reports import report_at
@@ -571,11 +571,14 @@ class LoadTracks(io.ComfyNode):
             description="Read point tracks and their camera from a file of Save Tracks, TAPIP3D or SpatialTrackerV2.",
             search_aliases=["import tracks", "TAPIP3D", "SpatialTrackerV2"],
             inputs=[
-                io.Combo.Input(
-                    "file",
-                    options=kept_names(TRACK_FILES),
-                    tooltip="A .npz or .safetensors in ComfyUI's input or output folder; put it there and press R to "
-                    "refresh the list.",
+                offering_upload(
+                    io.Combo.Input(
+                        "file",
+                        options=kept_names(TRACK_FILES),
+                        tooltip="A .npz or .safetensors in ComfyUI's input or output folder; upload it, or put it "
+                        "there and press R to refresh the list.",
+                    ),
+                    TRACK_FILES,
                 ),
                 io.Int.Input(
                     "width",
@@ -607,12 +610,7 @@ class LoadTracks(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, file) -> bool | str:
-        if file is not None:  # else linked, and known only when it runs
-            try:
-                kept_file(file, TRACK_FILES)
-            except Track2ViewError as error:
-                return str(error)
-        return True
+        return is_kept(file, TRACK_FILES)
 
     @classmethod
     def fingerprint_inputs(cls, file, **_) -> str:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from comfy_api.latest import io, ui
 
 from ..track2view_core.cameras import EASES, OPERATIONS, PRESETS, edit_path, preset_path
-from ..track2view_core.cameras.operations.operation import chosen_settings, settings_text
+from ..track2view_core.cameras.operations.operation import Parameter, chosen_settings, settings_text
 from ..track2view_core.cameras.presets import move_notes
 from ..track2view_core.errors import Track2ViewError
 from ..track2view_core.notes import Note, doubtful
@@ -29,7 +29,7 @@ class CameraPreset(io.ComfyNode):
             display_name="Camera Preset",
             category=CATEGORY,
             description="Move the camera by name, in units of the scene: orbit, dolly, pan, crane and others.",
-            search_aliases=["camera motion", "orbit", "dolly", "pan"],
+            search_aliases=["orbit", "dolly", "pan", "crane", "camera motion"],
             inputs=[
                 POINT_TRACKS.Input(
                     "point_tracks", tooltip="The tracks of the clip: their camera is the start, their depth the unit."
@@ -213,7 +213,7 @@ class EditPath(io.ComfyNode):
             display_name="Edit Camera Path",
             category=CATEGORY,
             description="Retime, ease, smooth, stabilise, mirror or shake a camera path, or hold a point in view.",
-            search_aliases=["retime", "stabilise", "handheld", "loop", "dolly zoom", "look at"],
+            search_aliases=["stabilise", "stabilize", "retime", "handheld", "loop", "dolly zoom", "look at"],
             inputs=_edit_inputs(),
             outputs=[
                 CAMERA_PATH.Output("camera_path", display_name="camera path", tooltip="The changed path."),
@@ -224,13 +224,16 @@ class EditPath(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, path, operation, amount, ease, seed, settings, point_tracks=None, target=None) -> io.NodeOutput:
+    def execute(
+        cls, path, operation, amount, ease, seed, settings="", point_tracks=None, target=None, **fields
+    ) -> io.NodeOutput:
         chosen = OPERATIONS[one_of(EDITS, operation, "operation")]
         if "point" in chosen.needs and target is None:
             raise Track2ViewError(f"{operation} needs a point; link Follow Point to target.")
         if "scene_scale" in chosen.needs and point_tracks is None:
             raise Track2ViewError(f"{operation} needs the scene's size; link the clip's tracks to point_tracks.")
-        values = chosen_settings(operation, settings, amount=amount, ease=ease, seed=seed)
+        own = {name: fields[field] for name, field in own_fields(operation).items() if field in fields}
+        values = own | chosen_settings(operation, settings, amount=amount, ease=ease, seed=seed)
         source = point_tracks.camera if point_tracks is not None else None
         changed = edit_path(
             path,
@@ -247,10 +250,12 @@ class EditPath(io.ComfyNode):
 
 def _edit_inputs() -> list[io.Input]:
     told = "; ".join(f"{name}: {OPERATIONS[name].description.rstrip('.')}" for name in EDITS)
-    settings = ", ".join(f"{name} ({_others(name)})" for name in EDITS if _others(name))
+    operation = io.Combo.Input("operation", options=list(EDITS), default="ease", tooltip=f"What to do. {told}.")
+    # The browser shows the inputs of the chosen operation alone, see web/fields_of_choice.mjs.
+    operation.extra_dict = {"track2view_fields": {name: _shown_fields(name) for name in EDITS}}
     return [
         CAMERA_PATH.Input("path", tooltip="The camera path to change."),
-        io.Combo.Input("operation", options=list(EDITS), default="ease", tooltip=f"What to do. {told}."),
+        operation,
         io.Float.Input(
             "amount",
             default=1.0,
@@ -277,8 +282,8 @@ def _edit_inputs() -> list[io.Input]:
         io.String.Input(
             "settings",
             default="",
-            tooltip="The operation's other settings where they are not as here, as name=value; name=value. "
-            f"{settings}.",
+            tooltip="Settings of graphs that were saved before each had a field of its own, as name=value; name=value. "
+            "What stands here wins over the fields.",
         ),
         POINT_TRACKS.Input(
             "point_tracks",
@@ -291,13 +296,44 @@ def _edit_inputs() -> list[io.Input]:
             optional=True,
             tooltip="From Follow Point: what look_at, orbit, accompany and dolly_zoom hold on to.",
         ),
+        *(
+            _field(field, OPERATIONS[name].parameters[setting], name)
+            for name in EDITS
+            for setting, field in own_fields(name).items()
+        ),
     ]
 
 
-def _others(name: str) -> str:
-    """An operation's settings that stand in the field settings, at their defaults."""
-    parts = settings_text(OPERATIONS[name], {}).split("; ")
-    return "; ".join(part for part in parts if part.partition("=")[0] not in ("", *FIELDS))
+def own_fields(operation: str) -> dict[str, str]:
+    """Setting -> the input of Edit Camera Path that is this operation's alone."""
+    return {name: f"{operation}_{name}" for name in OPERATIONS[operation].parameters if name not in FIELDS}
+
+
+def _shown_fields(operation: str) -> list[str]:
+    shared = [name for name in OPERATIONS[operation].parameters if name in FIELDS]
+    return [*shared, *own_fields(operation).values()]
+
+
+def _field(field: str, parameter: Parameter, operation: str) -> io.Input:
+    """The input of one setting. Its name is short beside the operation that is chosen."""
+    unit = f" ({parameter.unit})" if parameter.unit else ""
+    told = {"optional": True, "tooltip": f"For {operation}: {parameter.description}{unit}."}
+    limits = {"min": parameter.least, "max": parameter.most}
+    if parameter.kind == "switch":
+        return io.Boolean.Input(field, default=parameter.default, **told)
+    if parameter.kind == "choice":
+        return io.Combo.Input(field, options=list(parameter.choices), default=parameter.default, **told)
+    if parameter.kind == "curve":
+        pairs = ", ".join(f"{at:g}:{value:g}" for at, value in parameter.default)
+        return io.String.Input(field, default=pairs, **told)
+    if parameter.kind == "whole":
+        return io.Int.Input(field, default=int(parameter.default), **{k: int(v) for k, v in limits.items()}, **told)
+    return io.Float.Input(field, default=float(parameter.default), step=_step(parameter), **limits, **told)
+
+
+def _step(parameter: Parameter) -> float:
+    """A click on the arrow is a small part of the usual value, and never rounds it away."""
+    return 1.0 if abs(parameter.default) >= 10 else 0.001 if 0 < abs(parameter.default) < 0.1 else 0.05
 
 
 JOINS = {"on_top": "compose", "instead": "compose", "continue": "concatenate", "cut": "concatenate"}

@@ -5,12 +5,14 @@ import { app } from "../../scripts/app.js";
 import { CompareView } from "./compare/compare_view.mjs";
 import { showNeededSockets } from "./compare/growing_sockets.mjs";
 import { Editor } from "./editor/editor.mjs";
+import { showFieldsOfChoice } from "./fields_of_choice.mjs";
 import { readPairs } from "./math/pairs.mjs";
 import { readMeshes } from "./math/picture_mesh.mjs";
 import { readPoints } from "./math/points.mjs";
 import { PairView } from "./pair_view/pair_view.mjs";
 import { Kept } from "./report_card/kept.mjs";
 import { ReportCards } from "./report_card/on_nodes.mjs";
+import { offerUploads } from "./uploads.mjs";
 
 const PROPERTY = "track2view_editor"; // view state: what is shown, never what is run
 const PREVIEW = "track2view_preview"; // the files of a run
@@ -41,14 +43,28 @@ app.registerExtension({
       defaultValue: "auto",
     },
   ],
+  setup() {
+    for (const [type, made] of Object.entries(globalThis.LiteGraph?.registered_node_types ?? {})) {
+      if (type.startsWith("Track2View_")) made.title = withoutSearchWords(made.title);
+    }
+  },
   nodeCreated(node) {
+    if (node.comfyClass?.startsWith("Track2View_")) node.title = withoutSearchWords(node.title);
     if (node.comfyClass === "Track2View_CameraEditor") addCameraEditor(node);
     if (node.comfyClass === "Track2View_PreviewRecamera") addPairView(node);
     if (node.comfyClass === "Track2View_CompareVideos") addComparison(node);
     if (node.comfyClass === "Track2View_CameraPreset") keepOldSubject(node);
-    if (node.comfyClass?.startsWith("Track2View_")) cards.attach(node);
+    if (!node.comfyClass?.startsWith("Track2View_")) return;
+    offerUploads(node, { app, api });
+    cards.attach(node);
+    showFieldsOfChoice(node, ["settings"]);
   },
 });
+
+/** Cores without aliases find a node by its name alone, so that the words stand behind it there; see `bridge/host.py`. */
+function withoutSearchWords(title) {
+  return String(title ?? "").split(" | ")[0];
+}
 
 /** A graph saved before a preset had a subject measures by the median, as it did then. */
 function keepOldSubject(node) {

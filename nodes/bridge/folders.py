@@ -13,6 +13,7 @@ from ...track2view_core.errors import Track2ViewError
 WEIGHTS_FOLDER = Path(__file__).resolve().parents[2] / "track2view_core" / "weights"
 BUNDLE_FOLDER = "track2view"
 OUTPUT_MARK = " [output]"  # core's own way to say that a file lies in the output folder
+NO_FILE = "no file yet"
 
 
 def register_model_folders() -> None:
@@ -68,58 +69,51 @@ def diffusers_folder(name: str) -> Path:
     )
 
 
-def input_names(endings: tuple[str, ...], folder_signs: tuple[str, ...]) -> list[str]:
-    """Files of ComfyUI's input folder with these endings, and folders that hold a file named like one of the signs."""
-    root = Path(folder_paths.get_input_directory())
-    found = [file for file in root.rglob("*") if file.suffix.lower() in endings or file.name in folder_signs]
-    folders = {file.parent for file in found if file.name in folder_signs and file.parent != root}
-    names = folders.union(file for file in found if not folders.intersection(file.parents) and file.is_file())
-    return sorted(file.relative_to(root).as_posix() for file in names)
+def kept_names(endings: tuple[str, ...], folder_signs: tuple[str, ...] = ()) -> list[str]:
+    """What a node may read of ComfyUI's input folder, then of its output folder, marked as core marks it.
 
-
-def input_file(name: str) -> Path:
-    """A file or folder of ComfyUI's input folder by the name `input_names` gave it; nothing outside."""
-    root = Path(folder_paths.get_input_directory()).resolve()
-    file = (root / name).resolve()
-    if not file.is_relative_to(root):
-        raise Track2ViewError(f"file is {name}; it must be a file inside ComfyUI's input folder.")
-    if not file.exists():
-        raise Track2ViewError(f"{name} is not in ComfyUI's input folder any more; choose another, or put it back.")
-    return file
-
-
-def is_input(name: str | None) -> bool | str:
-    """For a node's validate_inputs: True, or the sentence that refuses `name`."""
-    try:
-        if name is not None:  # linked, and known only when it runs
-            input_file(name)
-    except Track2ViewError as error:
-        return str(error)
-    return True
-
-
-def kept_names(endings: tuple[str, ...]) -> list[str]:
-    """Files with these endings in ComfyUI's input folder, then in its output folder, marked as core marks them."""
+    Files with these endings, and folders that hold a file named like one of the signs. Where there is nothing,
+    `NO_FILE` alone, which `kept_file` refuses: core answers to an empty list with a riddle.
+    """
     names = []
     for folder, mark in ((folder_paths.get_input_directory(), ""), (folder_paths.get_output_directory(), OUTPUT_MARK)):
-        files = (file for file in Path(folder).rglob("*") if file.suffix.lower() in endings and file.is_file())
-        names += sorted(file.relative_to(folder).as_posix() + mark for file in files)
-    return names
+        root = Path(folder)
+        found = [file for file in root.rglob("*") if file.suffix.lower() in endings or file.name in folder_signs]
+        folders = {file.parent for file in found if file.name in folder_signs and file.parent != root}
+        files = (file for file in found if not folders.intersection(file.parents) and file.is_file())
+        names += sorted(file.relative_to(root).as_posix() + mark for file in folders.union(files))
+    return names or [NO_FILE]
 
 
-def kept_file(name: str, endings: tuple[str, ...]) -> Path:
-    """The file that `kept_names` called `name`; nothing outside the two folders."""
+def kept_file(name: str, endings: tuple[str, ...] = ()) -> Path:
+    """The file or folder that `kept_names` called `name`; nothing outside the two folders.
+
+    endings: of the files that are allowed; none: any, and folders.
+    """
+    if name == NO_FILE:
+        raise Track2ViewError(
+            "There is no file to read yet; upload one on the node, or put it into ComfyUI's input folder and press R."
+        )
     in_output = name.endswith(OUTPUT_MARK)
     folder = folder_paths.get_output_directory() if in_output else folder_paths.get_input_directory()
     root = Path(folder).resolve()
     file = (root / name.removesuffix(OUTPUT_MARK)).resolve()
-    if not file.is_relative_to(root) or file.suffix.lower() not in endings:
-        raise Track2ViewError(
-            f'file is "{name}"; it must be a {" or ".join(endings)} inside ComfyUI\'s input or output folder.'
-        )
-    if not file.is_file():
+    if not file.is_relative_to(root) or (endings and file.suffix.lower() not in endings):
+        wanted = f"a {' or '.join(endings)}" if endings else "a file"
+        raise Track2ViewError(f'file is "{name}"; it must be {wanted} inside ComfyUI\'s input or output folder.')
+    if not (file.is_file() if endings else file.exists()):
         raise Track2ViewError(f'"{name}" is not in ComfyUI\'s folder any more; choose another file, or put it back.')
     return file
+
+
+def is_kept(name: str | None, endings: tuple[str, ...] = ()) -> bool | str:
+    """For a node's validate_inputs: True, or the sentence that refuses `name`."""
+    try:
+        if name is not None:  # linked, and known only when it runs
+            kept_file(name, endings)
+    except Track2ViewError as error:
+        return str(error)
+    return True
 
 
 def private_folder() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -11,11 +12,25 @@ from torch import Tensor
 from ...track2view_core.errors import Track2ViewError
 from ...track2view_core.progress import Progress
 
+SEARCH_WORDS = " | "
+
 
 def schema(**fields: Any) -> io.Schema:
-    """A Schema of the fields that the running core knows; an older core goes without search_aliases and the like."""
+    """A Schema of the fields that the running core knows.
+
+    An older core knows no search_aliases, and its search sees names alone: there the words stand behind the display
+    name, which `web/track2view.js` takes off the nodes again.
+    """
     known = getattr(io.Schema, "__dataclass_fields__", fields)
+    if "search_aliases" not in known and fields.get("search_aliases"):
+        fields["display_name"] += SEARCH_WORDS + ", ".join(fields["search_aliases"])
     return io.Schema(**{name: value for name, value in fields.items() if name in known})
+
+
+def offering_upload(combo: io.Combo.Input, endings: Collection[str]) -> io.Combo.Input:
+    """A combo of files with a button beside it, made by `web/uploads.mjs`: core's own are for pictures and sound."""
+    combo.extra_dict = {**combo.extra_dict, "track2view_upload": sorted(set(endings))}
+    return combo
 
 
 def progress_callback() -> Progress:

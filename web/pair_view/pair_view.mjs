@@ -6,7 +6,7 @@
 import { button, element, freshContext, pixelRatio, pointIn } from "../editor/elements.mjs";
 import { COLOURS } from "../editor/style.mjs";
 import { frameAt, nearestTrack, placeIn, seenIn } from "../math/pairs.mjs";
-import { shownAt, viewAt, viewsOf } from "./picture_layout.mjs";
+import { PARTS, isOn, partOf, shownAt, viewAt, viewsOf } from "./picture_layout.mjs";
 import { STYLE } from "./style.mjs";
 
 const REACH = 0.05; // of a view's height
@@ -26,11 +26,14 @@ export class PairView {
     this.video.muted = true;
     this.over = element("canvas", { "aria-hidden": "true" });
     this.stage = element("div", { class: "t2v-pair-stage" }, this.video, this.over);
+    this.part = "views";
+    const tabs = Object.entries(PARTS).map(([part, name]) => button(name, `Show ${name.toLowerCase()}`, () => this.choose(part), { "data-part": part }));
+    this.tabs = element("div", { class: "t2v-pair-row t2v-pair-tabs", role: "toolbar", "aria-label": "What is shown" }, ...tabs);
     this.play = button("▶", "Play or stop", () => this.toggle());
     this.range = element("input", { type: "range", min: 0, max: 1, step: "any", value: 0, "aria-label": "Time" });
     this.words = element("span", { role: "status", text: "Run the node to see both views." });
     this.element = element("div", { class: "t2v-pair widget-expands", role: "group", "aria-label": "Both views" },
-      element("style", { text: STYLE }), this.stage,
+      element("style", { text: STYLE }), this.tabs, this.stage,
       element("div", { class: "t2v-pair-row" }, this.play, this.range), this.words);
     this.#listen(signal, forward);
     this.#observer = new ResizeObserver(() => this.redraw());
@@ -57,6 +60,12 @@ export class PairView {
 
   set pairs(pairs) {
     this.#pairs = pairs;
+    this.redraw();
+  }
+
+  /** @param {string} part of PARTS */
+  choose(part) {
+    this.part = part;
     this.redraw();
   }
 
@@ -91,8 +100,12 @@ export class PairView {
     if (duration > 0 && document.activeElement !== this.range) this.range.value = String(currentTime / duration);
     const context = freshContext(this.over, stage.clientWidth, stage.clientHeight, pixelRatio(stage));
     this.words.textContent = this.#hint();
-    if (this.#pairs === null || this.#pointer === null || !(video.videoWidth > 0)) return null;
-    const shown = shownAt(video, stage);
+    for (const tab of this.tabs.children) tab.setAttribute("aria-pressed", String(tab.dataset.part === this.part));
+    if (!(video.videoWidth > 0)) return null;
+    const box = partOf(this.part, video, this.size);
+    const shown = shownAt(box, stage);
+    this.#place(box, shown);
+    if (this.#pairs === null || this.#pointer === null || !isOn(box, shown, this.#pointer)) return null;
     const views = viewsOf(this.#pairs.size);
     const at = viewAt(views, shown, this.#pointer);
     if (at === null) return null;
@@ -100,6 +113,17 @@ export class PairView {
     const track = nearestTrack(this.#pairs, at.view, frame, at.x, at.y, REACH);
     if (track !== null) this.#mark(context, views, shown, frame, track);
     return track;
+  }
+
+  /** The video where the chosen part of it fills the stage, and the rest of it out of sight. */
+  #place(box, { scale, x, y }) {
+    const { video } = this;
+    const right = (video.videoWidth - box.x - box.width) * scale;
+    const below = (video.videoHeight - box.y - box.height) * scale;
+    Object.assign(video.style, {
+      left: `${x}px`, top: `${y}px`, width: `${video.videoWidth * scale}px`, height: `${video.videoHeight * scale}px`,
+      clipPath: `inset(${box.y * scale}px ${right}px ${below}px ${box.x * scale}px)`,
+    });
   }
 
   #hint() {

@@ -5,6 +5,8 @@ import { outputsOfEarlierRuns } from "./earlier.mjs";
 
 const PROPERTY = "track2view_card";
 const CARD = "report_card";
+const OUR_ERROR = "Track2ViewError"; // one sentence, with what to do
+const LONG = 20_000; // ms
 const MARGIN = 5;
 const RUNS = 32; // as far back as the server's history is looked through
 const BETWEEN = 4; // px that LiteGraph puts between widgets of a fixed size
@@ -26,7 +28,12 @@ export class ReportCards {
     api.addEventListener("progress_text", ({ detail }) => this.#cardAt(detail?.nodeId)?.at(detail.text));
     api.addEventListener("execution_error", ({ detail }) => {
       this.#rest();
-      this.#cardAt(detail?.node_id)?.fail(String(detail.exception_message ?? "").trim());
+      const node = this.#nodeAt(detail?.node_id);
+      const sentence = String(detail?.exception_message ?? "").trim();
+      node?.track2viewCard?.fail(sentence);
+      if (!String(detail?.exception_type).endsWith(OUR_ERROR)) return;
+      const summary = node?.title ?? "Track2View"; // newer frontends say no more than that a node failed
+      app.extensionManager?.toast?.add?.({ severity: "error", summary, detail: sentence, life: LONG });
     });
     for (const name of ["execution_success", "execution_interrupted"]) api.addEventListener(name, () => this.#rest());
     api.addEventListener("execution_cached", ({ detail }) => (this.#cached = (detail?.nodes ?? []).map(String)));
