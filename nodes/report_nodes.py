@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import InputImpl, io, ui
 
 from .bridge.folders import temp_file
-from .bridge.host import progress_callback, schema, show_text
+from .bridge.host import progress_callback, schema
 from .bridge.videos import file_of_video
-from .doors import told_at
+from .reports import report_at
 from .sockets import (
     CAMERA_PATH,
     CLIP_INFO,
@@ -63,8 +63,7 @@ class CompareVideos(io.ComfyNode):
         comparison = Comparison(clips, columns=columns, height=height, length=length)
         file = temp_file("track2view_comparison", ".mp4")
         write_clip(comparison.film(progress_callback()), file)
-        report = told_at("Track2View_CompareVideos", comparison.notes())
-        show_text(report)
+        report = report_at("Track2View_CompareVideos", comparison.notes())
         cells = [
             {"label": clip.label, "x": box.x, "y": box.y, "width": box.width, "height": box.height}
             for clip, box in zip(clips, comparison.boxes, strict=True)
@@ -73,8 +72,8 @@ class CompareVideos(io.ComfyNode):
         shown = json.dumps({"video": ui.SavedResult(file.name, "", io.FolderType.temp), "cells": cells})
         return io.NodeOutput(
             InputImpl.VideoFromFile(str(file)),
-            report,
-            ui={"track2view_comparison": [shown], "text": (report,)},
+            report.text,
+            ui={"track2view_comparison": [shown], "text": (report.text,), **report.ui},
         )
 
 
@@ -119,10 +118,9 @@ class CameraReport(io.ComfyNode):
 
         frames = frames_from_image(image if clip_info is None else unpadded(image, clip_info), "image")
         check = check_camera(frames, camera_path, source=source_path, progress=progress_callback())
-        report = told_at("Track2View_CameraReport", check.notes)
-        show_text(report)
+        report = report_at("Track2View_CameraReport", check.notes)
         picture = image_from_frames(check_picture(check)[None])
-        return io.NodeOutput(picture, report, json.dumps(check.data()))
+        return io.NodeOutput(picture, report.text, json.dumps(check.data()), ui=report.ui)
 
 
 def _compared_inputs() -> list[io.Input]:

@@ -102,6 +102,12 @@ BRIEFS: Mapping[str, str] = {
     "vace_length": "no length for VACE",
     "prompt_cut": "prompt cut",
     "camera_not_measurable": "camera not measurable",
+    "camera_partly_measured": "{measured} of {frames} frames measured",
+    "camera_found_still": "camera found still",
+    "camera_not_followed": "camera did not follow",
+    "camera_errors": "RotErr {rotation:.2f} degrees, TransErr {translation:.1%}",
+    "camera_error_turning": "RotErr {rotation:.2f} degrees",
+    "compared": "{count} videos in step, {seconds:.2f} s",
 }
 """Of every note that is more than a plain fact, and of the facts that make a headline; over the facts of its text."""
 

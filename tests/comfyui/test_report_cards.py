@@ -108,16 +108,12 @@ def ready(page) -> None:
     page.evaluate(PROBE)
 
 
-@pytest.fixture(scope="session", params=["asked_for", "newest"])
-def page(request, driver, tmp_path_factory):
-    """A page of the frontend that the tests' ComfyUI asks for, or of the newest."""
-    running = request.getfixturevalue("server" if request.param == "asked_for" else "newest_server")
-    write_scene(running.base / "input" / SCENE)
-    with driver.browser.open_page(running.url, tmp_path_factory.mktemp("browser") / "profile") as opened:
-        opened.call("Emulation.setDeviceMetricsOverride", width=1600, height=1200, deviceScaleFactor=1, mobile=False)
-        ready(opened)
-        opened.evaluate("app.extensionManager.setting.set('Comfy.Window.UnloadConfirmation', false)")
-        yield opened
+@pytest.fixture(scope="module")
+def page(browser, frontend):
+    write_scene(frontend[1].base / "input" / SCENE)
+    ready(browser)
+    browser.evaluate("app.extensionManager.setting.set('Comfy.Window.UnloadConfirmation', false)")
+    return browser
 
 
 def open_graph(page, renderer: str) -> None:
