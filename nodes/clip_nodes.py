@@ -105,6 +105,8 @@ class PrepareClip(io.ComfyNode):
         if (video is None) == (image is None):
             came = "neither video nor image" if video is None else "both video and image"
             raise Track2ViewError(f"Prepare Clip got {came}; link one of the two.")
+        if max_frames < 0:
+            raise Track2ViewError(f"max_frames is {max_frames}; it must be 1 or more, or 0 for the whole clip.")
         wanted = {"width": width, "height": height, "frames": max_frames or None, "progress": progress_callback()}
         source = file_of_video(video)
         if source is None:

@@ -102,7 +102,9 @@ def kept_file(name: str, endings: tuple[str, ...] = ()) -> Path:
         wanted = f"a {' or '.join(endings)}" if endings else "a file"
         raise Track2ViewError(f'file is "{name}"; it must be {wanted} inside ComfyUI\'s input or output folder.')
     if not (file.is_file() if endings else file.exists()):
-        raise Track2ViewError(f'"{name}" is not in ComfyUI\'s folder any more; choose another file, or put it back.')
+        raise Track2ViewError(
+            f'"{name}" is not in ComfyUI\'s input or output folder any more; choose another file, or put it back.'
+        )
     return file
 
 

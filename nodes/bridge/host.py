@@ -121,9 +121,8 @@ def load_whole(patchers: list[Any], working_memory: int) -> torch.device:
     if needed > free:
         raise Track2ViewError(
             f"Sampling needs {needed / 2**30:.1f} GiB on {device} and {free / 2**30:.1f} GiB are free, since "
-            f"the diffusers sampler holds "
-            "the whole model; use a smaller size, fewer frames or the native workflow (ComfyUI's own MODEL), "
-            "which offloads."
+            "the diffusers sampler holds the whole model; use a smaller size, fewer frames (max_frames in Prepare Clip)"
+            " or the native workflow (ComfyUI's own MODEL), which offloads."
         )
     model_management.load_models_gpu(patchers, memory_required=working_memory, force_full_load=True)
     return device

@@ -194,11 +194,15 @@ def test_operations_over_the_api_are_those_of_the_library(server, clip, exported
         "c": edit(["p", 0], "scale", amount=0.5, point_tracks=tracks),
         "d": edit(["p", 0], "look_at", target=["f", 0], point_tracks=tracks),
         "h": edit(["p", 0], "handheld", "degrees=1", amount=0.5, point_tracks=tracks),
+        "i": edit(["p", 0], "handheld", amount=0.5, point_tracks=tracks, handheld_degrees=1.0, stabilise_zoom=True),
+        "j": edit(["p", 0], "retime", retime_curve="0:0, 0.5:0.8, 1:1"),
     }
-    ends = [[name, 0] for name in "pabcdh"]
-    done, (path, reverse, retimed, half, held, shaken, camera) = exported(graph, *ends, source)
+    ends = [[name, 0] for name in "pabcdhij"]
+    done, (path, reverse, retimed, half, held, shaken, by_field, by_curve, camera) = exported(graph, *ends, source)
     same(reverse, edit_path(path, "reverse"))
     same(retimed, edit_path(path, "retime", {"curve": ((0, 0), (0.5, 0.8), (1, 1))}))
+    same(by_curve, retimed)
+    same(by_field, shaken)
     same(half, edit_path(path, "scale", {"amount": 0.5}, source=camera))
     scale = points_header(server, done.outputs["p"]["track2view_points"][0])["scene_scale"]
     same(shaken, edit_path(path, "handheld", {"degrees": 1.0, "amount": 0.5, "seed": 3}, scene_scale=scale))
@@ -286,10 +290,24 @@ def test_a_file_of_another_length_is_resampled_and_a_bad_one_refused(server, cli
     assert "broken.json" in refused({"i": import_node("broken.json"), "e": _export(["i", 0], "no")}, "ImportCamera")
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "gone.json"])
-def test_nothing_outside_the_input_folder_is_read(server, name):
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "/etc/passwd", "gone.json", "gone.json [output]", "../input/five.json [output]"]
+)
+def test_nothing_outside_the_input_and_the_output_folder_is_read(server, name):
     answer = server.refusal({"i": import_node(name), "e": _export(["i", 0], "no")})
-    assert "ComfyUI's input folder" in json.dumps(answer)
+    assert "ComfyUI's input or output folder" in json.dumps(answer)
+
+
+def test_what_was_exported_is_offered_for_import_and_nothing_at_all_is_one_sentence(server, exported, clip):
+    graph, _, source, _ = clip
+    _, (camera,) = exported(graph, source)
+    file = sorted((server.base / "output").rglob("*.json"))[-1].relative_to(server.base / "output").as_posix()
+    offered = server.get("/object_info/Track2View_ImportCamera")["Track2View_ImportCamera"]["input"]["required"]["file"]
+    assert f"{file} [output]" in offered[1].get("options", offered[0])
+    _, (again,) = exported({"i": import_node(f"{file} [output]")}, ["i", 0])
+    assert len(again) == len(camera)
+    answer = server.refusal({"i": import_node("no file yet"), "e": _export(["i", 0], "no")})
+    assert "upload one on the node" in json.dumps(answer)
 
 
 def test_the_preview_tells_what_the_checks_found(server, recamera, driver):
