@@ -84,9 +84,10 @@ export class ReportCard {
     this.#draw(true);
   }
 
-  dispose() {
+  /** @param {boolean} inPlace the element stays where it is, as a place for another */
+  dispose(inPlace = false) {
     this.#abort.abort();
-    this.element.remove();
+    if (!inPlace) this.element.remove();
   }
 
   #draw(aloud) {

@@ -8,6 +8,7 @@ const CARD = "report_card";
 const OUR_ERROR = "Track2ViewError"; // one sentence, with what to do
 const LONG = 20_000; // ms
 const MARGIN = 5;
+const FRAMES = 3; // until the frontend has laid a new node out
 const RUNS = 32; // as far back as the server's history is looked through
 const BETWEEN = 4; // px that LiteGraph puts between widgets of a fixed size
 const STAGE_TEXT = "$$node-text-preview"; // the frontend's own widget, which would come and go below the card, or stay
@@ -17,6 +18,7 @@ export class ReportCards {
   #api;
   #kept;
   #forward;
+  #places = new Map(); // id of a node that is gone -> its card
   #cached = []; // nodes of the run whose results the server had
 
   /** @param {{app, api, kept: import("./kept.mjs").Kept, forward: (event: Event) => void}} host */
@@ -58,7 +60,22 @@ export class ReportCards {
       card.show(report);
       this.#kept.keep(node, PROPERTY, report);
     });
-    chain(node, "onRemoved", () => card.dispose());
+    chain(node, "onAdded", () => this.#mount(node, card));
+    chain(node, "onRemoved", () => {
+      card.dispose(Boolean(globalThis.LiteGraph?.vueNodesMode));
+      this.#places.set(String(node.id), card.element);
+    });
+  }
+
+  /**
+   * The first Vue nodes go on to show the widgets of a node that is gone where another of its number has come, as after
+   * undo: then the new card takes the old one's place.
+   */
+  async #mount(node, card) {
+    for (let frame = 0; frame < FRAMES; frame += 1) await new Promise(requestAnimationFrame);
+    const place = this.#places.get(String(node.id));
+    this.#places.delete(String(node.id));
+    if (place?.isConnected && !card.element.isConnected && !card.disposed) place.replaceWith(card.element);
   }
 
   /** What nodes without a report reported when the server made what it now had at hand. */
