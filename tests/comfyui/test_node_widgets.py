@@ -68,7 +68,7 @@ def test_only_the_fields_of_the_chosen_operation_are_there(page):
 
 
 def test_a_graph_of_an_older_version_keeps_its_settings_in_sight(page):
-    page.evaluate(f"app.loadGraphData({json.dumps(OLD_GRAPH)}).then(() => window.made = app.graph._nodes[0])")
+    page.evaluate(f"app.loadGraphData({json.dumps(OLD_GRAPH)}).then(() => {{ window.made = app.graph._nodes[0]; }})")
     page.wait_for("window.made?.type === 'Track2View_EditPath'", 20)
     settle(page)
     assert shown(page) == ["operation", "ease", "settings", "orbit_degrees", "orbit_rise"]
