@@ -220,7 +220,13 @@ def test_the_report_tells_how_many_points_were_dropped_of_how_many(there_and_bac
 def test_in_a_scene_that_stands_hardly_a_point_moves(move: str):
     tracks = KltTracker().track(clip_of(move, 13, dynamic=0.0).frames, points=300)
     moving = next(note.facts["moving"] for note in tracks.notes if note.code == "tracks_kept")
-    assert isinstance(moving, int) and moving <= 3
+    assert isinstance(moving, int) and moving <= 3 and "few_on_movers" not in told(tracks)
+
+
+def test_a_thing_that_moves_under_few_points_is_told():
+    clip = clip_of("arc", 13)
+    few, many = (told(KltTracker().track(clip.frames, points=points)) for points in (60, 300))
+    assert few["few_on_movers"] == Severity.CAUTION and "few_on_movers" not in many
 
 
 def test_a_clip_without_texture_knows_that_it_does_not_know_depth():

@@ -27,6 +27,8 @@ from .triangulation import BACKDROP, MEASURED, ON_BACKDROP, Lifted, assumption_n
 
 FEWEST_TRACKS = 16
 MOST_DOUBTFUL = 0.5
+STRAY = 3
+"""So many moving tracks may be mistakes where nothing moves."""
 FEW_ON_MOVERS = 12
 """Fewer tracks than this show neither the shape nor the turning of a thing that moves."""
 DOUBTED_DEPTH = 0.1
@@ -123,7 +125,7 @@ def _closing_notes(
             "tracks_kept", count=count, moving=movers, standing=count - movers, followed=len(kept), doubtful=doubtful
         )
     ]
-    if 0 < movers < FEW_ON_MOVERS:
+    if STRAY < movers < FEW_ON_MOVERS:
         notes.append(Note.of("few_on_movers", count=movers))
     if doubtful > MOST_DOUBTFUL * len(kept):
         notes.append(Note.of("most_doubtful"))
