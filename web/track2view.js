@@ -153,11 +153,10 @@ function addComparison(node) {
   chain(node, "onExecuted", (output) => {
     const made = output?.track2view_comparison?.[0];
     if (!made) return;
-    (node.properties ??= {})[COMPARISON] = JSON.parse(made);
+    kept.keep(node, COMPARISON, JSON.parse(made));
     show(node.properties[COMPARISON]);
   });
   chain(node, "onRemoved", () => view.dispose());
-  keepTextLow(node);
 }
 
 /** Take a widget out of sight; its maker goes on to give it a size, which is not heard. */
