@@ -10,7 +10,7 @@ import torch
 from track2view_core.cameras import CameraPath, project
 from track2view_core.errors import Track2ViewError
 from track2view_core.tracks import PointTracks, subject_distance
-from track2view_core.tracks.subject import Subject, read_subject
+from track2view_core.tracks.subject import Subject, read_subject, subject_place
 
 FRAMES, WIDTH, HEIGHT = 9, 416, 240
 FAR, NEAR = 10.0, 4.0
@@ -47,6 +47,16 @@ def test_what_moves_is_the_subject_also_far_behind_what_stands() -> None:
     assert distance == pytest.approx(14.0) and "moves" in found.text()
     assert subject_distance(clip(near=14.0))[0] == pytest.approx(FAR)
     assert subject_distance(clip(near=14.0, moves=1.0, at=0.42))[0] == pytest.approx(FAR), "a passer-by"
+
+
+@pytest.mark.parametrize(("at", "near", "moves"), [(0.1, NEAR, 0.0), (-0.12, NEAR, 0.0), (0.1, 14.0, 1.0)])
+def test_the_place_of_the_subject_is_the_middle_of_the_thing(at: float, near: float, moves: float) -> None:
+    tracks = clip(at=at, near=near, moves=moves)
+    x, y, z = subject_place(tracks)
+    assert z == pytest.approx(subject_distance(tracks)[0])
+    focal = float(tracks.camera.intrinsics[0, 0, 0])
+    assert x / z * focal / WIDTH == pytest.approx(at, abs=0.025)
+    assert y / z * focal / HEIGHT == pytest.approx(0, abs=0.06)
 
 
 @pytest.mark.parametrize("subject", ["auto", "median", "208,120", "20,20,3"])

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 
 import { newDocument, parseDocument, rescaled, toJson } from "../../web/math/document.mjs";
 import { frameAt, nearestTrack, placeIn, readPairs, seenIn } from "../../web/math/pairs.mjs";
-import { colorsOf, keptAt, meshOf, readMeshes } from "../../web/math/picture_mesh.mjs";
+import { colorsOf, keptAt, markShown, meshOf, readMeshes } from "../../web/math/picture_mesh.mjs";
 import { positionsAt, readPoints, subjectOf, visibleAt } from "../../web/math/points.mjs";
 import { MOVES, PRESETS, presetKeys } from "../../web/math/presets.mjs";
 import { project, unproject } from "../../web/math/projection.mjs";
@@ -70,6 +70,14 @@ const ANSWERS = {
       const { vertices, triangles } = meshOf(meshes, kept);
       const { size, colour } = meshes;
       return { size, colour, time: meshes.times[kept], colors: plain(colorsOf(meshes, kept)), vertices: plain(vertices), triangles: plain(triangles) };
+    });
+  },
+  shown: ({ file, source, targets, intrinsics, width, height }) => {
+    const meshes = readMeshes(contentOf(file));
+    return targets.map((worldFromCamera) => {
+      const counted = { columns: 80, rows: 48, shown: new Uint8Array(80 * 48) };
+      markShown(meshes, 0, { worldFromCamera: source, intrinsics }, { worldFromCamera, intrinsics }, { width, height }, counted);
+      return plain(counted.shown);
     });
   },
   points: ({ file, frames }) => {

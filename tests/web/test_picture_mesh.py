@@ -73,3 +73,33 @@ def test_the_file_stays_below_twelve_megabytes_and_keeps_frames_spread_over_the_
     assert 0.9 * MOST_BYTES < (tmp_path / "meshes.bin").stat().st_size < 12_000_000
     assert (first["time"], last["time"]) == (0, 129) and abs(middle["time"] - 66) <= 1
     assert first["colour"]["width"] * first["colour"]["height"] > 1.3 * GRID
+
+
+def moved(x: float = 0.0, z: float = 0.0, turned: bool = False) -> list[float]:
+    """world_from_camera, 16; turned looks back."""
+    side = -1.0 if turned else 1.0
+    return [side, 0, 0, x, 0, 1, 0, 0, 0, 0, side, z, 0, 0, 0, 1]
+
+
+def test_what_another_camera_sees_of_a_frame_is_counted_in_pixels(tmp_path: Path) -> None:
+    width, height, focal = 320, 192, 300.0
+    video, geometry = scene(1, height, width)
+    wall = ClipGeometry(
+        torch.full((1, height, width), WALL), geometry.silhouettes, geometry.mover_inverse, geometry.camera
+    )
+    lens = [focal, 0, width / 2, 0, focal, height / 2, 0, 0, 1]
+    way = 0.25 * width / (focal * WALL)  # along which the wall goes a quarter of the picture to the left
+    views = [moved(), moved(x=way), moved(z=-4.0), moved(turned=True)]
+    given = {"source": moved(), "targets": views, "intrinsics": lens, "width": width, "height": height}
+    shown = []
+    for kind in (wall, geometry):
+        (tmp_path / "meshes.bin").write_bytes(pack_meshes(video, kind))
+        (answer,) = ask(("shown", {"file": str(tmp_path / "meshes.bin"), **given}))
+        shown.append(torch.tensor(answer, dtype=torch.bool).reshape(4, 48, 80))
+    same, aside, back, away = shown[0]
+    assert same.all() and not away.any()
+    assert aside[:, :59].all() and not aside[:, 61:].any()
+    assert back[13:35, 21:59].all() and float(back.float().mean()) == pytest.approx(0.25, abs=0.02)
+    # the post, twice as near, goes half the picture to the left and uncovers a quarter beside it
+    beside = shown[1][1]
+    assert float(beside[20:, :59].float().mean()) < 0.85 and beside[:10, :58].float().mean() > 0.9
