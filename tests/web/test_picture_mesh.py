@@ -89,17 +89,18 @@ def test_what_another_camera_sees_of_a_frame_is_counted_in_pixels(tmp_path: Path
     )
     lens = [focal, 0, width / 2, 0, focal, height / 2, 0, 0, 1]
     way = 0.25 * width / (focal * WALL)  # along which the wall goes a quarter of the picture to the left
-    views = [moved(), moved(x=way), moved(z=-4.0), moved(turned=True)]
+    views = [moved(), moved(x=way), moved(z=-4.0), moved(turned=True), moved(x=way / 5)]
     given = {"source": moved(), "targets": views, "intrinsics": lens, "width": width, "height": height}
     shown = []
     for kind in (wall, geometry):
         (tmp_path / "meshes.bin").write_bytes(pack_meshes(video, kind))
         (answer,) = ask(("shown", {"file": str(tmp_path / "meshes.bin"), **given}))
-        shown.append(torch.tensor(answer, dtype=torch.bool).reshape(4, 48, 80))
-    same, aside, back, away = shown[0]
+        shown.append(torch.tensor(answer, dtype=torch.bool).reshape(5, 48, 80))
+    same, aside, back, away, _ = shown[0]
     assert same.all() and not away.any()
     assert aside[:, :59].all() and not aside[:, 61:].any()
     assert back[13:35, 21:59].all() and float(back.float().mean()) == pytest.approx(0.25, abs=0.02)
-    # the post, twice as near, goes half the picture to the left and uncovers a quarter beside it
-    beside = shown[1][1]
-    assert float(beside[20:, :59].float().mean()) < 0.85 and beside[:10, :58].float().mean() > 0.9
+    # a little to the right: the wall goes 4 pixels to the left, the post before it 8, and 4 beside it are uncovered
+    a_little = shown[1][4]
+    assert not a_little[20:, 40:42].any() and a_little[20:, 44:75].all() and a_little[20:, :38].all()
+    assert a_little[:9, :75].all()
