@@ -186,7 +186,7 @@ class ConditionOnTracks(io.ComfyNode):
     @classmethod
     def execute(cls, bundle, paired_tracks, source_latent, strength, start, end) -> io.NodeOutput:
         from ..track2view_core.wan.condition import TrackCondition
-        from ..track2view_core.wan.rerender import trained_notes
+        from ..track2view_core.wan.trained_for import trained_notes
 
         latent = model_latent(source_latent, "source_latent")
         width, height = 8 * latent.shape[4], 8 * latent.shape[3]

@@ -66,7 +66,7 @@ class ApplyToModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, positive, negative, condition) -> io.NodeOutput:
-        from ..track2view_core.wan.rerender import schedule_notes
+        from ..track2view_core.wan.trained_for import schedule_notes
 
         track_condition = condition.condition
         patched = with_seams(model, track_condition, condition.patcher)

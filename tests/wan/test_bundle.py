@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -192,3 +194,12 @@ def test_a_bundle_for_another_base_is_refused_with_both_sizes(make, bundle, tran
     assert BaseConfig.of(transformer) == BaseConfig(dim=128, layers=2, ffn_dim=256)
     with pytest.raises(Track2ViewError, match=r"128 wide with 2 layers.*but the model is 256 wide with 2 layers"):
         bundle.check_fits(make.transformer(num_attention_heads=2))
+
+
+def test_what_comfyuis_own_model_needs_of_a_bundle_loads_without_diffusers_and_peft():
+    """They load for seconds, before the first film that anybody makes."""
+    needed = "wan.bundle wan.condition wan.trained_for wan.host_seams"
+    script = f"import sys\nfor name in {needed.split()}: __import__('track2view_core.' + name)\n"
+    script += "print([name for name in ('diffusers', 'peft', 'transformers') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

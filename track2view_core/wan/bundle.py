@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from diffusers import WanTransformer3DModel
 from torch import Tensor
 
 from ..conditioner import TrackConditioner
@@ -20,6 +20,9 @@ from .bundle_config import BaseConfig, BundleConfig
 from .lora import PREFIX as LORA_PREFIX
 from .lora import peft_settings, to_comfyui_lora
 from .tensor_files import cast_floats, check_shapes, read_tensors, unwrapped, write_weights
+
+if TYPE_CHECKING:
+    from diffusers import WanTransformer3DModel
 
 CONDITIONER_PREFIX = "track2view."
 METADATA_KEY = "track2view"

@@ -24,6 +24,7 @@ SCHEDULERS = ("euler", "unipc")
 Scheduler = Literal["euler", "unipc"]
 PIXELS = ("keep", "model")
 Pixels = Literal["keep", "model"]
+LATENT_CHANNELS, SPATIAL_STRIDE = 16, 8  # of WAN 2.1's VAE
 FULL_SIZE = 480
 """Pixels of the short side from which a model's picture is as sharp as a clip, where the bundle does not say."""
 Fields = TypeVar("Fields", bound="_JsonFields")

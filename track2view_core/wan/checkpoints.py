@@ -12,6 +12,7 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor
 
 from ..errors import Track2ViewError
+from .bundle_config import LATENT_CHANNELS
 from .original_layout import dit_from_original, dit_name_from_original, dit_to_original
 from .tensor_files import (
     cast_float,
@@ -27,7 +28,6 @@ from .tensor_files import (
 )
 
 HEAD_SIZE = 128
-LATENT_CHANNELS = 16
 PREFIXES = ("model.diffusion_model.", "diffusion_model.")
 WANTED = "give a plain WAN 2.1 text-to-video model (1.3B or 14B, 16 input channels)"
 # A key that starts so betrays the variant; the image variants come last, because others build on them.

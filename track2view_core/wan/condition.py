@@ -13,7 +13,7 @@ from ..errors import Track2ViewError
 from ..tracks import PairedTracks, TrackBatch, collate_tracks
 from ..tracks.pairing import FrameAnchor
 from .bundle import Bundle
-from .vae import LATENT_CHANNELS, SPATIAL_STRIDE
+from .bundle_config import LATENT_CHANNELS, SPATIAL_STRIDE
 
 GRAIN = 1e-3  # of the schedule: WAN knows a thousand timesteps, and rounding must not move a step across the border
 

@@ -13,19 +13,20 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import torch
-from diffusers import WanTransformer3DModel
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from ..errors import Track2ViewError
 from .bundle_config import BaseConfig
 from .original_layout import dit_name_from_original, dit_name_to_original
 from .tensor_files import cast_float, check_finite, without_wrappers
+
+# peft and diffusers load for seconds, and only a LoRA on diffusers' own model needs them.
+if TYPE_CHECKING:
+    from diffusers import WanTransformer3DModel
+    from peft.tuners.lora import LoraLayer
 
 ADAPTER = "track2view"
 PREFIX = "diffusion_model."
@@ -38,12 +39,16 @@ _KEY = re.compile(re.escape(PREFIX) + r"(?P<module>.+)\.(?P<part>lora_A\.weight|
 
 def _layers(transformer: nn.Module) -> dict[str, LoraLayer]:
     """The layers with a LoRA by the names that they have here, where compiled and wrapped modules add their own."""
+    from peft.tuners.lora import LoraLayer
+
     return {name: module for name, module in transformer.named_modules() if isinstance(module, LoraLayer)}
 
 
 @contextmanager
 def _whole_or_not_at_all(transformer: WanTransformer3DModel) -> Iterator[None]:
     """Around what puts a LoRA on: where one is already, nothing is done, and what fails half-way is taken off again."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
     if any(isinstance(module, BaseTunerLayer) for module in transformer.modules()):
         raise Track2ViewError("This transformer already carries a LoRA; remove it before another one is added.")
     try:
@@ -58,6 +63,8 @@ def add_lora(transformer: WanTransformer3DModel, rank: int, alpha: float) -> Non
 
     Everything else of the transformer is frozen. The new parameters are float32, whatever the base is stored in.
     """
+    from peft import LoraConfig, inject_adapter_in_model
+
     # peft annotates alpha as a whole number and takes any.
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(_TARGETS), bias="none")  # pyright: ignore[reportArgumentType]
     with _whole_or_not_at_all(transformer):
@@ -112,6 +119,8 @@ def load_lora(transformer: WanTransformer3DModel, state: Mapping[str, Tensor], s
         raise Track2ViewError(f"The LoRA's strength is {strength}; give a finite number, 1 as trained.")
     if not state:
         return
+    from peft import LoraConfig, inject_adapter_in_model
+
     with _whole_or_not_at_all(transformer):
         linears = {name: module for name, module in transformer.named_modules() if isinstance(module, nn.Linear)}
         name_here = {without_wrappers(name): name for name in linears}

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from ..errors import Track2ViewError
 from ..progress import Progress
+from .bundle_config import LATENT_CHANNELS
 from .original_layout import vae_from_original, vae_to_original
 from .tensor_files import (
     cast_floats,
@@ -34,8 +35,6 @@ from .tensor_files import (
     write_weights,
 )
 
-LATENT_CHANNELS = 16
-SPATIAL_STRIDE = 8
 Part = Any  # a block of diffusers' VAE: torch tells the checker of its parts no more than "tensor or module"
 WANTED = "give the VAE of WAN 2.1"
 _PREFIXES = ("first_stage_model.", "vae.")
