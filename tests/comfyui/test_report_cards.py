@@ -228,10 +228,11 @@ def test_a_graph_opened_anew_tells_what_the_server_has_at_hand(ran, request):
 def test_a_reload_of_the_page_keeps_every_card_and_the_preview(ran):
     page, cards = ran
     time.sleep(0.8)  # the frontend writes a graph down a little later
+    page.evaluate("window.isBefore = true")
     page.call("Page.reload")
-    time.sleep(1)
+    page.wait_for("!window.isBefore && document.readyState === 'complete'", 60)
     ready(page)
-    page.wait_for(f"app.graph._nodes.length === {len(GRAPH)}", 30)
+    page.wait_for(f"app.graph._nodes.length === {len(GRAPH)} && {ALL_TOLD}", 30)
     assert page.evaluate("cardProbe.cards()") == cards
     page.wait_for("cardProbe.node('PreviewRecamera').track2viewPairs.video.videoWidth > 0", 20)
     assert [error for error in page.errors if "track2view" in error.lower()] == []
