@@ -230,6 +230,7 @@ def test_a_reload_of_the_page_keeps_every_card_and_the_preview(ran):
     time.sleep(0.8)  # the frontend writes a graph down a little later
     page.evaluate("window.isBefore = true")
     page.call("Page.reload")
+    time.sleep(1)  # while it navigates it answers nothing
     page.wait_for("!window.isBefore && document.readyState === 'complete'", 60)
     ready(page)
     page.wait_for(f"app.graph._nodes.length === {len(GRAPH)} && {ALL_TOLD}", 30)
