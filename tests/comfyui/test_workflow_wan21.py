@@ -1,4 +1,4 @@
-"""Workflow 03: it names the files it misses, and runs with small random ones under their names."""
+"""Workflow 10: it names the files it misses, and runs with small random ones under their names."""
 
 import shutil
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-NAME = "03"
+NAME = "10"
 CLIP = "your_clip.mp4"
 BUNDLE = "track2view_wan21_1.3b.safetensors"
 LORA, WINDOWS, SAMPLER = "LoraLoaderModelOnly", "WanContextWindowsManual", "KSampler"
@@ -74,7 +74,7 @@ def files(server, driver, saved, tiny_dit_file, tiny_bundle_file):
 
 @pytest.fixture(scope="module")
 def frames(server, driver, object_info, saved, files):
-    """The video of workflow 03 at a small size and two steps, with nodes of `switched_on` run that stand bypassed."""
+    """The video of workflow 10 at a small size and two steps, with nodes of `switched_on` run that stand bypassed."""
 
     def run(*switched_on, **sampling):
         graph = driver.graph.to_prompt(driver.graph.switched_on(saved, *switched_on), object_info)

@@ -1,0 +1,116 @@
+"""The workflows on public models: each names the files it misses, and runs with small random ones in their place."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+CLIP = "your_clip.mp4"
+FEW_STEPS = {"KSampler": {"steps": 2}, "KSamplerAdvanced": {"steps": 4}}
+
+
+def as_vace(tiny: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """With two control blocks beside the first and the fifth of eight."""
+    draw = torch.Generator().manual_seed(3)
+    width = tiny["patch_embedding.bias"].shape[0]
+    extra = {"vace_patch_embedding.weight": torch.randn(width, 96, 1, 2, 2, generator=draw) * 0.02,
+             "vace_patch_embedding.bias": torch.zeros(width)}  # fmt: skip
+    for number, block in enumerate((0, 4)):
+        name = f"vace_blocks.{number}."
+        extra |= {name + key.split(".", 2)[2]: weight.clone() for key, weight in tiny.items()
+                  if key.startswith(f"blocks.{block}.")}  # fmt: skip
+        for part in ("after_proj", *["before_proj"] * (number == 0)):
+            extra[f"{name}{part}.weight"] = torch.randn(width, width, generator=draw) * 0.02
+            extra[f"{name}{part}.bias"] = torch.zeros(width)
+    return {**tiny, **extra}
+
+
+def as_image_to_video(tiny: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """With 20 more channels in: the start's mask and latents."""
+    weight = tiny["patch_embedding.weight"]
+    more = torch.randn(len(weight), 20, 1, 2, 2, generator=torch.Generator().manual_seed(4)) * 0.02
+    return {**tiny, "patch_embedding.weight": torch.cat([weight, more.to(weight)], 1)}
+
+
+KINDS = {"04": as_vace, "05": as_image_to_video}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def number(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def saved(workflow, number):
+    return workflow(number)
+
+
+@pytest.fixture(scope="module")
+def links(saved):
+    """file -> folder, as the loaders' download links say."""
+    told = [link for node in saved["nodes"] for link in node["properties"].get("models", [])]
+    assert all(link["url"].startswith("https://huggingface.co/") and link["url"].endswith("/" + link["name"])
+               for link in told)  # fmt: skip
+    return {link["name"]: link["directory"] for link in told}
+
+
+@pytest.fixture(scope="module")
+def files(server, driver, number, links, tiny_dit_file):
+    """Small files under the real ones' names, and a clip, for this module alone."""
+    from track2view_core.scenes import shipped_clip
+
+    places = {name: server.base / "models" / folder / name for name, folder in links.items()}
+    for file in places.values():
+        file.parent.mkdir(parents=True, exist_ok=True)
+    own_vae = server.base / "models/vae" / driver.weights.NAMES[1]
+    for name, folder in links.items():
+        if folder == "diffusion_models":
+            save_file(KINDS[number](load_file(tiny_dit_file)), places[name])
+        elif folder == "vae":
+            shutil.copy(own_vae if own_vae.is_file() else driver.weights.SHIPPED[1], places[name])
+        elif folder == "text_encoders":
+            driver.text_encoder.write_text_encoder(places[name])
+    clip = server.base / "input" / CLIP
+    shutil.copy(shipped_clip("shapes").file, clip)
+    yield
+    for file in (*places.values(), clip):
+        file.unlink(missing_ok=True)
+
+
+def test_without_its_files_it_is_refused_by_the_name_of_each_and_for_nothing_else(server, driver, saved, object_info):
+    prompt = driver.graph.to_prompt(saved, object_info)
+    names = [value for node in prompt.values() for value in node["inputs"].values()
+             if str(value).endswith(("tensors", ".mp4"))]  # fmt: skip
+    errors = [error["details"] for node in server.refusal(prompt)["node_errors"].values() for error in node["errors"]]
+    assert len(errors) == len(names) and all(any(name in error for error in errors) for name in names), errors
+
+
+def test_every_file_of_a_loader_has_its_download_link(saved, links):
+    chosen = [value for node in saved["nodes"] for value in node["widgets_values"] if str(value).endswith("tensors")]
+    assert set(chosen) <= set(links)
+
+
+def test_with_small_files_in_their_places_it_ends_with_a_video_of_the_clips_size(
+    server, driver, saved, object_info, files
+):
+    from track2view_core.scenes import shipped_clip
+    from track2view_core.video import read_clip
+
+    graph = driver.graph.to_prompt(saved, object_info)
+    graph = driver.graph.changed(graph, "Track2View_PrepareClip", width=128, height=128, max_frames=9)
+    for kind, changes in FEW_STEPS.items():
+        if any(node["class_type"] == kind for node in graph.values()):
+            graph = driver.graph.changed(graph, kind, **changes)
+    if "KSamplerAdvanced" in {node["class_type"] for node in graph.values()}:
+        first, second = (n for n in graph.values() if n["class_type"] == "KSamplerAdvanced")
+        first["inputs"]["end_at_step"] = second["inputs"]["start_at_step"] = 2
+    done = server.run(graph, seconds=900)
+    assert done.error is None, f"{done.message}\n{server.log_end()}"
+    frames, rate = driver.videos.frames_and_rate(driver.videos.saved_video(server, graph, done))
+    clip = read_clip(shipped_clip("shapes").file)
+    assert frames.shape[1:] == tuple(clip.frames.shape[1:]) and len(frames) == 9 and rate == clip.fps
+    assert np.ptp(frames) > 50
