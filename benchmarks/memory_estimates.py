@@ -71,7 +71,7 @@ def conditioner(request: Request, device: str) -> Compared:
     batch = TrackBatch(xy, xy, 1 + numbers, 1 + numbers, numbers, numbers, mask, mask, mask,
                        (request.height, request.width))  # fmt: skip
     transformer = _transformer(replace(request, base=replace(request.base, layers=1)), device, lora=False)
-    with Seams(transformer, module, "shared", "zero") as seams, torch.no_grad(), LivePeak() as peak:
+    with Seams(transformer, module, "shared", "zero", "full") as seams, torch.no_grad(), LivePeak() as peak:
         seams.deltas(latent, batch).scaled(1.0)
     return Compared(conditioner_working(request), peak.bytes)
 
