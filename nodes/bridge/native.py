@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...track2view_core.errors import Track2ViewError
+from .two_views import claimed, counted_twice, forward_both, frames_shown, wrap
 
 if TYPE_CHECKING:
     from ...track2view_core.wan.bundle import Bundle
@@ -123,16 +124,15 @@ def with_seams(model: Any, condition: TrackCondition, conditioner: Any) -> Any:
             "Tracks to one Load Track2View."
         )
     seams = _Seams(condition.bundle)
-    patched = model.clone()
-    for place, wrapper in (
-        (WrappersMP.OUTER_SAMPLE, seams.around_sampling),
-        (WrappersMP.PREPARE_SAMPLING, seams.around_preparing),
-        (WrappersMP.CALC_COND_BATCH, seams.around_prompts),
-        (WrappersMP.APPLY_MODEL, seams.around_model),
-        (WrappersMP.DIFFUSION_MODEL, seams.around_forward),
-    ):
-        patched.remove_wrappers_with_key(place, SEAMS)
-        patched.add_wrapper_with_key(place, SEAMS, wrapper)
+    patched = claimed(model, "Track2View")
+    wrappers = {
+        WrappersMP.OUTER_SAMPLE: seams.around_sampling,
+        WrappersMP.PREPARE_SAMPLING: seams.around_preparing,
+        WrappersMP.CALC_COND_BATCH: seams.around_prompts,
+        WrappersMP.APPLY_MODEL: seams.around_model,
+        WrappersMP.DIFFUSION_MODEL: seams.around_forward,
+    }
+    wrap(patched, SEAMS, wrappers)
     for name, replaced_by in (("rope_encode", _two_views_rope_encode), ("_forward", _guarded_forward)):
         original = patched.get_model_object(f"diffusion_model.{name}")
         original = getattr(original, "before_track2view", original)
@@ -187,8 +187,7 @@ class _Seams:
 
     def around_preparing(self, executor: Any, model: Any, noise_shape: Any, conds: Any, *args: Any, **kwargs: Any):
         if any(SEAMS in cond.get("model_conds", {}) for group in conds.values() for cond in group):
-            # Twice the tokens; in the height, since context windows clamp the frames.
-            noise_shape = [*noise_shape[:3], 2 * noise_shape[3], *noise_shape[4:]]
+            noise_shape = counted_twice(noise_shape)
         return executor(model, noise_shape, conds, *args, **kwargs)
 
     def around_model(
@@ -231,32 +230,19 @@ class _Seams:
         **conds: Any,
     ) -> Tensor:
         """WAN's forward over [target, source], cropped to the target."""
-        from ...track2view_core.wan.host_seams import frame_timesteps
-
         options = transformer_options or {}
         if SEAMS not in conds or ACTIVE not in options:  # no tracks, or past around_model: see _guarded_forward
             return executor(x, timestep, context, clip_fea, time_dim_concat, options, **conds)
         condition = conds.pop(SEAMS)
         sampling = self._bundle.config.sampling
-        frames = x.shape[2]
-        following = 0 if time_dim_concat is None else time_dim_concat.shape[2]
-        index = _frames_shown(options.get("context_window"), condition.source_latent.shape[2])
-        source = condition.source_latent[:, :, list(index)].to(x).expand(len(x), -1, -1, -1, -1)
-        options = {**options, VIEWS: (frames, sampling.rotary)}
+        index = frames_shown(options, condition.source_latent.shape[2])
+        options = {**options, VIEWS: (x.shape[2], sampling.rotary)}
         if options[ACTIVE]:
             options["patches_replace"] = _with_first_block(options, condition, index)
-        timestep = frame_timesteps(timestep, frames, sampling.source_timestep, following)
-        sequence = torch.cat([x, source], dim=2)
-        return executor(sequence, timestep, context, clip_fea, time_dim_concat, options, **conds)[:, :, :frames]
-
-
-def _frames_shown(window: Any, total: int) -> tuple[int, ...]:
-    """The latent frames of the clip that a call sees: all of them, or those of a context window.
-
-    The window is asked as core asks it: newer cores put a frame of before in front of those that it lists.
-    """
-    every = torch.arange(total)
-    return tuple((every if window is None else window.get_tensor(every, dim=0)).tolist())
+        return forward_both(
+            executor, x, timestep, context, clip_fea, time_dim_concat, options,
+            source=condition.source_latent[:, :, list(index)], source_timestep=sampling.source_timestep, **conds,
+        )  # fmt: skip
 
 
 def _with_first_block(options: dict[str, Any], condition: TrackCondition, index: tuple[int, ...]) -> dict[str, Any]:
