@@ -10,6 +10,7 @@ from . import (
     conditioning_nodes,
     loading_nodes,
     other_models_nodes,
+    recammaster_nodes,
     report_nodes,
     sampling_nodes,
     tracking_nodes,
@@ -26,6 +27,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     *loading_nodes.NODES,
     *sampling_nodes.NODES,
     *other_models_nodes.NODES,
+    *recammaster_nodes.NODES,
     *report_nodes.NODES,
 )
 

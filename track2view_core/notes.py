@@ -615,6 +615,21 @@ _WAN = {
     ),
     "prompt_unused": Kind(_CAUTION, "This model was trained without text: the prompt has no effect."),
     "guidance_unused": Kind(_CAUTION, "This model was trained without text: guidance has no effect."),
+    "recammaster_path": Kind(
+        _INFO,
+        "The camera goes up to {metres:.2f} m and {degrees:.0f} degrees away from where the clip begins, if what the "
+        "clip shows is {distance:g} m away.",
+    ),
+    "recammaster_size": Kind(
+        _CAUTION,
+        "{frames} frames of {width} x {height}; ReCamMaster was trained on {trained_frames} of {trained_width} x "
+        "{trained_height} alone and holds the clip and the camera less at others.",
+    ),
+    "recammaster_other_model": Kind(
+        _WARNING,
+        "The MODEL's weights are not those of {file}, whose attention was trained together with the camera layers; "
+        "load that file in Load Diffusion Model, too.",
+    ),
     # memory
     "plan_needs": Kind(
         _INFO, "The card should have {needed:bytes} free: the largest stage and {headroom:.0%} headroom."

@@ -21,6 +21,7 @@ SEAMS = "track2view"  # our key among a MODEL's wrappers and additional models, 
 LORA = "track2view_lora"
 # Our keys among transformer_options: the deltas of the sampling run, whether this call adds them, and its two views.
 RUN, ACTIVE, VIEWS = "track2view_run", "track2view_active", "track2view_views"
+WANTED = "Track2View takes WAN 2.1 text-to-video, or the experts of WAN 2.2 14B text-to-video"
 _WRAPPED: ContextVar[bool] = ContextVar("track2view_wrapped", default=False)  # conds are prepared for a MODEL of ours
 _OTHER_WANS = {
     "WAN21_Vace": "VACE",
@@ -32,23 +33,20 @@ _OTHER_WANS = {
 }
 
 
-def base_of(model: Any) -> BaseConfig:
-    """What kind of WAN a MODEL is; refuses, by name, what Track2View cannot ride on."""
+def base_of(model: Any, wanted: str = WANTED) -> BaseConfig:
+    """What kind of WAN a MODEL is; refuses, by name, what Track2View cannot ride on, and says what is `wanted`."""
     from ...track2view_core.wan.bundle_config import BaseConfig
 
     kind = type(model.model).__name__
     if kind != "WAN21":
         other = _OTHER_WANS.get(kind)
         came = f"WAN {other}" if other else f"{kind}, which is no WAN 2.1"
-        raise Track2ViewError(
-            f"The MODEL is {came}; Track2View takes WAN 2.1 text-to-video, or the experts of WAN 2.2 14B "
-            "text-to-video: load such a file."
-        )
+        raise Track2ViewError(f"The MODEL is {came}; {wanted}: load such a file.")
     dit = model.model.diffusion_model
     if dit.in_dim != dit.out_dim or dit.ref_conv is not None or dit.img_emb is not None:
         raise Track2ViewError(
-            f"The MODEL is a WAN with {dit.in_dim} input channels, for image-to-video or another control; Track2View "
-            "takes text-to-video, with 16: load such a file."
+            f"The MODEL is a WAN with {dit.in_dim} input channels, for image-to-video or another control; {wanted}, "
+            "with 16: load such a file."
         )
     return BaseConfig(dit.dim, dit.num_layers, dit.ffn_dim, dit.in_dim)
 

@@ -17,6 +17,7 @@ NODE_IDS = (
     "DepthFromTracks",
     "TracksTo2D",
     "TimeToMove",
+    "ApplyReCamMaster",
     "CameraPreset",
     "CameraEditor",
     "EditPath",

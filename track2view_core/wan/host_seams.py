@@ -95,11 +95,16 @@ class DeltaCache:
 
 def check_latent(condition: TrackCondition, shape: Sequence[int]) -> None:
     """Refuse a latent to sample `[B, C, F, h8, w8]` that is not of the condition's clip."""
-    wanted, found = list(condition.source_latent.shape[1:]), list(shape[1:])
+    check_same_clip(condition.source_latent.shape, shape, "Apply Track2View")
+
+
+def check_same_clip(clip: Sequence[int], shape: Sequence[int], node: str) -> None:
+    """Refuse a latent to sample `[B, C, F, h8, w8]` of another size than the clip's; `node` hands out the right one."""
+    wanted, found = list(clip[1:]), list(shape[1:])
     if wanted != found:
         raise Track2ViewError(
-            f"The latent to sample is {_said(found)} and the condition's clip is {_said(wanted)}; link the latent of "
-            "Apply Track2View to the sampler."
+            f"The latent to sample is {_said(found)} and the clip to film again is {_said(wanted)}; link the latent of "
+            f"{node} to the sampler."
         )
 
 

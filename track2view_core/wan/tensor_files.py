@@ -7,7 +7,7 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -39,15 +39,20 @@ def _opened(file: Path, what: str):
         ) from error
 
 
-def read_tensors(file: Path | str, what: str = "The file") -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors of a .safetensors file on the CPU, and its metadata. `what` opens the sentence of an error.
+def read_tensors(
+    file: Path | str, what: str = "The file", *, wanted: Callable[[str], object] | None = None
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a .safetensors file on the CPU, and its metadata. `what` opens the sentence of an error.
+
+    Args:
+        wanted: whether the tensor of a key is read; None reads all.
 
     Raises:
-        Track2ViewError: there is no such file, it is damaged, or a tensor in it is not finite.
+        Track2ViewError: there is no such file, it is damaged, or a tensor that is read is not finite.
     """
     file = Path(file)
     with _opened(file, what) as handle:
-        state = {name: handle.get_tensor(name) for name in handle.keys()}
+        state = {name: handle.get_tensor(name) for name in handle.keys() if wanted is None or wanted(name)}
         check_finite(state, f"{what} {file.name}")
         return state, dict(handle.metadata() or {})
 

@@ -180,6 +180,62 @@ class TimeToMoveLoop(Probe):
         return io.NodeOutput(comfy.samplers.KSAMPLER(loop))
 
 
+class ReCamMasterForward(Probe):
+    """A MODEL whose forward is ReCamMaster's by its published formula, block by block, over WAN's own layers."""
+
+    ID = "ReCamMasterForward"
+    INPUTS = (
+        io.Model.Input("model"),
+        io.String.Input("file"),
+        io.Custom("TRACK2VIEW_PAIRED_TRACKS").Input("paired_tracks"),
+        io.Latent.Input("source_latent"),
+        io.Float.Input("subject_distance"),
+    )
+    OUTPUTS = (io.Model.Output("published"),)
+
+    @classmethod
+    def execute(cls, model, file, paired_tracks, source_latent, subject_distance):
+        import folder_paths
+        import numpy as np
+        from comfy.ldm.wan.model import sinusoidal_embedding_1d
+        from comfy.patcher_extension import WrappersMP
+        from safetensors.torch import load_file
+        from torch.nn.functional import linear
+
+        dit = model.model.diffusion_model
+        own = load_file(folder_paths.get_full_path("diffusion_models", file))
+        clean = model.model.process_latent_in(source_latent["samples"])
+        source, target = paired_tracks.source_camera, paired_tracks.target_camera
+        moves = np.linalg.inv(source.world_from_camera[0].numpy()) @ target.world_from_camera[::4].numpy()
+        depth = paired_tracks.source.depth[0][paired_tracks.visible[0]].numpy()
+        moves[:, :3, 3] *= subject_distance / np.median(depth[depth > 0])
+        poses = torch.from_numpy(moves[:, :3].reshape(-1, 12)).float()
+
+        def forward(executor, x, timestep, context, *args, **kwargs):
+            both = torch.cat([x, clean.to(x).expand(len(x), -1, -1, -1, -1)], 2)
+            frames, rows, columns = both.shape[2], both.shape[3] // 2, both.shape[4] // 2
+            freqs = dit.rope_encode(*both.shape[2:], device=x.device, dtype=x.dtype)
+            e = dit.time_embedding(sinusoidal_embedding_1d(dit.freq_dim, timestep).to(x))
+            t_mod = dit.time_projection(e).unflatten(1, (6, dit.dim))
+            text = dit.text_embedding(context)
+            tokens = dit.patch_embedding(both).flatten(2).transpose(1, 2)
+            for number, block in enumerate(dit.blocks):
+                layer = {part: (own[f"blocks.{number}.{part}.weight"].to(x), own[f"blocks.{number}.{part}.bias"].to(x))
+                         for part in ("cam_encoder", "projector")}  # fmt: skip
+                shift, scale, gate, shift_ffn, scale_ffn, gate_ffn = (block.modulation.to(x) + t_mod).chunk(6, 1)
+                seen = block.norm1(tokens) * (1 + scale) + shift
+                cameras = linear(poses.to(x), *layer["cam_encoder"]).repeat(2, 1)
+                seen = seen + cameras[:, None, None].repeat(1, rows, columns, 1).flatten(0, 2)
+                tokens = tokens + gate * linear(block.self_attn(seen, freqs), *layer["projector"])
+                tokens = tokens + block.cross_attn(block.norm3(tokens), text)
+                tokens = tokens + gate_ffn * block.ffn(block.norm2(tokens) * (1 + scale_ffn) + shift_ffn)
+            return dit.unpatchify(dit.head(tokens, e[:, None]), (frames, rows, columns))[:, :, : x.shape[2]]
+
+        published = model.clone()
+        published.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "published", forward)
+        return io.NodeOutput(published)
+
+
 class Count(Probe):
     """Counts the conditioner's calls from here on; Facts tells and ends it."""
 
@@ -229,7 +285,8 @@ class Facts(Probe):
 class Probes(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
-            Sigmas, Text, Frames, ForeignBlock, Unbatched, Compiled, BareGuider, TimeToMoveLoop, Count, Facts, Geometry,
+            Sigmas, Text, Frames, ForeignBlock, Unbatched, Compiled, BareGuider, TimeToMoveLoop, ReCamMasterForward,
+            Count, Facts, Geometry,
         ]  # fmt: skip
 
 
