@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb = options.pop("verb")
     try:
         # Verbs are imported on use: --help and a mistyped option answer without loading torch.
-        importlib.import_module(f".commands.{verb}", package=__package__).run(**options)
+        importlib.import_module(f".commands.{verb.replace('-', '_')}", package=__package__).run(**options)
     except Track2ViewError as error:
         return _fail(str(error))
     except OSError as error:

@@ -25,6 +25,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_plan(verbs.add_parser("plan", help="what a generation takes: memory by stage, what fits, and the time"))
     _add_path(verbs.add_parser("path", help="convert camera files of other programs, or list their formats"))
     _add_convert(verbs.add_parser("convert", help="write a LoRA of any layout, or a bundle's, in the one used here"))
+    _add_convert_model(
+        verbs.add_parser("convert-model", help="make another model's published files those that ComfyUI loads")
+    )
     _add_curate(verbs.add_parser("curate", help="make a data set of pairs for training"))
     _add_train(verbs.add_parser("train", help="train a VAE, a base, or LoRA and conditioner from one config"))
     _add_evaluate(verbs.add_parser("evaluate", help="score results: a table, with intervals, of one or more methods"))
@@ -190,7 +193,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--dtype", default="auto", choices=("auto", *DTYPES), help="default: %(default)s")
 
 
-# plan, path, convert
+# plan, path, convert, convert-model
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
@@ -247,6 +250,15 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("output", type=Path, metavar="OUT", help="the .safetensors to write; a bundle stays a bundle")
     parser.add_argument("--lora-only", action="store_true", help="write only the LoRA, for stock LoRA loaders")
+
+
+def _add_convert_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", choices=("neoverse",), help="whose files they are")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the folder with the shards and their index.json")
+    parser.add_argument(
+        "output", type=Path, metavar="OUT",
+        help="the .safetensors to write, in ComfyUI's models/diffusion_models; a small one is written beside it",
+    )  # fmt: skip
 
 
 # curate

@@ -7,7 +7,8 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import Track2ViewError
+from ..progress import Progress
 
 if TYPE_CHECKING:
     from diffusers import ModelMixin
@@ -80,20 +82,73 @@ def check_finite(state: Mapping[str, Tensor], what: str, remedy: str = "get the 
 
 
 def write_tensors(state: Mapping[str, Tensor], file: Path | str, metadata: Mapping[str, str] | None = None) -> None:
-    """Write next to the target under a temporary name, then replace: readers see the old file or the whole new one."""
-    file = Path(file)
+    """Write a file that readers see whole or not at all."""
+    with replacing(Path(file)) as temporary:
+        tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
+        save_file(tensors, temporary, dict(metadata or {}))
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """Where to write what shall become `file`: next to it, under a temporary name; a block that ends well replaces it,
+    so that readers see the old file or the whole new one."""
     if not file.parent.is_dir():
         raise Track2ViewError(f"The folder {file.parent} does not exist; create it or name another file to write.")
     handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     os.close(handle)
     temporary = Path(name)
     try:
-        tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
-        save_file(tensors, name, dict(metadata or {}))
+        yield temporary
         temporary.chmod(0o644)  # mkstemp's 0600 would hide the file from other users
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+Place = tuple[Path, str]
+"""A .safetensors file, and the name of a tensor in it."""
+
+
+def tensor_shapes(file: Path) -> dict[str, list[int]]:
+    """The sizes of every tensor of a .safetensors file, by name, without reading any numbers."""
+    with _opened(file, "The file") as handle:
+        return {name: handle.get_slice(name).get_shape() for name in handle.keys()}
+
+
+def copy_tensors(places: Mapping[str, Place], file: Path, progress: Progress | None = None) -> None:
+    """Write tensors of other files, name here -> place there, bit by bit, with one of them in memory at a time.
+
+    Raises:
+        Track2ViewError: a file or a tensor of it is missing, damaged, or not finite.
+    """
+    with ExitStack() as stack, file.open("wb") as out:
+        sources = {source for source, _ in places.values()}
+        handles = {source: stack.enter_context(_opened(source, "The file")) for source in sources}
+        entries = {source: _entries(source) for source in sources}
+        for source, name in places.values():
+            if name not in entries[source]:
+                raise Track2ViewError(f"The file {source.name} lacks {name}; download or copy it again.")
+        header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+        end = 0
+        for key, (source, name) in places.items():
+            first, last = entries[source][name]["data_offsets"]
+            header[key] = {**entries[source][name], "data_offsets": [end, end + last - first]}
+            end += last - first
+        text = json.dumps(header, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)
+        out.write(len(text).to_bytes(8, "little") + text)
+        for done, (source, name) in enumerate(places.values(), 1):
+            value = handles[source].get_tensor(name)
+            check_finite({name: value}, f"The file {source.name}")
+            out.write(value.contiguous().flatten().view(torch.uint8).numpy())
+            if progress:
+                progress(done, len(places), "copying weights")
+
+
+def _entries(file: Path) -> dict[str, Any]:
+    """What the header of a whole .safetensors file says: dtype, shape and place of each tensor, by name."""
+    with file.open("rb") as opened:
+        return json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
 
 
 def write_weights(state: Mapping[str, Tensor], file: Path | str, metadata: Mapping[str, str] | None = None) -> None:
