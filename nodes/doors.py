@@ -25,6 +25,7 @@ DOORS = {
         ),
         Door("Track2View_RenderTargetView", {"depth": "depth"}),
         Door("Track2View_KeepKnownPixels", {"depth": "depth"}),
+        Door("Track2View_NeoVerseConditioning", {"depth": "depth"}),
         Door("Track2View_ImportCamera", {"fov_degrees": "field_of_view", "quaternion_order": "quaternion_order"}),
         Door("Track2View_CameraPreset", {"subject": "subject"}),
         Door("Track2View_MemoryPlan", {"memory": "card_memory"}),

@@ -103,6 +103,7 @@ BRIEFS: Mapping[str, str] = {
     "mostly_moving": "most of the picture moves",
     "movers_share": "{share:.0%} of the picture moves",
     "vace_length": "no length for VACE",
+    "starts_elsewhere": "starts away from the clip's camera",
     "prompt_cut": "prompt cut",
     "camera_not_measurable": "camera not measurable",
     "camera_partly_measured": "{measured} of {frames} frames measured",

@@ -664,6 +664,9 @@ _TARGET_VIEW = {
     "vace_length": Kind(
         _CAUTION, "the clip has {frames:# frame}, and VACE takes 4n + 1: the mask for it is the holes as they are"
     ),
+    "starts_elsewhere": Kind(
+        _CAUTION, "the path does not start at the clip's own camera, so the model is shown no frame of the clip whole"
+    ),
 }
 
 _COMPARISON = {

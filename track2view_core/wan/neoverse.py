@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..cameras import CameraPath
 from ..cameras.rotations import rigid_inverse
 from ..errors import Track2ViewError
+from ..notes import Note
 from ..tracks import PairedTracks
 from ..tracks.point_tracks import median_depth
 from .tensor_files import cast_floats, check_shapes, read_tensors
@@ -73,6 +74,19 @@ def starts_at_source(paired: PairedTracks) -> bool:
     return bool(max(shift, turn, lens / source.width) < SAME_VIEW)
 
 
+def start_notes(paired: PairedTracks) -> tuple[Note, ...]:
+    return () if starts_at_source(paired) else (Note.of("starts_elsewhere"),)
+
+
+def check_pictures(frames: int, height: int, width: int) -> None:
+    """Refuse a clip that is not of WAN's sizes, before any work is done on it."""
+    if frames % STRIDE[0] != 1 or height % TOKEN or width % TOKEN:
+        raise Track2ViewError(
+            f"The pictures are {frames} of {width} x {height}; NeoVerse takes 4n + 1 frames and sides that are "
+            "multiples of 16: make the clip so with Prepare Clip."
+        )
+
+
 def relative_depth(
     z: Tensor,  # [T, H, W] camera z, 0 where nothing is known
 ) -> Tensor:
@@ -128,11 +142,7 @@ class CameraEmbedding(nn.Module):
             Track2ViewError: T is not 4n + 1, a side no multiple of 16, or the camera is of other pictures.
         """
         frames, height, width = known.shape
-        if frames % STRIDE[0] != 1 or height % TOKEN or width % TOKEN:
-            raise Track2ViewError(
-                f"The pictures are {frames} of {width} x {height}; NeoVerse takes 4n + 1 frames and sides that are "
-                "multiples of 16: make the clip so with Prepare Clip."
-            )
+        check_pictures(frames, height, width)
         if (len(camera), camera.height, camera.width) != (frames, height, width):
             raise Track2ViewError(
                 f"The camera has {len(camera)} frames of {camera.width} x {camera.height} and the pictures are "
