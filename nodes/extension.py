@@ -9,7 +9,7 @@ from . import (
     clip_nodes,
     conditioning_nodes,
     loading_nodes,
-    neoverse_node,
+    neoverse_nodes,
     other_models_nodes,
     recammaster_nodes,
     report_nodes,
@@ -29,7 +29,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     *sampling_nodes.NODES,
     *other_models_nodes.NODES,
     *recammaster_nodes.NODES,
-    *neoverse_node.NODES,
+    *neoverse_nodes.NODES,
     *report_nodes.NODES,
 )
 

@@ -7,7 +7,7 @@ import pytest
 RENDERERS = ("litegraph", "vue")
 SCREEN = {"width": 1920, "height": 1080}
 SIDEBAR, MENU = 60, 110  # px of the page, left and above
-NUMBERS = ("00", "01", "02", "04", "05", "10")
+NUMBERS = ("00", "01", "02", "04", "05", "07", "10")
 
 
 @pytest.fixture(scope="module")

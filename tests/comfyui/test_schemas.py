@@ -18,6 +18,7 @@ NODE_IDS = (
     "TracksTo2D",
     "TimeToMove",
     "ApplyReCamMaster",
+    "NeoVerseConditioning",
     "CameraPreset",
     "CameraEditor",
     "EditPath",
@@ -72,7 +73,7 @@ def test_every_node_says_what_it_does_in_one_sentence(object_info):
 
 def test_sockets_are_cores_or_named_after_the_pack(object_info):
     cores = {"MODEL", "VIDEO", "IMAGE", "AUDIO", "LATENT", "CONDITIONING", "STRING", "INT", "FLOAT", "COMBO", "BOOLEAN"}
-    cores |= {"MASK", "DA3_GEOMETRY", "MOGE_GEOMETRY", "TRACKS", "LOAD3D_CAMERA"}
+    cores |= {"VAE", "MASK", "DA3_GEOMETRY", "MOGE_GEOMETRY", "TRACKS", "LOAD3D_CAMERA"}
     cores |= {"CAMERACTRL_POSES", "CAMERAPOSES", "EXTRINSICS", "INTRINSICS"}  # other packs'
     for name, info in ours(object_info).items():
         for kind in [*(kind for _, kind, _, _ in inputs(info) if isinstance(kind, str)), *info["output"]]:
@@ -105,9 +106,9 @@ def test_each_shipped_file_is_in_the_menus_of_its_own_loaders_alone(object_info)
 
 def test_the_template_browser_offers_the_workflows(server):
     offered = server.get("/workflow_templates")["track2view"]
-    assert [name[:2] for name in sorted(offered)] == ["00", "01", "02", "04", "05", "10"]
+    assert [name[:2] for name in sorted(offered)] == ["00", "01", "02", "04", "05", "07", "10"]
     at_once = [name.endswith("(runs at once)") for name in sorted(offered)]
-    assert at_once == [True] * 3 + [False] * 3 and all("needs" in name for name in sorted(offered)[3:])
+    assert at_once == [True] * 3 + [False] * 4 and all("needs" in name for name in sorted(offered)[3:])
 
 
 def test_the_notes_of_a_node_name_inputs_of_its_own(object_info, pack):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,7 +38,25 @@ def as_image_to_video(tiny: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {**tiny, "patch_embedding.weight": torch.cat([weight, more.to(weight)], 1)}
 
 
-KINDS = {"04": as_vace, "05": as_image_to_video}
+def as_neoverse(tiny: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """VACE's branch under NeoVerse's names, and the embedding of its camera."""
+    from track2view_core.wan.neoverse import CameraEmbedding
+
+    torch.manual_seed(5)
+    embedding = CameraEmbedding().layers.state_dict()
+    renamed = {key.replace("vace_", "control_"): weight for key, weight in as_vace(tiny).items()}
+    return {**renamed, **{f"control_mask_cam_embedding.{name}": weight for name, weight in embedding.items()}}
+
+
+def small_lora(tiny: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    rows, columns = tiny["blocks.0.self_attn.q.weight"].shape
+    name = "diffusion_model.blocks.0.self_attn.q"
+    return {f"{name}.lora_down.weight": torch.ones(2, columns) * 0.01, f"{name}.lora_up.weight": torch.ones(rows, 2)}
+
+
+KINDS = {"04": as_vace, "05": as_image_to_video, "07": as_neoverse}
+MADE_BY_THE_USER = {"07": ("neoverse_14B.safetensors", "neoverse_14B_camera_embedding.safetensors")}
+"""Files that a command of ours makes of downloads."""
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -59,26 +79,46 @@ def links(saved):
 
 
 @pytest.fixture(scope="module")
-def files(server, driver, number, links, tiny_dit_file):
+def files(server, driver, number, links, tiny_dit_file, tmp_path_factory):
     """Small files under the real ones' names, and a clip, for this module alone."""
     from track2view_core.scenes import shipped_clip
 
+    made = {name: server.base / "models/diffusion_models" / name for name in MADE_BY_THE_USER.get(number, ())}
     places = {name: server.base / "models" / folder / name for name, folder in links.items()}
     for file in places.values():
         file.parent.mkdir(parents=True, exist_ok=True)
     own_vae = server.base / "models/vae" / driver.weights.NAMES[1]
+    tiny = load_file(tiny_dit_file)
     for name, folder in links.items():
         if folder == "diffusion_models":
-            save_file(KINDS[number](load_file(tiny_dit_file)), places[name])
+            save_file(KINDS[number](tiny), places[name])
         elif folder == "vae":
             shutil.copy(own_vae if own_vae.is_file() else driver.weights.SHIPPED[1], places[name])
         elif folder == "text_encoders":
             driver.text_encoder.write_text_encoder(places[name])
+        elif folder == "loras":
+            save_file(small_lora(tiny), places[name])
+    if made:
+        convert(KINDS[number](tiny), tmp_path_factory.mktemp("NeoVerse"), next(iter(made.values())))
     clip = server.base / "input" / CLIP
     shutil.copy(shipped_clip("shapes").file, clip)
     yield
-    for file in (*places.values(), clip):
+    for file in (*places.values(), *made.values(), clip):
         file.unlink(missing_ok=True)
+
+
+def convert(state: dict[str, torch.Tensor], folder: Path, model: Path) -> None:
+    """NeoVerse as it is published, two shards and their index, through the command."""
+    from track2view_core.cli import main
+
+    shard = {
+        key: f"diffusion_pytorch_model-0000{1 + place % 2}-of-00002.safetensors" for place, key in enumerate(state)
+    }
+    for name in set(shard.values()):
+        save_file({key: weight for key, weight in state.items() if shard[key] == name}, folder / name)
+    index = folder / "diffusion_pytorch_model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": shard}), encoding="utf-8")
+    assert main(["convert-model", "neoverse", str(folder), str(model)]) == 0
 
 
 def test_without_its_files_it_is_refused_by_the_name_of_each_and_for_nothing_else(server, driver, saved, object_info):
@@ -89,9 +129,9 @@ def test_without_its_files_it_is_refused_by_the_name_of_each_and_for_nothing_els
     assert len(errors) == len(names) and all(any(name in error for error in errors) for name in names), errors
 
 
-def test_every_file_of_a_loader_has_its_download_link(saved, links):
+def test_every_file_that_is_not_made_by_the_user_has_its_download_link(saved, links, number):
     chosen = [value for node in saved["nodes"] for value in node["widgets_values"] if str(value).endswith("tensors")]
-    assert set(chosen) <= set(links)
+    assert set(chosen) <= {*links, *MADE_BY_THE_USER.get(number, ())}
 
 
 def test_with_small_files_in_their_places_it_ends_with_a_video_of_the_clips_size(
