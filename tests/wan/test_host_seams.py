@@ -13,7 +13,7 @@ from torch import Tensor
 
 from track2view_core.errors import Track2ViewError
 from track2view_core.wan.condition import TrackCondition
-from track2view_core.wan.host_seams import DeltaCache, check_latent, frame_timesteps, sequence_rotary, token_deltas
+from track2view_core.wan.host_seams import RunCache, check_latent, frame_timesteps, sequence_rotary, token_deltas
 from track2view_core.wan.seams import attach_seams
 
 
@@ -63,7 +63,7 @@ def test_half_precision_tokens_do_not_round_the_tracks(make, condition):
 
 
 def test_the_cache_computes_once_and_drops_what_a_whole_step_did_not_ask_for(condition):
-    cache, computed = DeltaCache(), []
+    cache, computed = RunCache(), []
 
     def ask(window: int, step: float) -> None:
         cache.get((condition, (window,)), step, lambda: computed.append(window) or torch.zeros(1))
@@ -76,13 +76,13 @@ def test_the_cache_computes_once_and_drops_what_a_whole_step_did_not_ask_for(con
 
 
 def test_copied_options_keep_the_cache_of_their_run():
-    options = {"run": DeltaCache()}
+    options = {"run": RunCache()}
     assert deepcopy(options)["run"] is options["run"]
 
 
 def test_threads_of_one_run_compute_once_and_each_takes_its_own(condition):
     """Both windows are asked for by two threads while the first of them is still being computed."""
-    cache, computed, asking = DeltaCache(), [], Barrier(4)
+    cache, computed, asking = RunCache(), [], Barrier(4)
 
     def ask(window: int) -> Tensor:
         def compute() -> Tensor:

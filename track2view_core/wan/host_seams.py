@@ -6,8 +6,9 @@ the target. `seams.py` does the same for diffusers by hooks; a test holds the tw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from threading import Lock
+from typing import Generic, TypeVar
 
 import torch
 from einops import rearrange, repeat
@@ -15,9 +16,9 @@ from torch import Tensor
 
 from ..errors import Track2ViewError
 from .condition import TrackCondition
-from .seams import Rotary, SourceTimestep
+from .seams import Rotary, SourceTimestep, Views
 
-WindowKey = tuple[TrackCondition, tuple[int, ...]]
+Key, Entry = TypeVar("Key", bound=Hashable), TypeVar("Entry")
 
 
 def frame_timesteps(
@@ -38,13 +39,25 @@ def sequence_rotary(
     total: int,  # latent frames of the whole sequence
     frames: int,  # latent frames of one view
     rotary: Rotary,
+    views: Views = "both",
 ) -> Tensor:  # [1, total h w, ...]
-    """The rotary table of the sequence; with `shared` the source has the target's temporal positions 0..F-1."""
-    if rotary == "consecutive":
+    """The rotary table of the sequence; with `shared` the source has the target's temporal positions 0..F-1.
+
+    A view that runs alone has the positions that it has beside the other.
+    """
+    if views == "both" and rotary == "shared":
+        return _by_frames(table_of(total - frames), total - frames, (0, frames), (0, total - frames))
+    if views == "both" or rotary == "shared":
         return table_of(total)
-    table = table_of(total - frames)
-    one_view = table.shape[1] // (total - frames) * frames
-    return torch.cat([table[:, :one_view], table], dim=1)
+    if views == "source":
+        return _by_frames(table_of(2 * frames), 2 * frames, (frames, 2 * frames))
+    return _by_frames(table_of(total + frames), total + frames, (0, frames), (2 * frames, total + frames))
+
+
+def _by_frames(table: Tensor, frames: int, *spans: tuple[int, int]) -> Tensor:
+    """Those spans of latent frames of a table of so many, one behind the other."""
+    cells = table.shape[1] // frames
+    return torch.cat([table[:, begin * cells : end * cells] for begin, end in spans], dim=1)
 
 
 def token_deltas(
@@ -67,8 +80,8 @@ def token_deltas(
     return (condition.strength * sequence).to(tokens.dtype)
 
 
-class DeltaCache:
-    """The deltas of one sampling run: computed once for a condition and a window, whatever the number of steps.
+class RunCache(Generic[Key, Entry]):
+    """What one sampling run computes: once for a key, such as a condition and a window, whatever the number of steps.
 
     What a whole step did not ask for is dropped, or schedules that move their windows would pile up results. Threads of
     one run may share it: what one of them computes, the others wait for.
@@ -77,13 +90,13 @@ class DeltaCache:
     def __init__(self) -> None:
         self._lock = Lock()
         self._step: float | None = None
-        self._entries: dict[WindowKey, Tensor] = {}
-        self._last_step: dict[WindowKey, Tensor] = {}
+        self._entries: dict[Key, Entry] = {}
+        self._last_step: dict[Key, Entry] = {}
 
-    def __deepcopy__(self, _memo: dict) -> DeltaCache:
+    def __deepcopy__(self, _memo: dict) -> RunCache[Key, Entry]:
         return self  # nodes copy the options of a run, and its cache stays one
 
-    def get(self, key: WindowKey, step: float, compute: Callable[[], Tensor]) -> Tensor:
+    def get(self, key: Key, step: float, compute: Callable[[], Entry]) -> Entry:
         """The entry of `key`; `step` is any number that stays the same within a step, such as sigma."""
         with self._lock:
             if step != self._step:
@@ -91,6 +104,10 @@ class DeltaCache:
             if key not in self._entries:
                 self._entries[key] = self._last_step.pop(key) if key in self._last_step else compute()
             return self._entries[key]
+
+    def clear(self) -> None:
+        with self._lock:
+            self._entries, self._last_step = {}, {}
 
 
 def check_latent(condition: TrackCondition, shape: Sequence[int]) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Rotary = Literal["shared", "consecutive"]
 SourceTimestep = Literal["zero", "same"]
 SourceAttention = Literal["full", "own"]
+Views = Literal["both", "source", "target"]
 ROTARY = ("shared", "consecutive")
 SOURCE_TIMESTEPS = ("zero", "same")
 SOURCE_ATTENTIONS = ("full", "own")
@@ -63,7 +64,7 @@ class _Call:
 
     batch: TrackBatch | None
     deltas: Deltas | None
-    views: Literal["both", "source", "target"] = "both"
+    views: Views = "both"
     record: KeysValues | None = None  # of the source alone: where its keys and values go
     kept: KeysValues | None = None  # of the target alone: the source's
     tokens_reached: bool = False

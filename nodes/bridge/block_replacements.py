@@ -1,0 +1,102 @@
+"""What Track2View does to WAN's blocks during one call of the MODEL, around the replacements of other packs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Options = dict[str, Any]  # transformer_options of one call
+OVERRIDE = "optimized_attention_override"  # core's key: a function around every attention
+TOLD = "track2view_self_attention"
+
+
+@dataclass
+class SelfAttention:
+    """What a block's self-attention does in one call: at most one of the three."""
+
+    source_tokens: slice | None = None
+    """One pass over both views: these attend to themselves alone, all others to all."""
+    record: Callable[[Tensor, Tensor], None] | None = None
+    """The source alone: gets the keys and values, [1, tokens, D] each."""
+    behind: list[tuple[Tensor, Tensor]] | None = None
+    """The target alone: the source's keys and values, of each prompt of the batch in order."""
+    others: Any = None  # override that was there before
+    reached: bool = False
+
+
+def before_first_block(options: Options, added: Callable[[Tensor], Tensor]) -> Options:
+    """Add `added(tokens)` to the first of the tokens [B, tokens, D] before the first block and whoever replaced it."""
+
+    def first_block(args: dict[str, Any], extra: dict[str, Any], replaced: Any) -> Any:
+        tokens = args["img"]
+        deltas = added(tokens)
+        missing = tokens.shape[1] - deltas.shape[1]
+        args = {**args, "img": tokens + torch.nn.functional.pad(deltas, (0, 0, 0, missing))}
+        return replaced(args, extra)
+
+    return _with_blocks(options, {0: first_block})
+
+
+def with_self_attention(options: Options, blocks: int, told: Callable[[int], SelfAttention]) -> Options:
+    """Tell the self-attention of every block what it does.
+
+    It is told inside the replacements of other packs, which may leave a block out, run it again, or bring an attention.
+    """
+
+    def block(number: int, args: dict[str, Any], extra: dict[str, Any], replaced: Any) -> Any:
+        def original(inner: dict[str, Any]) -> Any:
+            inside = inner["transformer_options"]
+            here = told(number)
+            here.others = inside.get(OVERRIDE)
+            return extra["original_block"]({**inner, "transformer_options": {**inside, OVERRIDE: _attend, TOLD: here}})
+
+        return replaced(args, {**extra, "original_block": original})
+
+    return _with_blocks(options, {number: partial(block, number) for number in range(blocks)})
+
+
+def _with_blocks(options: Options, ours: dict[int, Callable[[dict, dict, Any], Any]]) -> Options:
+    """`ours` get a block's arguments, and what to call for the block as it was replaced before."""
+    replacements = options.get("patches_replace", {})
+    blocks = dict(replacements.get("dit", {}))
+    for number, function in ours.items():
+        place = ("double_block", number)
+        blocks[place] = partial(function, replaced=blocks.get(place, _as_it_is))
+    return {**options, "patches_replace": {**replacements, "dit": blocks}}
+
+
+def _as_it_is(args: dict[str, Any], extra: dict[str, Any]) -> Any:
+    return extra["original_block"](args)
+
+
+def _attend(function: Any, query: Tensor, key: Tensor, value: Tensor, *rest: Any, **kwargs: Any) -> Tensor:
+    """In the place of every attention in a told block, of which the first is the self-attention; around other packs'.
+
+    Told by the order, since a text may be as long as a view. One function for all blocks, so that it compiles once.
+    """
+    told: SelfAttention = kwargs["transformer_options"][TOLD]
+    attend = function if told.others is None else partial(told.others, function)
+    if told.reached:
+        return attend(query, key, value, *rest, **kwargs)
+    told.reached = True
+    if told.source_tokens is not None:
+        begin, end = told.source_tokens.start, told.source_tokens.stop
+        source = attend(*(part[..., begin:end, :] for part in (query, key, value)), *rest, **kwargs)
+        queries = torch.cat([query[..., :begin, :], query[..., end:, :]], dim=-2)
+        others = attend(queries, key, value, *rest, **kwargs)
+        return torch.cat([others[..., :begin, :], source, others[..., begin:, :]], dim=-2)
+    if told.record is not None:
+        told.record(key, value)
+    if told.behind is not None:
+        clips = len(key) // len(told.behind)
+        kept = (
+            torch.cat([part.to(key).expand(clips, *part.shape[1:]) for part in prompts])
+            for prompts in zip(*told.behind, strict=True)
+        )
+        key, value = (torch.cat([own, more], dim=-2) for own, more in zip((key, value), kept, strict=True))
+    return attend(query, key, value, *rest, **kwargs)
