@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from ...track2view_core.errors import Track2ViewError
-from .two_views import claimed, counted_twice, forward_both, frames_shown, wrap
+from .block_replacements import before_first_block
+from .kept_source import KEPT, KeptSources, forward_own
+from .two_views import VIEWS, claimed, counted_twice, forward_both, frames_shown, wrap
 
 if TYPE_CHECKING:
     from ...track2view_core.wan.bundle import Bundle
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
 SEAMS = "track2view"  # our key among a MODEL's wrappers and additional models, and among a condition's model_conds
 LORA = "track2view_lora"
-# Our keys among transformer_options: the deltas of the sampling run, whether this call adds them, and its two views.
-RUN, ACTIVE, VIEWS = "track2view_run", "track2view_active", "track2view_views"
+# Our keys among transformer_options: the deltas of the sampling run, and whether this call adds them.
+RUN, ACTIVE = "track2view_run", "track2view_active"
 WANTED = "Track2View takes WAN 2.1 text-to-video, or the experts of WAN 2.2 14B text-to-video"
 _WRAPPED: ContextVar[bool] = ContextVar("track2view_wrapped", default=False)  # conds are prepared for a MODEL of ours
 _OTHER_WANS = {
@@ -111,11 +113,6 @@ def with_seams(model: Any, condition: TrackCondition, conditioner: Any) -> Any:
     from comfy.patcher_extension import WrappersMP
 
     condition.bundle.check_base(base_of(model))
-    if condition.bundle.config.sampling.source_attention == "own":
-        raise Track2ViewError(
-            'The bundle was trained with source_attention "own", which a MODEL cannot do yet; sample with Track2View '
-            "Sampler (diffusers)."
-        )
     if model.get_attachment(LORA) not in (None, condition.bundle):
         raise Track2ViewError(
             "The MODEL carries the LoRA of another bundle than the condition's; link Track2View LoRA and Condition on "
@@ -152,20 +149,25 @@ class _Seams:
         self._bundle = bundle
 
     def around_sampling(self, executor: Any, noise: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Refuse a latent that is not of the clip before anything is loaded, and keep the deltas for this run."""
-        from ...track2view_core.wan.host_seams import DeltaCache, check_latent
+        """Refuse a latent that is not of the clip before anything is loaded, and give this run what it keeps."""
+        from ...track2view_core.wan.host_seams import RunCache, check_latent
 
         guider = executor.class_obj
-        for cond in (cond for conds in guider.conds.values() for cond in conds):
+        conds = [cond for conds in guider.conds.values() for cond in conds]
+        for cond in conds:
             if SEAMS in cond.get("model_conds", {}):
                 check_latent(cond["model_conds"][SEAMS].cond, noise.shape)
                 self._check_lora(guider.model_patcher)
         options = guider.model_options.setdefault("transformer_options", {})  # core's copy for this run
-        options[RUN] = DeltaCache()
+        options[RUN], kept = RunCache(), KeptSources()
+        if not any(cond.get("hooks") for cond in conds):  # they change the weights from step to step
+            options[KEPT] = kept
         try:
             return executor(noise, *args, **kwargs)
         finally:
             options.pop(RUN, None)
+            options.pop(KEPT, None)
+            kept.clear()  # some nodes hold copies of the options
 
     def _check_lora(self, model: Any) -> None:
         """Not in Apply, since the LoRA may stand behind it."""
@@ -234,35 +236,31 @@ class _Seams:
         condition = conds.pop(SEAMS)
         sampling = self._bundle.config.sampling
         index = frames_shown(options, condition.source_latent.shape[2])
-        options = {**options, VIEWS: (x.shape[2], sampling.rotary)}
+        source = condition.source_latent[:, :, list(index)]
+
+        def deltas(tokens: Tensor) -> Tensor:
+            # torch annotates its decorator as one that is called first.
+            return _deltas(tokens, condition, index, options)  # pyright: ignore[reportCallIssue]
+
+        if sampling.source_attention == "own":
+            return forward_own(
+                executor, x, timestep, context, clip_fea, time_dim_concat, options, source=source,
+                rotary=sampling.rotary, deltas=deltas if options[ACTIVE] else None, clip=condition, window=index,
+                **conds,
+            )  # fmt: skip
+        told = {**options, VIEWS: (x.shape[2], sampling.rotary, "both")}
         if options[ACTIVE]:
-            options["patches_replace"] = _with_first_block(options, condition, index)
+            view = len(index) * (x.shape[3] // 2) * (x.shape[4] // 2)
+            told = before_first_block(told, lambda tokens: deltas(tokens[:1, view : 2 * view]))
         return forward_both(
-            executor, x, timestep, context, clip_fea, time_dim_concat, options,
-            source=condition.source_latent[:, :, list(index)], source_timestep=sampling.source_timestep, **conds,
+            executor, x, timestep, context, clip_fea, time_dim_concat, told,
+            source=source, source_timestep=sampling.source_timestep, **conds,
         )  # fmt: skip
-
-
-def _with_first_block(options: dict[str, Any], condition: TrackCondition, index: tuple[int, ...]) -> dict[str, Any]:
-    """The replacements of this call, with the deltas added before the first block and whoever replaced it."""
-    place = ("double_block", 0)
-    replacements = options.get("patches_replace", {})
-    blocks = replacements.get("dit", {})
-
-    def first_block(args: dict[str, Any], extra: dict[str, Any]) -> Any:
-        tokens = args["img"]
-        # torch annotates its decorator as one that is called first.
-        deltas = _deltas(tokens, condition, index, options)  # pyright: ignore[reportCallIssue]
-        missing = tokens.shape[1] - deltas.shape[1]
-        args = {**args, "img": tokens + torch.nn.functional.pad(deltas, (0, 0, 0, missing))}
-        return blocks[place](args, extra) if place in blocks else extra["original_block"](args)
-
-    return {**replacements, "dit": {**blocks, place: first_block}}
 
 
 @torch.compiler.disable
 def _deltas(
-    tokens: Tensor,  # [B, 2 F' h w + more, D] of [target, source] after patch embedding
+    tokens: Tensor,  # [1, F' h w, D] of the source after patch embedding
     condition: TrackCondition,
     index: tuple[int, ...],  # F' latent frames of the clip
     options: dict[str, Any],
@@ -272,13 +270,11 @@ def _deltas(
 
     from ...track2view_core.wan.host_seams import token_deltas
 
-    rows, columns = (side // 2 for side in condition.source_latent.shape[3:])
-    view = len(index) * rows * columns
     # One window's at a time on the device.
     home = unet_offload_device() if "context_window" in options else tokens.device
 
     def compute() -> Tensor:
-        return token_deltas(condition, tokens[:1, view : 2 * view], index).to(home)
+        return token_deltas(condition, tokens, index).to(home)
 
     run = options.get(RUN)
     if run is None:
@@ -287,7 +283,7 @@ def _deltas(
 
 
 def _two_views_rope_encode(original: Any) -> Any:
-    """WAN's rotary table; inside a forward with tracks that of two views."""
+    """WAN's rotary table; inside a forward with tracks that of its views."""
 
     def encode(t: int, h: int, w: int, *args: Any, transformer_options: Any = None, **kwargs: Any) -> Tensor:
         from ...track2view_core.wan.host_seams import sequence_rotary
@@ -299,8 +295,7 @@ def _two_views_rope_encode(original: Any) -> Any:
 
         if VIEWS not in options:
             return table_of(t)
-        frames, rotary = options[VIEWS]
-        return sequence_rotary(table_of, t, frames, rotary)
+        return sequence_rotary(table_of, t, *options[VIEWS])
 
     encode.before_track2view = original
     return encode

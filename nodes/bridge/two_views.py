@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ...track2view_core.wan.seams import SourceTimestep
 
 METHOD = "track2view_method"  # among a MODEL's attachments: the name of the method whose second view it carries
+VIEWS = "track2view_views"  # among transformer_options: latent frames of a view, rotary, and which views a call is of
 
 
 def claimed(model: Any, method: str) -> Any:

@@ -13,7 +13,7 @@ from comfy_api.latest import ComfyExtension, io
 from .geometry import Geometry
 from .text_encoder import stand_in
 
-COUNTS: dict[str, int] = {}
+COUNTS: dict = {}
 
 
 class Probe(io.ComfyNode):
@@ -85,6 +85,23 @@ class ForeignBlock(Probe):
         replaced = model.clone()
         replaced.set_model_patch_replace(block, "dit", "double_block", 0)
         return io.NodeOutput(replaced)
+
+
+class ForeignAttention(Probe):
+    """Another pack's attention, such as SageAttention; at scale 1 it changes nothing."""
+
+    ID = "ForeignAttention"
+    INPUTS = (io.Model.Input("model"), io.Float.Input("scale"))
+    OUTPUTS = (io.Model.Output("overridden"),)
+
+    @classmethod
+    def execute(cls, model, scale):
+        def attention(function, *args, **kwargs):
+            return scale * function(*args, **kwargs)
+
+        overridden = model.clone()
+        overridden.model_options["transformer_options"]["optimized_attention_override"] = attention
+        return io.NodeOutput(overridden)
 
 
 class Unbatched(Probe):
@@ -237,7 +254,7 @@ class ReCamMasterForward(Probe):
 
 
 class Count(Probe):
-    """Counts the conditioner's calls from here on; Facts tells and ends it."""
+    """Counts the conditioner's calls and the latent frames of each forward from here on; Facts tells and ends it."""
 
     ID = "Count"
     INPUTS = (io.Model.Input("model"), io.Int.Input("number"))
@@ -250,8 +267,12 @@ class Count(Probe):
         def counted(*_):
             COUNTS["conditioner"] += 1
 
-        COUNTS.update(conditioner=0, foreign=0)
+        def measured(_module, inputs):
+            COUNTS["frames"].append(inputs[0].shape[2])
+
+        COUNTS.update(conditioner=0, foreign=0, frames=[])
         COUNTS_HANDLES.append(patcher.model.module.register_forward_hook(counted))
+        COUNTS_HANDLES.append(model.model.diffusion_model.patch_embedding.register_forward_pre_hook(measured))
         return io.NodeOutput(model)
 
 
@@ -285,8 +306,8 @@ class Facts(Probe):
 class Probes(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
-            Sigmas, Text, Frames, ForeignBlock, Unbatched, Compiled, BareGuider, TimeToMoveLoop, ReCamMasterForward,
-            Count, Facts, Geometry,
+            Sigmas, Text, Frames, ForeignBlock, ForeignAttention, Unbatched, Compiled, BareGuider, TimeToMoveLoop,
+            ReCamMasterForward, Count, Facts, Geometry,
         ]  # fmt: skip
 
 

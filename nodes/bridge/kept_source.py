@@ -1,0 +1,165 @@
+"""A source that attends to itself alone (`source_attention` own) on ComfyUI's MODEL, where no step changes it.
+
+It runs alone, once a sampling run, and every block's keys and values are kept; each step then runs the target alone,
+with these behind its own. Where nothing can be kept, one pass over both views gives the same by two attention calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .block_replacements import OVERRIDE, Options, SelfAttention, before_first_block, with_self_attention
+from .two_views import VIEWS, forward_both
+
+if TYPE_CHECKING:
+    from ...track2view_core.wan.kept_states import KeptStates
+    from ...track2view_core.wan.seams import Rotary
+
+KEPT = "track2view_kept"  # among transformer_options: the KeptSources of the sampling run
+Deltas = Callable[[Tensor], Tensor]  # source's tokens [1, F' h w, D] -> [1, 2 F' h w, D] for [target, source]
+
+
+class Source(NamedTuple):
+    """What is kept of a source."""
+
+    states: KeptStates
+    target_deltas: Tensor | None  # [1, F' h w, D]
+    company: tuple[Any, ...]
+    """Other packs' patches that it ran with: as long as they live, their ids are no one else's."""
+
+
+class KeptSources:
+    """The sources of one sampling run: of each prompt, window and state of the deltas."""
+
+    def __init__(self) -> None:
+        from ...track2view_core.wan.host_seams import RunCache
+
+        self._cache: RunCache[Any, Source] = RunCache()
+        self._lock = Lock()
+        self._first_step: float | None = None
+        self._windows: set[tuple[int, ...]] = set()
+        self._moving = False
+
+    def __deepcopy__(self, _memo: dict) -> KeptSources:
+        return self  # as the cache in it
+
+    def stays(self, window: tuple[int, ...], step: float) -> bool:
+        """Whether the window will be asked for again: schedules that move theirs ask for others after the first step,
+        and nothing is kept from then on."""
+        with self._lock:
+            if self._first_step is None:
+                self._first_step = step
+            if step == self._first_step:
+                self._windows.add(window)
+            elif window not in self._windows and not self._moving:
+                self._moving = True
+                self._cache.clear()
+            return not self._moving
+
+    def get(self, key: Any, step: float, compute: Callable[[], Source]) -> Source:
+        return self._cache.get(key, step, compute)
+
+    def clear(self) -> None:
+        self._cache.clear()
+
+
+@torch.compiler.disable(recursive=False)  # what is kept is looked up in Python; the forwards inside are compiled
+def forward_own(
+    executor: Any,
+    x: Tensor,  # [B, 16, F', h8, w8] the target
+    timestep: Tensor,  # [B]
+    context: Tensor,  # [B, L, text_dim]
+    clip_fea: Any,
+    time_dim_concat: Tensor | None,
+    options: Options,
+    *,
+    source: Tensor,  # [1, 16, F', h8, w8] clean
+    rotary: Rotary,
+    deltas: Deltas | None,
+    clip: Any,  # hashable: which clip, tracks and strength the source and its deltas are of
+    window: tuple[int, ...],  # F' latent frames of the clip
+    **conds: Any,
+) -> Tensor:  # [B, 16, F', h8, w8]
+    """The target's velocity, with the source computed once in a sampling run, or beside the target where it must."""
+    blocks, frames = len(executor.class_obj.blocks), x.shape[2]
+    cells = frames * (x.shape[3] // 2) * (x.shape[4] // 2)
+    kept, prompts = options.get(KEPT), options.get("uuids")
+    step = float(options["sigmas"].flatten()[0])
+    if kept is None or prompts is None or not kept.stays(window, step):
+        told = {**options, VIEWS: (frames, rotary, "both")}
+        told = with_self_attention(told, blocks, lambda _: SelfAttention(source_tokens=slice(cells, 2 * cells)))
+        if deltas is not None:
+            told = before_first_block(told, lambda tokens: deltas(tokens[:1, cells : 2 * cells]))
+        return forward_both(
+            executor, x, timestep, context, clip_fea, time_dim_concat, told,
+            source=source, source_timestep="zero", **conds,
+        )  # fmt: skip
+
+    clips = len(x) // len(prompts)
+    company = _company(options)
+    sources = []
+    for number, prompt in enumerate(prompts):
+        text = context[number * clips : number * clips + 1]
+        run = partial(_source_alone, executor, source.to(x), timestep, text, _of_prompt(options, number), rotary, deltas)
+        key = prompt, clip, window, deltas is None, x.dtype, x.device, tuple(map(id, company))
+        sources.append(kept.get(key, step, lambda run=run: Source(*run(), company)))
+
+    told = {**options, VIEWS: (frames, rotary, "target")}
+    told = with_self_attention(
+        told, blocks, lambda block: SelfAttention(behind=[found.states[block] for found in sources])
+    )
+    if deltas is not None:
+        told = before_first_block(told, lambda _: sources[0].target_deltas.to(x))
+    return executor(x, timestep, context, clip_fea, time_dim_concat, told, **conds)
+
+
+def _source_alone(
+    executor: Any,
+    source: Tensor,
+    timestep: Tensor,
+    text: Tensor,  # [1, L, text_dim]
+    options: Options,
+    rotary: Rotary,
+    deltas: Deltas | None,
+) -> tuple[KeptStates, Tensor | None]:
+    """WAN's forward itself over the clean source: its keys and values in every block, and the target's deltas.
+
+    Behind the wrappers of other packs, of which some remember whole forwards, and know of one a step.
+    """
+    from ...track2view_core.wan.kept_states import KeptStates
+
+    states, halves = KeptStates(), []
+
+    @torch.compiler.disable
+    def added(tokens: Tensor) -> Tensor:
+        target, of_source = deltas(tokens).chunk(2, dim=1)
+        halves.append(target.clone())  # else both views' would be kept
+        return of_source
+
+    told = {**options, VIEWS: (source.shape[2], rotary, "source")}
+    told = with_self_attention(
+        told, len(executor.class_obj.blocks), lambda block: SelfAttention(record=partial(states.put, block))
+    )
+    if deltas is not None:
+        told = before_first_block(told, added)
+    executor.original(source, timestep.new_zeros(1), text, None, None, told)
+    return states, halves[0] if halves else None
+
+
+def _of_prompt(options: Options, number: int) -> Options:
+    """The options as if that prompt had been alone in the batch."""
+    lists = ("uuids", "cond_or_uncond")
+    return {**options, **{name: options[name][number : number + 1] for name in lists if name in options}}
+
+
+def _company(options: Options) -> tuple[Any, ...]:
+    """What other packs do inside a forward; skip-layer guidance runs a prompt twice, with and without some blocks."""
+    blocks = options.get("patches_replace", {}).get("dit", {})
+    patches = (patch for some in options.get("patches", {}).values() for patch in some)
+    return *blocks.values(), *patches, options.get(OVERRIDE)
