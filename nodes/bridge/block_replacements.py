@@ -60,7 +60,7 @@ def with_self_attention(options: Options, blocks: int, told: Callable[[int], Sel
     return _with_blocks(options, {number: partial(block, number) for number in range(blocks)})
 
 
-def _with_blocks(options: Options, ours: dict[int, Callable[[dict, dict, Any], Any]]) -> Options:
+def _with_blocks(options: Options, ours: dict[int, Callable[..., Any]]) -> Options:
     """`ours` get a block's arguments, and what to call for the block as it was replaced before."""
     replacements = options.get("patches_replace", {})
     blocks = dict(replacements.get("dit", {}))

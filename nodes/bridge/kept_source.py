@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ...track2view_core.wan.kept_states import KeptStates, untraced
 from .block_replacements import OVERRIDE, Options, SelfAttention, before_first_block, with_self_attention
 from .two_views import VIEWS, forward_both
 
 if TYPE_CHECKING:
-    from ...track2view_core.wan.kept_states import KeptStates
     from ...track2view_core.wan.seams import Rotary
 
 KEPT = "track2view_kept"  # among transformer_options: the KeptSources of the sampling run
@@ -106,16 +106,18 @@ def forward_own(
     sources = []
     for number, prompt in enumerate(prompts):
         text = context[number * clips : number * clips + 1]
-        run = partial(_source_alone, executor, source.to(x), timestep, text, _of_prompt(options, number), rotary, deltas)
+        told = _of_prompt(options, number)
+        alone = partial(_source_alone, executor, source.to(x), timestep, text, told, rotary, deltas)
         key = prompt, clip, window, deltas is None, x.dtype, x.device, tuple(map(id, company))
-        sources.append(kept.get(key, step, lambda run=run: Source(*run(), company)))
+        sources.append(kept.get(key, step, lambda alone=alone: Source(*alone(), company)))
 
     told = {**options, VIEWS: (frames, rotary, "target")}
     told = with_self_attention(
         told, blocks, lambda block: SelfAttention(behind=[found.states[block] for found in sources])
     )
     if deltas is not None:
-        told = before_first_block(told, lambda _: sources[0].target_deltas.to(x))
+        target_deltas = sources[0].target_deltas  # the same for all prompts
+        told = before_first_block(told, lambda _: target_deltas.to(x))
     return executor(x, timestep, context, clip_fea, time_dim_concat, told, **conds)
 
 
@@ -132,21 +134,19 @@ def _source_alone(
 
     Behind the wrappers of other packs, of which some remember whole forwards, and know of one a step.
     """
-    from ...track2view_core.wan.kept_states import KeptStates
-
     states, halves = KeptStates(), []
-
-    @torch.compiler.disable
-    def added(tokens: Tensor) -> Tensor:
-        target, of_source = deltas(tokens).chunk(2, dim=1)
-        halves.append(target.clone())  # else both views' would be kept
-        return of_source
-
     told = {**options, VIEWS: (source.shape[2], rotary, "source")}
     told = with_self_attention(
         told, len(executor.class_obj.blocks), lambda block: SelfAttention(record=partial(states.put, block))
     )
     if deltas is not None:
+
+        @untraced
+        def added(tokens: Tensor) -> Tensor:
+            target, of_source = deltas(tokens).chunk(2, dim=1)
+            halves.append(target.clone())  # else both views' would be kept
+            return of_source
+
         told = before_first_block(told, added)
     executor.original(source, timestep.new_zeros(1), text, None, None, told)
     return states, halves[0] if halves else None

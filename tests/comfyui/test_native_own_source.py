@@ -1,4 +1,4 @@
-"""A source that attends to itself alone: computed once a run on the MODEL, at every step, and by the diffusers route."""
+"""A source that attends to itself alone: once a run on the MODEL, at every step, and by the diffusers route."""
 
 from __future__ import annotations
 
@@ -68,3 +68,85 @@ def test_eight_guided_steps_agree_however_the_source_is_computed(native, graph, 
     assert gap(once, native.latent(native.diffusers(steps=STEPS, cfg=3.0, bundle=bundle, dit=DIT))) < 1e-4
     full, _ = sampled(graph(rotary, "full"))
     assert gap(full, once) > 1e-2
+
+
+COMPANY = {
+    "an attention": ("Probe_ForeignAttention", {"scale": 0.8}),
+    "a first block": ("Probe_ForeignBlock", {"scale": 1.3}),
+    "skipped layers": (
+        "SkipLayerGuidanceDiT",
+        {"double_layers": "1", "single_layers": "", "scale": 2.0, "start_percent": 0.0, "end_percent": 1.0,
+         "rescaling_scale": 0.0},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("after_apply", [True, False])
+@pytest.mark.parametrize(("node", "inputs"), COMPANY.values(), ids=COMPANY.keys())
+def test_other_packs_patches_reach_source_and_target(native, graph, sampled, gap, node, inputs, after_apply):
+    """Skip-layer guidance runs a prompt twice a step, with and without the layer: two sources."""
+    patched = graph()
+    patched["other"] = native.node(node, model=["apply" if after_apply else "lora", 0], **inputs)
+    if not after_apply:
+        patched["apply"] = native.with_inputs(patched["apply"], model=["other", 0])
+    model = "other" if after_apply else "apply"
+    once, frames = sampled(patched, model=model, steps=3)
+    assert set(frames) == {VIEW}
+    assert gap(once, sampled(patched, model=model, steps=3, once=False)[0]) < 1e-5
+    assert gap(once, sampled(graph(), steps=3)[0]) > 1e-2
+
+
+@pytest.mark.parametrize("cfg", [1.0, 3.0])
+def test_prompts_one_by_one_with_tracks_for_a_part_of_the_steps(native, graph, sampled, gap, cfg):
+    """The deltas change the source, which is computed anew where they come and where they go."""
+    part = graph("consecutive", start=0.25, end=0.75)
+    part["large"] = native.node("Probe_Unbatched", model=["apply", 0])
+    once, frames = sampled(part, model="large", cfg=cfg)
+    prompts = 1 if cfg == 1.0 else 2
+    assert frames == [VIEW] * prompts * (3 + STEPS)
+    assert gap(once, sampled(part, cfg=cfg, once=False)[0]) < 1e-5
+    assert gap(once, sampled(graph("consecutive"), cfg=cfg)[0]) > 1e-2
+
+
+@pytest.mark.parametrize("schedule", ["standard_static", "standard_uniform"])
+def test_windows_keep_a_source_each_and_those_that_move_keep_none(native, graph, sampled, gap, schedule):
+    windows = {"context_length": 9, "context_overlap": 4, "context_schedule": schedule, "context_stride": 2}
+    cut = graph()
+    cut["windows"] = native.node(
+        "WanContextWindowsManual", model=["apply", 0], closed_loop=False, fuse_method="pyramid", **windows
+    )
+    once, frames = sampled(cut, model="windows")
+    anew, both = sampled(cut, model="windows", once=False)
+    assert set(both) == {6} and len(both) > STEPS
+    assert gap(once, anew) < 1e-5
+    if schedule == "standard_static":
+        assert frames == [3] * (2 * 2 + 2 * STEPS)  # of two windows either prompt's source, then the target
+    else:
+        assert frames[0] == 3 and frames[-STEPS:] == [6] * STEPS  # the second step shows that they move
+
+
+def test_every_clip_of_a_batch_sees_its_prompts_source(native, graph, sampled, gap):
+    twice = graph()
+    twice["two"] = native.node("RepeatLatentBatch", samples=["apply", 3], amount=2)
+    both = native.latent(native.ksampler(twice, latent=["two", 0], steps=3))
+    assert gap(both[:1], native.latent(native.ksampler(graph(), steps=3))) < 1e-4
+
+
+def test_weights_that_hooks_change_keep_nothing(native, graph, sampled, server, gap):
+    from safetensors.torch import load_file, save_file
+
+    bundle = load_file(server.base / "models/track2view/own.safetensors")
+    folder = server.base / "models/loras"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {key: value for key, value in bundle.items() if key.startswith("diffusion_model.")}, folder / "own.safetensors"
+    )
+    hooked = graph()
+    hooked["hook"] = native.node("CreateHookLoraModelOnly", lora_name="own.safetensors", strength_model=1.0)
+    hooked["hooked"] = native.node(
+        "ConditioningSetProperties", cond_NEW=["apply", 1], strength=1.0, set_cond_area="default", hooks=["hook", 0]
+    )
+    hooked["count"] = native.node("Probe_Count", model=["apply", 0], number=7)
+    run = native.with_facts(native.ksampler(hooked, model=["count", 0], positive=["hooked", 0], steps=3))
+    assert set(native.facts(run)["frames"]) == {2 * VIEW}
+    assert gap(native.latent(run), native.latent(native.ksampler(graph(), steps=3))) > 1e-3

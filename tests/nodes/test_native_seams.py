@@ -29,7 +29,11 @@ def native(pack, monkeypatch) -> ModuleType:
 class Condition:
     """As a TrackCondition, told from others by what it is."""
 
-    bundle = SimpleNamespace(config=SimpleNamespace(sampling=SimpleNamespace(source_timestep="same", rotary="shared")))
+    bundle = SimpleNamespace(
+        config=SimpleNamespace(
+            sampling=SimpleNamespace(source_timestep="same", rotary="shared", source_attention="full")
+        )
+    )
     source_latent = LATENT
 
     def active(self, sigma: float, sigma_at) -> bool:
@@ -138,17 +142,6 @@ def test_a_forward_without_its_wrappers_refuses_tracks_and_nothing_else(native, 
         forward(1, **{native.SEAMS: condition})
     assert type(error.value).__name__ == "Track2ViewError"
     assert forward.before_track2view(3) == ((3,), {})
-
-
-def test_a_bundle_that_a_model_cannot_follow_yet_is_refused_by_name(native, monkeypatch):
-    extension = ModuleType("comfy.patcher_extension")
-    extension.WrappersMP = None
-    monkeypatch.setitem(sys.modules, "comfy.patcher_extension", extension)
-    monkeypatch.setattr(native, "base_of", lambda model: None)
-    config = SimpleNamespace(sampling=SimpleNamespace(source_attention="own"))
-    condition = SimpleNamespace(bundle=SimpleNamespace(config=config, check_base=lambda found: None))
-    with pytest.raises(Exception, match=r'source_attention "own".*sample with Track2View Sampler'):
-        native.with_seams(SimpleNamespace(), condition, None)
 
 
 @pytest.mark.parametrize(("before", "shown"), [(None, (3, 4, 5)), (0, (0, 3, 4, 5))])

@@ -18,7 +18,8 @@ from ..errors import Track2ViewError
 from .condition import TrackCondition
 from .seams import Rotary, SourceTimestep, Views
 
-Key, Entry = TypeVar("Key", bound=Hashable), TypeVar("Entry")
+Key = TypeVar("Key", bound=Hashable)
+Entry = TypeVar("Entry")
 
 
 def frame_timesteps(

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
 Pair = tuple[Tensor, Tensor]  # keys and values
+Function = TypeVar("Function", bound=Callable)
+
+
+def untraced(function: Function) -> Function:
+    """Python for torch.compile to step over, which annotates its own decorator as one that is called first."""
+    return torch.compiler.disable(function)  # pyright: ignore[reportReturnType]
 
 
 class KeptStates:
@@ -25,7 +34,7 @@ class KeptStates:
     def bytes(self) -> int:
         return sum(part.nbytes for pair in self._pairs.values() for part in pair)
 
-    @torch.compiler.disable
+    @untraced
     def put(self, block: int, keys: Tensor, values: Tensor) -> None:
         self._device = keys.device
         self._pairs[block] = (_in_host(keys), _in_host(values)) if self._in_host_memory else (keys, values)
@@ -34,7 +43,7 @@ class KeptStates:
         """On the device that computed them."""
         return self._fetched(block) if self._in_host_memory else self._pairs[block]
 
-    @torch.compiler.disable
+    @untraced
     def _fetched(self, block: int) -> Pair:
         pair, arrived = self._coming.pop(block, None) or self._sent(block)
         order = list(self._pairs)

@@ -307,6 +307,7 @@ class Probes(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
             Sigmas, Text, Frames, ForeignBlock, ForeignAttention, Unbatched, Compiled, BareGuider, TimeToMoveLoop,
+            Sigmas, Text, Frames, ForeignBlock, ForeignAttention, Unbatched, Compiled, BareGuider, TimeToMoveLoop,
             ReCamMasterForward, Count, Facts, Geometry,
         ]  # fmt: skip
 
