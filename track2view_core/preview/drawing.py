@@ -6,6 +6,7 @@ OpenCV is imported where it draws, so that the room itself loads with torch alon
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def pane(picture: Tensor, size: tuple[int, int]) -> np.ndarray:
 
 def fixed(points: np.ndarray) -> np.ndarray:
     """Pixel coordinates [..., 2], centre of the first pixel at 0.5, as cv2's fixed point numbers."""
-    return np.round((np.clip(points, -4000, 12000) - 0.5) * (1 << _SUBPIXEL)).astype(np.int32)
+    return ((points.clip(-4000, 12000) - 0.5) * (1 << _SUBPIXEL)).round().astype(np.int32)
 
 
 def draw_line(picture: np.ndarray, points: np.ndarray, color: Color, thickness: int = 1, closed: bool = False) -> None:
@@ -66,10 +67,21 @@ def fill_shape(picture: np.ndarray, points: np.ndarray, color: Color) -> None:
 
 
 def draw_dot(picture: np.ndarray, at: np.ndarray, radius: float, color: Color) -> None:
-    """A disc; as a polygon, because cv2's small circles come out as diamonds."""
+    draw_dots(picture, at[None], radius, [color])
+
+
+def draw_dots(
+    picture: np.ndarray,
+    at: np.ndarray,  # [N, 2] px
+    radius: float | np.ndarray,  # one for all, or [N]
+    colors: Iterable[Color],  # N of them
+) -> None:
+    """Discs, the first one lowest; as polygons, because cv2's small circles come out as diamonds."""
     import cv2
 
-    cv2.fillConvexPoly(picture, fixed(at + radius * _CIRCLE), color, _SMOOTH, _SUBPIXEL)
+    rims = fixed(at[:, None] + np.reshape(radius, (-1, 1, 1)) * _CIRCLE)
+    for rim, color in zip(rims, colors, strict=True):
+        cv2.fillConvexPoly(picture, rim, color, _SMOOTH, _SUBPIXEL)
 
 
 def draw_ring(picture: np.ndarray, at: np.ndarray, radius: float, color: Color, thickness: int = 1) -> None:

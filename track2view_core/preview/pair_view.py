@@ -23,7 +23,7 @@ from .drawing import (
     TEXT,
     Color,
     caption,
-    draw_dot,
+    draw_dots,
     draw_line,
     draw_ring,
     pane,
@@ -35,6 +35,7 @@ _DRAWN_TRACKS = 320  # more of them only hide the picture
 _TAIL = 8  # frames
 _BAND_HEIGHT = 56
 _SPLAT_LIGHT = 0.62
+_RIM: Color = (12, 14, 18)  # around dots, so that they stand out from any picture
 
 
 def pair_view(
@@ -160,10 +161,9 @@ def _splatted(view: _View, t: int, colors: np.ndarray) -> np.ndarray:
     depth = view.depth[t, drawn]
     radius = min(0.8 * np.sqrt(width * height / view.xy.shape[1]), min(width, height) / 16)
     radii = np.clip(radius * np.median(depth) / depth, 0.5 * radius, 2 * radius)
-    for index in np.argsort(-depth):
-        point = drawn[index]
-        red, green, blue = (_SPLAT_LIGHT * colors[point]).astype(int).tolist()
-        draw_dot(picture, view.xy[t, point], radii[index], (red, green, blue))
+    order = np.argsort(-depth)
+    shades = (_SPLAT_LIGHT * colors[drawn[order]]).astype(int).tolist()
+    draw_dots(picture, view.xy[t, drawn[order]], radii[order], shades)
     return picture
 
 
@@ -175,14 +175,15 @@ def _draw_tracks(picture: np.ndarray, view: _View, t: int, shown: np.ndarray, co
     for point in shown[inside & ~seen]:
         red, green, blue = colors[point]
         draw_ring(picture, view.xy[t, point], size + 0.6, (red * 3 // 4, green * 3 // 4, blue * 3 // 4))
-    for point in shown[inside & seen]:
+    dots = shown[inside & seen]
+    for point in dots:
         lasting = view.inside[start : t + 1, point] & view.visible[start : t + 1, point]
         gaps = np.flatnonzero(~lasting)
         first = start + (gaps[-1] + 1 if len(gaps) else 0)
         if first < t:
             draw_line(picture, view.xy[first : t + 1, point], colors[point], 1)
-        draw_dot(picture, view.xy[t, point], size + 0.8, (12, 14, 18))
-        draw_dot(picture, view.xy[t, point], size, colors[point])
+    rims_and_discs = [color for point in dots for color in (_RIM, colors[point])]
+    draw_dots(picture, view.xy[t, dots.repeat(2)], np.tile([size + 0.8, size], len(dots)), rims_and_discs)
 
 
 LOW_COVERAGE = 0.2  # below this the model has little to hold on to

@@ -7,6 +7,10 @@ are compared (plane_sweep.py); the cheapest map of both is carried to the frames
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from scipy.spatial import KDTree
@@ -45,6 +49,8 @@ PLAIN = 0.1
 """Share of the pixels, the plainest, that tell the noise."""
 QUANTUM = MOST / 255
 """Costs are kept in bytes: a clip has many of them."""
+MOST_AT_ONCE = 4
+"""Frames looked at side by side: more wait for memory and for Python itself."""
 
 SAME_STEP = 0.75
 """Steps of the sweep within which the tracks' planes say the same as the pictures, and say it more exactly."""
@@ -69,6 +75,28 @@ def map_size(height: int, width: int) -> tuple[int, int]:
     """Height and width of the map of a picture."""
     share = min(1.0, (MAP_PIXELS / (height * width)) ** 0.5)
     return max(2, round(height * share)), max(2, round(width * share))
+
+
+@dataclass(frozen=True, eq=False)
+class _Compared:
+    """What the pictures from aside say of one frame."""
+
+    costs: np.ndarray  # [h, w, D] uint8, in QUANTUM
+    lab: np.ndarray  # [h, w, 3] CIELAB, black where it is known that something moves
+    seen: np.ndarray  # [h, w] inverse depth
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What speaks for the depths of one frame."""
+
+    t: int
+    index: np.ndarray  # [K] standing tracks seen in it
+    fits: np.ndarray  # [K] bool: the compared pictures do not deny the track's depth
+    ties: np.ndarray  # of the pixel graph
+    hidden: np.ndarray | None  # [h, w] bool: known to move
+    unsure: np.ndarray  # [h, w] bool: not to be compared
+    compared: _Compared | None = None  # None: there is next to no parallax
 
 
 class StandingDepth:
@@ -106,26 +134,36 @@ class StandingDepth:
         frames = len(self._small)
         hidden = None if ignored is None else np.stack([self._hidden(each) for each in ignored])
         stands = ~self._moving if hidden is None else ~self._moving & ~self._mostly_on(hidden)
-        found: dict[int, np.ndarray] = {}
         keys = sorted({*range(0, frames, KEY), frames - 1})
-        for done, t in enumerate(keys, 1):
-            map_ = self._map(t, stands, hidden)
-            if map_ is not None:
-                found[t] = map_.astype(np.float32)
-            if progress is not None:
-                progress(done, len(keys), "depth of what stands")
-        if not found:  # tracks are seen between the keys alone
-            level = np.float32(np.median(self._inverse[self._seen & ~self._moving]))
-            return np.full((frames, *self._graph.size), level, np.float32)
-        every = []
-        for t in range(frames):
-            near = sorted(found, key=lambda k, t=t: abs(k - t))[:2]
-            sources = [found[k] for k in near]
-            every.append(found[t] if t in found else carried(sources, near, self._pictures, self._camera, t))
-        return fused(np.stack(every), self._camera)
+        at_once = max(1, min(MOST_AT_ONCE, os.cpu_count() or 1))
+        with ThreadPoolExecutor(at_once, thread_name_prefix="standing depth") as pool:
+            looks: list[_Look] = []
+            for done, look in enumerate(pool.map(lambda t: self._look(t, stands, hidden), keys), 1):
+                if look is not None:
+                    looks.append(look)
+                if progress is not None:
+                    progress(done, len(keys), "depth of what stands")
+            for look in looks:  # all frames have their say of a track before one of them builds on it
+                self._confirmed[look.index[look.fits]] += 1
+                self._denied[look.index[~look.fits]] += 1
+            trusted = self._confirmed > self._denied
+            maps = pool.map(lambda look: self._map(look, stands, trusted), looks)
+            found = {look.t: map_ for look, map_ in zip(looks, maps, strict=True) if map_ is not None}
+            if not found:  # tracks are seen between the keys alone
+                level = np.float32(np.median(self._inverse[self._seen & ~self._moving]))
+                return np.full((frames, *self._graph.size), level, np.float32)
+            every = np.stack(list(pool.map(lambda t: self._between_keys(t, found), range(frames))))
+        return fused(every, self._camera)
 
-    def _map(self, t: int, stands: np.ndarray, moving: np.ndarray | None) -> np.ndarray | None:
-        """Inverse depth [h, w] of frame t from the tracks that stand [N]; none where none of them is visible."""
+    def _between_keys(self, t: int, found: dict[int, np.ndarray]) -> np.ndarray:
+        """Inverse depth [h, w] of frame t, from the two nearest of those that have a map."""
+        if t in found:
+            return found[t]
+        near = sorted(found, key=lambda k: abs(k - t))[:2]
+        return carried([found[k] for k in near], near, self._pictures, self._camera, t)
+
+    def _look(self, t: int, stands: np.ndarray, moving: np.ndarray | None) -> _Look | None:
+        """What the tracks that stand [N] and the compared pictures say of frame t; None where neither says a thing."""
         graph = self._graph
         index = np.flatnonzero(self._seen[t] & stands)
         index = index[_agreeing(self._xy[t, index], self._inverse[t, index])]
@@ -135,41 +173,49 @@ class StandingDepth:
         ties = graph.costs(self._small[t], hidden)
         costs, parallax = self._costs(t, index, moving)
         unsure = self._around_moving_tracks(t, index, ties) if hidden is None else hidden
-        behind = index[:0]
         if hidden is not None:
             index = index[~hidden.ravel()[graph.pixels(self._xy[t, index])]]  # seen there, so not behind it
-            behind = self._behind(t, stands, hidden)
-        both = np.union1d(index, behind)
-        if not len(both):
-            return None
         if not parallax:
-            return spread_planes(self._xy[t, both], self._inverse[t, both], ties, graph)[0]
-        costs[unsure] = 0
+            return _Look(t, index, np.ones(len(index), bool), ties, hidden, unsure)
         lab = cv2.cvtColor(self._pictures[t] / 255, cv2.COLOR_RGB2LAB)
         if hidden is not None:
             lab[hidden] = 0
-        seen = cheapest_map(costs, lab, self._depths)
-        index = np.union1d(self._not_denied(t, index, seen, max(DOUBTED, DOUBTED_PIXELS / parallax)), behind)
+        seen = cheapest_map(_in_floats(costs, unsure), lab, self._depths)
+        fits = self._not_denied(t, index, seen, max(DOUBTED, DOUBTED_PIXELS / parallax))
+        return _Look(t, index, fits, ties, hidden, unsure, _Compared(costs, lab, seen))
+
+    def _map(self, look: _Look, stands: np.ndarray, trusted: np.ndarray) -> np.ndarray | None:
+        """Inverse depth [h, w] float32 of a frame; None where no track is left.
+
+        trusted: tracks [N] whose depth more frames confirm than deny.
+        """
+        t, graph, hidden = look.t, self._graph, look.hidden
+        index = look.index[look.fits]
+        if hidden is not None:
+            index = np.union1d(index, self._behind(t, stands & trusted, hidden))
         xy, inverse = self._xy[t, index], self._inverse[t, index]
+        compared = look.compared
+        if compared is None:
+            return spread_planes(xy, inverse, look.ties, graph)[0].astype(np.float32) if len(index) else None
         if hidden is not None:
             more = _far_from(xy, ~hidden)
-            xy = np.concatenate([xy, more])
-            inverse = np.concatenate([inverse, cv2.medianBlur(seen.astype(np.float32), 5).ravel()[graph.pixels(more)]])
+            lent = cv2.medianBlur(compared.seen.astype(np.float32), 5).ravel()[graph.pixels(more)]
+            xy, inverse = np.concatenate([xy, more]), np.concatenate([inverse, lent])
         if not len(xy):
-            return seen
-        planes, way = spread_planes(xy, inverse, ties, graph)
-        way[unsure] = 0  # nothing but the planes speaks there
-        found = cheapest_map(costs + prior_costs(planes, way, self._depths), lab, self._depths)
-        found = without_specks(found, graph.pixels(self._xy[t, index]))
+            return compared.seen.astype(np.float32)
+        planes, way = spread_planes(xy, inverse, look.ties, graph)
+        way[look.unsure] = 0  # nothing but the planes speaks there
+        costs = _in_floats(compared.costs, look.unsure) + prior_costs(planes, way, self._depths)
+        found = without_specks(cheapest_map(costs, compared.lab, self._depths), graph.pixels(self._xy[t, index]))
         step = self._depths[1] / self._depths[0] - 1
-        return np.where(np.abs(planes / found - 1) < SAME_STEP * step, planes, found)
+        return np.where(np.abs(planes / found - 1) < SAME_STEP * step, planes, found).astype(np.float32)
 
     def _costs(self, t: int, index: np.ndarray, moving: np.ndarray | None) -> tuple[np.ndarray, float]:
-        """Cost [h, w, D] of each depth, and the parallax (pixels) it rests on, 0 if there is next to none."""
+        """Cost [h, w, D] uint8, in `QUANTUM`, of a depth, and the parallax (pixels) it rests on; next to none is 0."""
         inverse = float(np.median(self._inverse[t, index]))
         sides, parallax = frames_to_compare(self._camera, t, inverse)
         if not sides:
-            return np.zeros((0,), np.float32), 0.0
+            return np.zeros((0,), np.uint8), 0.0
         others = [s for side in sides for s in side]
         covered = moving is not None and bool(moving[others].any())  # the first look took movers for the scene there
         if covered or t not in self._compared:
@@ -181,16 +227,14 @@ class StandingDepth:
                 self._compared[t] = kept
         else:
             kept = self._compared[t]
-        return kept.astype(np.float32) * np.float32(QUANTUM), parallax
+        return kept, parallax
 
     def _not_denied(self, t: int, index: np.ndarray, seen: np.ndarray, tolerance: float) -> np.ndarray:
-        """Which of the tracks [N] lie, to a share of their depth, within what the map [h, w] says around them."""
+        """Whether the tracks of `index` lie, to a share of their depth, within what the map [h, w] says around them."""
         around, pixels = np.ones((3, 3), np.uint8), self._graph.pixels(self._xy[t, index])
         low, high = cv2.erode(seen, around).ravel()[pixels], cv2.dilate(seen, around).ravel()[pixels]
-        fits = (self._inverse[t, index] > (1 - tolerance) * low) & (self._inverse[t, index] < (1 + tolerance) * high)
-        self._confirmed[index] += fits
-        self._denied[index] += ~fits
-        return index[fits]
+        inverse = self._inverse[t, index]
+        return (inverse > (1 - tolerance) * low) & (inverse < (1 + tolerance) * high)
 
     def _hidden(self, ignored: np.ndarray) -> np.ndarray:
         """Pixels [h, w] that are known to move."""
@@ -204,12 +248,11 @@ class StandingDepth:
         return np.bincount(track[on], minlength=len(self._moving)) * 2 > self._seen.sum(0)
 
     def _behind(self, t: int, stands: np.ndarray, hidden: np.ndarray) -> np.ndarray:
-        """Tracks that stand [N], that other frames see, and that are behind what moves in frame t."""
+        """Those of the tracks `stands` [N] that other frames see, and that are behind what moves in frame t."""
         h, w = self._graph.size
         x, y = self._xy[t, :, 0], self._xy[t, :, 1]
         inside = (x >= 0) & (x < w) & (y >= 0) & (y < h) & (self._inverse[t] > 0)
-        trusted = self._confirmed > self._denied
-        index = np.flatnonzero(inside & trusted & stands & ~self._seen[t])
+        index = np.flatnonzero(inside & stands & ~self._seen[t])
         return index[hidden.ravel()[self._graph.pixels(self._xy[t, index])]]
 
     def _around_moving_tracks(self, t: int, standing: np.ndarray, ties: np.ndarray) -> np.ndarray:
@@ -233,6 +276,13 @@ class StandingDepth:
         slope = cv2.blur(slope, (5, 5))
         plain = slope <= np.quantile(slope, PLAIN)
         return max(NOISE, float(np.median(np.abs(there - picture)[plain])) / 2)
+
+
+def _in_floats(costs: np.ndarray, unsure: np.ndarray) -> np.ndarray:
+    """Costs [h, w, D] float32, none where nothing is compared."""
+    floats = costs.astype(np.float32) * np.float32(QUANTUM)
+    floats[unsure] = 0
+    return floats
 
 
 def _far_from(xy: np.ndarray, free: np.ndarray) -> np.ndarray:
