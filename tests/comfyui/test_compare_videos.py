@@ -1,4 +1,4 @@
-"""Compare Videos in a real browser: both frontends, both renderers of nodes."""
+"""Compare Videos in a real browser: both frontends."""
 
 from __future__ import annotations
 

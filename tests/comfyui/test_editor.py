@@ -16,8 +16,7 @@ HERE = Path(__file__).parent
 GRAPH = HERE / "graphs/camera_editor.json"
 PROBE = HERE / "editor_probe.js"
 EMPTY = (1700, 600)  # of the page, beside the editor
-# Each frontend meets both renderers, each renderer both zooms.
-PLACES = {"asked_for": {"litegraph": 0.5, "vue": 1.5}, "newest": {"litegraph": 1.5, "vue": 0.5}}
+ZOOM = {"litegraph": 0.5, "vue": 1.5}
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +56,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(driver, page, frontend, nodes, graph):
-    made = Desk(page, driver.pointer.Pointer(page), PLACES[frontend[0]][nodes])
+def desk(driver, page, nodes, graph):
+    made = Desk(page, driver.pointer.Pointer(page), ZOOM[nodes])
     made.load(graph)
     yield made
     assert [error for error in page.errors if "track2view" in error.lower()] == []

@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-RENDERERS = {"litegraph": "false", "vue": "true"}
 EDIT, IMPORT = "Track2View_EditPath", "Track2View_ImportCamera"
 TUM = "0 0 0 0 0 0 0 1\n1 0 0 1 0 0 0 1\n2 0 0 2 0 0 0 1\n"
 OLD_GRAPH = {
@@ -19,9 +18,8 @@ OLD_GRAPH = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=list(RENDERERS))
-def page(request, browser):
-    browser.evaluate(f"app.extensionManager.setting.set('Comfy.VueNodes.Enabled', {RENDERERS[request.param]})")
+@pytest.fixture(scope="module")
+def page(nodes, browser):
     browser.evaluate("app.graph.clear(), app.canvas.ds.scale = 1, app.canvas.ds.offset = [0, 0]")
     return browser
 

@@ -10,6 +10,7 @@ from typing import Any
 WORKFLOWS = Path(__file__).resolve().parents[3] / "workflows"
 CONTROL_AFTER_GENERATE = ("fixed", "increment", "decrement", "randomize")
 WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+OF_THE_EDITOR = ("Note", "MarkdownNote", "PrimitiveNode")  # the last one's value is that of the widget it leads to, too
 MUTED, BYPASSED = 2, 4  # modes of nodes that do not run; a bypassed one hands on what comes in
 
 
@@ -27,7 +28,7 @@ def to_prompt(workflow: dict[str, Any], object_info: dict[str, Any]) -> dict[str
     """The prompt of a workflow without subgraphs, as the editor would queue it."""
     prompt = {}
     for node in workflow["nodes"]:
-        if node.get("mode", 0) in (MUTED, BYPASSED) or node["type"] in ("Note", "MarkdownNote"):
+        if node.get("mode", 0) in (MUTED, BYPASSED) or node["type"] in OF_THE_EDITOR:
             continue
         inputs = widget_values(node, object_info[node["type"]])
         for socket in node.get("inputs", []):
@@ -44,7 +45,7 @@ def link_source(workflow: dict[str, Any], link: int | None) -> list[Any] | None:
         return None
     _, name, slot, _, _, kind = next(found for found in workflow["links"] if found[0] == link)
     node = next(found for found in workflow["nodes"] if found["id"] == name)
-    if node.get("mode", 0) == MUTED:
+    if node.get("mode", 0) == MUTED or node["type"] in OF_THE_EDITOR:
         return None
     if node.get("mode", 0) != BYPASSED:
         return [str(name), slot]

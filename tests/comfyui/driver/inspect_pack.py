@@ -18,6 +18,7 @@ import comfy.options  # noqa: E402
 
 comfy.options.enable_args_parsing()
 
+import comfy.utils  # noqa: E402  (what core itself brings, safetensors among it, costs the pack nothing)
 import comfy_api.latest  # noqa: E402, F401
 import folder_paths  # noqa: E402, F401
 import torch  # noqa: E402, F401

@@ -24,8 +24,9 @@ CONVINCES, ZOOM_DOUBTED, SHARP = 0.8, 1.05, 0.1
 """A turn that explains this share of the points, without a zoom (which a travel forward resembles) and to this share of
 a limit (parallax would blur it), needs no rival."""
 MOST_POINTS = 500
-REACHES = (4.0, 2.0, 1.0, 1.0)
-"""In limits: how far a point may err (median) to take part, round after round, so that slow movers drop out."""
+ROUNDS = ((4.0, 1e-4), (2.0, 1e-4), (1.0, 1e-4), (1.0, 1e-7))
+"""Round after round: how far a point may err (median, in limits) to take part, so that slow movers drop out, and at
+which change of the misfit the round is done: only the last has to be exact."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +151,7 @@ def _turned(flow: PixelTracks, center: np.ndarray, focal: np.ndarray, free_focal
     long = flow.seen[frames].sum(0) >= 2
     t, n = np.nonzero(flow.seen)
     deviation = 0.0
-    for reach in REACHES:
+    for reach, tolerance in ROUNDS:
         error = np.full(flow.seen.shape, np.nan)
         error[t, n] = _errors(cameras, world, flow, t, n)
         good = long & (np.nanmedian(np.where(flow.seen.any(0), error, 0), axis=0) < reach * limit)
@@ -162,7 +163,7 @@ def _turned(flow: PixelTracks, center: np.ndarray, focal: np.ndarray, free_focal
         seen = Observations.of(flow.xy[np.ix_(frames, chosen)], flow.seen[np.ix_(frames, chosen)])
         adjusted = bundle_adjust(
             cameras.select(frames), world[chosen], seen, focal=free_focal, translation=False,
-            expected_focal=float(focal[0]), huber=0.5 * limit, iterations=40, tolerance=1e-7,
+            expected_focal=float(focal[0]), huber=0.5 * limit, iterations=40, tolerance=tolerance,
         )  # fmt: skip
         cameras = _filled(cameras, frames, adjusted.cameras)
         cameras, world = _chain(flow, center, cameras.focal, limit, cameras)
