@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
+from ..track2view_core.errors import Track2ViewError
 from .bridge.folders import BUNDLE_FOLDER, diffusers_folder, diffusers_folders, is_there, model_file, model_files
 from .bridge.host import compute_dtype, managed, schema
 from .bridge.native import with_lora
@@ -136,7 +137,13 @@ class LoadWanDiffusers(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, file=None) -> bool | str:
-        return True if file and file.startswith(DIFFUSERS_PREFIX) else is_there("diffusion_models", file)
+        if file is None or not file.startswith(DIFFUSERS_PREFIX):
+            return is_there("diffusion_models", file)
+        try:
+            diffusers_folder(file.removeprefix(DIFFUSERS_PREFIX))
+        except Track2ViewError as error:
+            return str(error)
+        return True
 
     @classmethod
     def execute(cls, file, dtype) -> io.NodeOutput:

@@ -31,7 +31,7 @@ def model_files(folder: str) -> list[str]:
 
 
 def model_file(folder: str, name: str) -> Path:
-    path = folder_paths.get_full_path(folder, name)
+    path = folder_paths.get_full_path(folder, name) if name.endswith(".safetensors") else None
     if path is None:
         raise Track2ViewError(
             f"{name} is not in ComfyUI's models/{folder} folder; put it there, or choose another file."
@@ -60,12 +60,12 @@ def diffusers_folders() -> list[str]:
 
 
 def diffusers_folder(name: str) -> Path:
-    for root in folder_paths.get_folder_paths("diffusers"):
-        folder = Path(root) / name
-        if folder.is_dir():
-            return folder
+    if name in diffusers_folders():  # by name alone: no path leads out
+        return next(
+            folder for root in folder_paths.get_folder_paths("diffusers") if (folder := Path(root) / name).is_dir()
+        )
     raise Track2ViewError(
-        f"{name} is not in ComfyUI's diffusers folder any more; choose another model, or put it back."
+        f"{name} is no WAN in ComfyUI's models/diffusers folder; choose another model, or put it back."
     )
 
 
@@ -96,9 +96,8 @@ def kept_file(name: str, endings: tuple[str, ...] = ()) -> Path:
         )
     in_output = name.endswith(OUTPUT_MARK)
     folder = folder_paths.get_output_directory() if in_output else folder_paths.get_input_directory()
-    root = Path(folder).resolve()
-    file = (root / name.removesuffix(OUTPUT_MARK)).resolve()
-    if not file.is_relative_to(root) or (endings and file.suffix.lower() not in endings):
+    file = _within(Path(folder), name.removesuffix(OUTPUT_MARK))
+    if file is None or (endings and file.suffix.lower() not in endings):
         wanted = f"a {' or '.join(endings)}" if endings else "a file"
         raise Track2ViewError(f'file is "{name}"; it must be {wanted} inside ComfyUI\'s input or output folder.')
     if not (file.is_file() if endings else file.exists()):
@@ -128,12 +127,23 @@ def output_file(prefix: str, suffix: str) -> Path:
     # What Windows or a shell could take for something else becomes an underscore; dots alone are no names.
     parts = [re.sub(r'[<>:"|?*\x00-\x1f]', "_", part).strip(" .") for part in re.split(r"[\\/]+", prefix)]
     parts = [part for part in parts if part]
-    if not parts or ".." in re.split(r"[\\/]+", prefix):
+    root = folder_paths.get_output_directory()
+    if not parts or ".." in re.split(r"[\\/]+", prefix) or _within(Path(root), "/".join(parts)) is None:
         raise Track2ViewError(
             f'filename_prefix is "{prefix}"; give a name such as tracks or a subfolder and a name such as clips/tracks.'
         )
-    folder, name, counter, _, _ = folder_paths.get_save_image_path("/".join(parts), folder_paths.get_output_directory())
+    folder, name, counter, _, _ = folder_paths.get_save_image_path("/".join(parts), root)
     return Path(folder) / f"{name}_{counter:05}_{suffix}"
+
+
+def _within(root: Path, name: str) -> Path | None:
+    """Where `name` leads from `root`, every link followed; None where that is outside or is `root` itself."""
+    root = root.resolve()
+    try:
+        place = (root / name).resolve()
+    except ValueError:  # a NUL
+        return None
+    return place if place.is_relative_to(root) and place != root else None
 
 
 def below_output(file: Path) -> str:
