@@ -253,6 +253,55 @@ class ReCamMasterForward(Probe):
         return io.NodeOutput(published)
 
 
+class NeoVerseForward(Probe):
+    """A plain WAN with NeoVerse's control by its published formula, of its own weights under its own names."""
+
+    ID = "NeoVerseForward"
+    INPUTS = (
+        io.Model.Input("model"),
+        io.String.Input("file"),
+        io.Custom("TRACK2VIEW_PAIRED_TRACKS").Input("paired_tracks"),
+        io.Latent.Input("shown"),
+        io.Latent.Input("shown_depth"),
+        io.Float.Input("scene_depth"),
+        io.Float.Input("strength"),
+    )
+    OUTPUTS = (io.Model.Output("published"),)
+
+    @classmethod
+    def execute(cls, model, file, paired_tracks, shown, shown_depth, scene_depth, strength):
+        import folder_paths
+        from comfy.ldm.wan.model import sinusoidal_embedding_1d
+        from comfy.patcher_extension import WrappersMP
+        from safetensors.torch import load_file
+
+        from .neoverse import embedded, hints
+
+        dit = model.model.diffusion_model
+        own = load_file(folder_paths.get_full_path("diffusion_models", file))
+        latents = torch.cat([model.model.process_latent_in(part["samples"]) for part in (shown, shown_depth)], 1)
+        control = torch.cat([latents, embedded(own, paired_tracks, scene_depth)], 1)
+
+        def forward(executor, x, timestep, context, *args, **kwargs):
+            grid = (x.shape[2], x.shape[3] // 2, x.shape[4] // 2)
+            freqs = dit.rope_encode(*x.shape[2:], device=x.device, dtype=x.dtype)
+            e = dit.time_embedding(sinusoidal_embedding_1d(dit.freq_dim, timestep).to(x))
+            t_mod = dit.time_projection(e).unflatten(1, (6, dit.dim))
+            text = dit.text_embedding(context)
+            tokens = dit.patch_embedding(x).flatten(2).transpose(1, 2)
+            told = hints(own, control, tokens, text, t_mod, grid, dit.num_heads)
+            apart = len(dit.blocks) // len(told)
+            for number, block in enumerate(dit.blocks):
+                tokens = block(tokens, e=t_mod, freqs=freqs, context=text)
+                if number % apart == 0:
+                    tokens = tokens + strength * told[number // apart]
+            return dit.unpatchify(dit.head(tokens, e[:, None]), grid)
+
+        published = model.clone()
+        published.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "published", forward)
+        return io.NodeOutput(published)
+
+
 class Count(Probe):
     """Counts the conditioner's calls and the latent frames of each forward from here on; Facts tells and ends it."""
 
@@ -307,8 +356,7 @@ class Probes(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
             Sigmas, Text, Frames, ForeignBlock, ForeignAttention, Unbatched, Compiled, BareGuider, TimeToMoveLoop,
-            Sigmas, Text, Frames, ForeignBlock, ForeignAttention, Unbatched, Compiled, BareGuider, TimeToMoveLoop,
-            ReCamMasterForward, Count, Facts, Geometry,
+            ReCamMasterForward, NeoVerseForward, Count, Facts, Geometry,
         ]  # fmt: skip
 
 
