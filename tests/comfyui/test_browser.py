@@ -12,13 +12,16 @@ NUMBERS = sorted(file.name[:2] for file in (Path(__file__).resolve().parents[2] 
 
 
 @pytest.fixture(scope="module")
-def page(driver, server, tmp_path_factory):
+def page(driver, server, tmp_path_factory, object_info):
     if driver.browser.find_chromium() is None:
         pytest.skip("no chromium on this machine; .ci/run installs it")
     with driver.browser.open_page(server.url, tmp_path_factory.mktemp("browser") / "profile") as opened:
         opened.call("Emulation.setDeviceMetricsOverride", **SCREEN, deviceScaleFactor=1, mobile=False)
         opened.wait_for("!!(window.app && window.app.graph && window.app.vueAppReady)")
         opened.wait_for("Object.keys(LiteGraph.registered_node_types).some(name => name.startsWith('Track2View_'))")
+        for name, definition in driver.later_core.NODES.items():
+            if name not in object_info:
+                opened.evaluate(f"app.registerNodeDef({json.dumps(name)}, {json.dumps(definition)})")
         yield opened
 
 
@@ -50,7 +53,7 @@ def test_the_editor_queues_the_same_graph_as_the_saved_file(opened, driver, obje
     for node in plain.values():
         if node["class_type"] == "PreviewAny":
             node["inputs"].pop("preview")  # a widget that only the editor adds
-    assert plain == driver.graph.to_prompt(saved, object_info)
+    assert plain == driver.graph.to_prompt(saved, {**driver.later_core.NODES, **object_info})
 
 
 def test_it_opens_in_view_at_a_zoom_that_shows_text(opened):
