@@ -131,10 +131,20 @@ def test_depth_is_camera_z_and_nothing_in_holes():
     assert (found.depth[holes] == 0).all() and found.depth[~holes].min() > 0.4
 
 
+@pytest.mark.parametrize("unit", [0.01, 100.0])
+def test_how_far_is_elsewhere_counts_in_the_scenes_depth(unit):
+    paired = pairs(unit=unit)
+    for share, same in ((2e-4, True), (5e-3, False)):
+        poses = paired.target_camera.world_from_camera.clone()
+        poses[0, 1, 3] += share * 2 * unit  # the scene is about 2 units away
+        moved = replace(paired, target_camera=replace(paired.target_camera, world_from_camera=poses))
+        assert starts_at_source(moved) == same
+
+
 @pytest.mark.parametrize("move", ["elsewhere", "turned", "zoomed"])
 def test_a_path_that_starts_elsewhere_knows_no_frame(move):
     paired = pairs()
-    assert starts_at_source(paired) and starts_at_source(pairs(unit=1e3)) and starts_at_source(pairs(unit=1e-3))
+    assert starts_at_source(paired)
     poses, lens = paired.target_camera.world_from_camera.clone(), paired.target_camera.intrinsics.clone()
     if move == "elsewhere":
         poses[0, 1, 3] += 0.01
