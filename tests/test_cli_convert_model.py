@@ -74,6 +74,7 @@ def test_the_model_has_vaces_names_and_the_same_numbers_and_the_embedding_a_file
         came = state[key.replace("vace_", "control_")]
         assert came.dtype == value.dtype and came.shape == value.shape, key
         assert torch.equal(came.flatten().view(torch.uint8), value.flatten().view(torch.uint8)), key
+    assert int.from_bytes(out.read_bytes()[:8], "little") % 8 == 0, "numbers begin at a multiple of their size"
     assert {"vace_blocks.1.modulation", "vace_patch_embedding.weight", "blocks.3.modulation"} <= model.keys()
     found = load_camera_embedding(beside).layers.state_dict()
     assert all(torch.equal(found[key.split(".", 1)[1]], value) for key, value in embedding.items())
@@ -101,6 +102,12 @@ def test_what_is_no_whole_neoverse_is_refused_by_what_it_lacks(convert, tmp_path
     del state[key]
     told = convert(neoverse_folder(tmp_path / "NeoVerse", state), tmp_path / "out.safetensors")
     assert f"lacks {key}" in told and "Yuppie1204/NeoVerse" in told
+
+
+def test_an_embedding_of_another_shape_is_refused(convert, tmp_path: Path):
+    state = {**weights(), "control_mask_cam_embedding.0.weight": torch.zeros(64, 7, 1, 8, 8)}
+    told = convert(neoverse_folder(tmp_path / "NeoVerse", state), tmp_path / "out.safetensors")
+    assert "lacks control_mask_cam_embedding.0.weight of shape [64, 7, 4, 8, 8]" in told
 
 
 def test_damaged_folders_are_refused_with_nothing_written(convert, tmp_path: Path):
