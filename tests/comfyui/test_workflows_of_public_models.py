@@ -54,7 +54,35 @@ def small_lora(tiny: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {f"{name}.lora_down.weight": torch.ones(2, columns) * 0.01, f"{name}.lora_up.weight": torch.ones(rows, 2)}
 
 
-KINDS = {"04": as_vace, "05": as_image_to_video, "07": as_neoverse}
+def as_recammaster(tiny: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """With two camera layers a block, which ComfyUI leaves in the file."""
+    draw, width = torch.Generator().manual_seed(5), tiny["patch_embedding.bias"].shape[0]
+    shapes = {"cam_encoder.weight": (width, 12), "cam_encoder.bias": (width,), "projector.weight": (width, width),
+              "projector.bias": (width,)}  # fmt: skip
+    blocks = {key.split(".")[1] for key in tiny if key.startswith("blocks.")}
+    extra = {f"blocks.{block}.{key}": torch.randn(shape, generator=draw) * 0.05
+             for block in sorted(blocks) for key, shape in shapes.items()}  # fmt: skip
+    return {**tiny, **extra}
+
+
+def as_ati(tiny: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Image-to-video of WAN 2.1, which also looks at the start through CLIP."""
+    draw, width = torch.Generator().manual_seed(6), tiny["patch_embedding.bias"].shape[0]
+    extra = {}
+    for name, size_in, size_out in (("1", 1280, 1280), ("3", 1280, width)):
+        extra[f"img_emb.proj.{name}.weight"] = torch.randn(size_out, size_in, generator=draw) * 0.02
+        extra[f"img_emb.proj.{name}.bias"] = torch.zeros(size_out)
+    for name, size in (("0", 1280), ("4", width)):
+        extra |= {f"img_emb.proj.{name}.weight": torch.ones(size), f"img_emb.proj.{name}.bias": torch.zeros(size)}
+    for key in [key for key in tiny if ".cross_attn." in key]:
+        block, part = key.split(".cross_attn.")
+        layer, kind = part.split(".")
+        if layer in ("k", "v", "norm_k"):
+            extra[f"{block}.cross_attn.{layer}_img.{kind}"] = tiny[key].clone()
+    return {**as_image_to_video(tiny), **extra}
+
+
+KINDS = {"04": as_vace, "05": as_image_to_video, "07": as_neoverse, "08": as_recammaster, "09": as_ati}
 MADE_BY_THE_USER = {"07": ("neoverse_14B.safetensors", "neoverse_14B_camera_embedding.safetensors")}
 """Files that a command of ours makes of downloads."""
 
@@ -98,6 +126,8 @@ def files(server, driver, number, links, tiny_dit_file, tmp_path_factory):
             driver.text_encoder.write_text_encoder(places[name])
         elif folder == "loras":
             save_file(small_lora(tiny), places[name])
+        elif folder == "clip_vision":
+            driver.clip_vision.write_clip_vision(places[name])
     if made:
         convert(KINDS[number](tiny), tmp_path_factory.mktemp("NeoVerse"), next(iter(made.values())))
     clip = server.base / "input" / CLIP

@@ -1,6 +1,6 @@
 """Test-only nodes: exact sigmas, random prompts, stand-ins for other packs' patches, and looks inside a MODEL.
 
-Importing it also puts a small text encoder in the place of core's largest (text_encoder.py).
+Importing it also puts small encoders of text and pictures in the places of core's (text_encoder.py, clip_vision.py).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from itertools import pairwise
 import torch
 from comfy_api.latest import ComfyExtension, io
 
+from . import clip_vision, text_encoder
 from .geometry import Geometry
-from .text_encoder import stand_in
 
 COUNTS: dict = {}
 
@@ -361,5 +361,6 @@ class Probes(ComfyExtension):
 
 
 async def comfy_entrypoint() -> Probes:
-    stand_in()
+    text_encoder.stand_in()
+    clip_vision.stand_in()
     return Probes()
