@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from ...track2view_core.errors import Track2ViewError
-from .host import managed
 from .native import base_of
 from .two_views import claimed, counted_twice, forward_both, frames_shown, wrap
 
@@ -40,6 +39,7 @@ def with_recammaster(
     from comfy.patcher_extension import WrappersMP
 
     from ...track2view_core.wan.recammaster_cameras import read_camera_layers
+    from .host import managed
 
     base = base_of(model, "ReCamMaster is a WAN 2.1 text-to-video 1.3B")
     layers = read_camera_layers(file, manual_cast.Linear)

@@ -90,3 +90,60 @@ def test_layers_that_change_nothing_leave_cores_own_concatenation(native, graph,
 def test_applied_twice_is_applied_once(native, graph, found):
     again = {**graph, "again": native.with_inputs(graph["apply"], model=["apply", 0])}
     assert torch.equal(sampled(native, again, model=["again", 0]), found)
+
+
+def test_a_file_without_camera_layers_or_of_another_base_is_refused(native, graph, refused):
+    other = {**graph, "apply": native.with_inputs(graph["apply"], file="track2view_tiny_dit.safetensors")}
+    assert "no camera layers" in refused(other)
+    short = {**graph, "apply": native.with_inputs(graph["apply"], file=SHORT)}
+    assert "8 blocks" in refused(short) and "128 with 7" in refused(short)
+
+
+def test_a_wan_of_another_kind_is_refused(native, graph, refused, server, tiny_dit_file):
+    tiny = load_file(tiny_dit_file)
+    more = torch.zeros(len(tiny["patch_embedding.bias"]), 20, 1, 2, 2)
+    weight = torch.cat([tiny["patch_embedding.weight"], more.to(tiny["patch_embedding.weight"])], 1)
+    save_file({**tiny, "patch_embedding.weight": weight}, server.base / "models/diffusion_models/recam_i2v.safetensors")
+    other = {**graph, "base": native.with_inputs(graph["base"], unet_name="recam_i2v.safetensors")}
+    assert "36 input channels" in refused(other) and "ReCamMaster is a WAN 2.1 text-to-video" in refused(other)
+
+
+def test_a_model_of_another_file_runs_and_the_card_says_so(native, graph, server, tiny_dit_file):
+    tiny = load_file(tiny_dit_file)
+    tiny["blocks.0.self_attn.q.bias"] = tiny["blocks.0.self_attn.q.bias"] + 1
+    save_file(tiny, server.base / "models/diffusion_models/recam_other.safetensors")
+    for base, told in ((FILE, False), ("recam_other.safetensors", True)):
+        changed = {**graph, "base": native.with_inputs(graph["base"], unet_name=base)}
+        run = native.run(native.ksampler(changed, **PROMPTS))
+        (card,) = run.outputs["apply"]["track2view_card"]
+        assert run.error is None and "of 128 x 128; ReCamMaster was trained on 81 of 832 x 480" in card
+        assert (f"not those of {FILE}" in card) is told
+
+
+def test_a_path_that_zooms_is_refused(native, driver, graph, refused):
+    assert "zooms" in refused(driver.graph.changed(graph, "Track2View_CameraPreset", preset="dolly_zoom", amount=1.0))
+
+
+def test_one_model_films_by_one_method(native, graph, refused):
+    """Both wrap the forward, and would put two sources behind the target."""
+    theirs = native.native(bundle="probe_shared_zero.safetensors", dit=FILE)
+    ours = native.with_inputs(graph["apply"], model=["theirs", 0])
+    links = {"model": ["apply", 0], "latent": ["apply", 1]}
+    assert "comes from Apply Track2View" in refused({**theirs, "theirs": theirs["apply"], "apply": ours}, **links)
+    after = native.with_inputs(theirs["apply"], model=["ours", 0])
+    merged = {**theirs, "ours": graph["apply"], "apply": after}
+    assert "comes from Apply ReCamMaster" in refused(merged, latent=["apply", 3])
+
+
+def test_a_latent_of_another_size_is_refused(native, graph, refused):
+    size = {"width": 128, "height": 128, "length": 9, "batch_size": 1}
+    other = {**graph, "latent": native.node("EmptyHunyuanLatentVideo", **size)}
+    message = refused(other, latent=["latent", 0])
+    assert "17 frames of 128 x 128" in message and "Apply ReCamMaster" in message
+
+
+def test_a_node_that_leaves_the_wrappers_out_is_refused(native, graph, refused):
+    links = {"model": ["apply", 0], "positive": ["positive", 0], "negative": ["negative", 0]}
+    bare = native.euler(graph, steps=1, cfg=1.0, **links, latent=["apply", 1])
+    bare["guider"] = native.node("Probe_BareGuider", **links, cfg=1.0, wrapped=False)
+    assert "without its wrappers" in native.message(bare)
