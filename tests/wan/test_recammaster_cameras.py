@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,6 +61,14 @@ def test_the_poses_of_its_ten_trajectories_are_those_of_its_own_loader(source, n
     grown = pose_rows(source, target, metres=3.0).view(-1, 3, 4)
     assert torch.equal(grown[:, :, :3], rows.view(-1, 3, 4)[:, :, :3])
     assert torch.allclose(grown[:, :, 3], 3 * rows.view(-1, 3, 4)[:, :, 3])
+
+
+def test_poses_are_measured_from_where_the_clip_begins_and_not_from_where_the_path_does(source):
+    """A path need not start at the clip's camera: two units to its right, and looking back over its shoulder."""
+    shoulder = rigid(matrix_from_axis_angle(torch.tensor([[0.0, 3.0, 0.0]])), torch.tensor([[2.0, 0.0, 0.0]])).double()
+    rows = pose_rows(source, replace(source, world_from_camera=source.world_from_camera @ shoulder), metres=1.5)
+    assert torch.allclose(rows[0].view(3, 4)[:, 3], torch.tensor([3.0, 0, 0]), atol=1e-6)
+    assert torch.allclose(rows[0].view(3, 4)[:, :3], shoulder[0, :3, :3].float(), atol=1e-6)
 
 
 def test_a_zoom_is_refused_and_the_same_lens_at_another_size_is_not(source):
