@@ -22,8 +22,8 @@ def _driver() -> ModuleType:
         )
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
-        parts = "install server graph weights text_encoder clip_vision videos browser pointer frontend native later_core"
-        for part in parts.split():
+        parts = "install server graph weights text_encoder clip_vision videos browser pointer frontend native"
+        for part in (*parts.split(), "later_core"):
             importlib.import_module(f"{name}.{part}")
     return sys.modules[name]
 
