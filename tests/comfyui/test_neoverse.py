@@ -96,6 +96,12 @@ def test_what_is_known_counts(native, graph, found, gap):
     assert gap(sampled(native, kept), found) > 1e-3
 
 
+def test_its_menu_has_the_files_that_the_converter_writes_and_no_model(server, graph):
+    node = server.get("/object_info/Track2View_NeoVerseConditioning")["Track2View_NeoVerseConditioning"]
+    menu = node["input"]["required"]["embedding"][1]["options"]
+    assert EMBEDDING in menu and not {CONVERTED, PUBLISHED} & set(menu)
+
+
 def test_what_it_cannot_take_is_refused_in_a_sentence(native, graph):
     vae = native.with_inputs(graph["control"], embedding=PUBLISHED)
     message = native.message(native.ksampler({**graph, "control": vae}, **CONTROLLED))

@@ -54,8 +54,9 @@ def control_view(
 ) -> ControlView:
     """What the published inference makes of a render.
 
-    Where the path starts at the source camera, frame 0 is the source's own, known as a whole. Of all other frames
-    nothing is known, so that the model repaints them after the render; `keep_render`: all but the holes.
+    Where the path starts at the source camera, frame 0 is the source's own, known as a whole; its depth stays the
+    render's. Of all other frames nothing is known, so that the model repaints them after the render; `keep_render`: all
+    but the holes.
     """
     pictures = frames.masked_fill(holes[..., None], 0)
     known = ~holes if keep_render else torch.zeros_like(holes)
@@ -90,7 +91,7 @@ def check_pictures(frames: int, height: int, width: int) -> None:
 def relative_depth(
     z: Tensor,  # [T, H, W] camera z, 0 where nothing is known
 ) -> Tensor:
-    """Camera z in shares of the clip's 98th percentile, at most 1: `[T, H, W]` float32."""
+    """Camera z in shares of the clip's 98th percentile, at most 1, as published: `[T, H, W]` float32."""
     sample = z.flatten()[:: -(-z.numel() // MOST_SAMPLED)].float()
     far = torch.quantile(sample, FAR_SHARE).clamp(min=1e-6)
     return (z / far).clamp(max=1).float()
