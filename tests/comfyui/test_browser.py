@@ -7,6 +7,7 @@ import pytest
 
 RENDERERS = ("litegraph", "vue")
 SCREEN = {"width": 1920, "height": 1080}
+OLDER = sorted((Path(__file__).parent / "graphs/version_0.1.0").glob("*.json"))
 SIDEBAR, MENU = 60, 110  # px of the page, left and above
 NUMBERS = sorted(file.name[:2] for file in (Path(__file__).resolve().parents[2] / "workflows").glob("*.json"))
 
@@ -119,3 +120,17 @@ def test_the_page_raised_no_error(opened, tmp_path):
     page.screenshot(tmp_path / "editor.png")
     assert (tmp_path / "editor.png").stat().st_size > 20_000
     assert [error for error in page.errors if "track2view" in error.lower()] == []
+
+
+@pytest.mark.parametrize("file", OLDER, ids=lambda file: file.stem)
+def test_what_version_0_1_0_saved_queues_as_it_did(page, driver, object_info, file):
+    saved = json.loads(file.read_text(encoding="utf-8"))
+    page.evaluate(f"app.loadGraphData({json.dumps(saved)})")
+    page.wait_for(f"app.graph._nodes.length === {len(saved['nodes'])}")
+    assert page.evaluate("app.graph._nodes.every(node => node.type in LiteGraph.registered_node_types)")
+    queued = json.loads(page.evaluate("app.graphToPrompt().then(graph => JSON.stringify(graph.output))"))
+    expected = driver.graph.to_prompt(saved, object_info)
+    expected = driver.graph.changed(expected, "Track2View_CameraPreset", subject="median")  # all there was then
+    for name, node in expected.items():
+        told = queued[name]["inputs"]
+        assert {key: told.get(key) for key in node["inputs"]} == node["inputs"], node["class_type"]
