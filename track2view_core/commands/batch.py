@@ -21,7 +21,7 @@ from torch import Tensor
 from ..errors import Track2ViewError
 from ..notes import Severity
 from ..preview import write_picture
-from ..preview.drawing import GAP, GROUND, caption, pane, pane_size
+from ..preview.drawing import GAP, GROUND, PANEL, pane, pane_size, write_text
 from ..refilm import Refilmed, models_of, refilm
 from ..video import read_clip
 from .console import progress_bars, say, say_weights
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 ENDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".mxf", ".gif")
 SHEET, RECORD = "contact_sheet.png", "_batch.json"
 MOST_WIDTH = 480  # of a picture of the contact sheet
+TITLE_HEIGHT = 28  # px, of a clip's name above its row
 
 
 def run(*, folder: Path, output: Path, **chosen: Any) -> None:
@@ -125,14 +126,15 @@ def _line(made: Refilmed) -> str:
 
 
 def _contact_sheet(results: Mapping[str, Path]) -> Tensor:
-    """[H, W, 3] uint8: a row a clip, source and re-film side by side, at the first, middle and last frame."""
+    """[H, W, 3] uint8: a row a clip below its name, source and re-film side by side, first, middle and last frame."""
     rows = []
     for name, result in results.items():
         film = read_clip(beside(result, COMPARED), box=(MOST_WIDTH, MOST_WIDTH)).frames
         size = pane_size(film.shape[2], film.shape[1])
         row = [pane(film[t], size) for t in (0, len(film) // 2, len(film) - 1)]
-        caption(row[0], name)
-        rows.append(np.concatenate(row, 1))
+        title = np.full((TITLE_HEIGHT, 3 * size[0], 3), PANEL, np.uint8)
+        write_text(title, name, (10, 0.7 * TITLE_HEIGHT))
+        rows.append(np.concatenate([title, np.concatenate(row, 1)]))
     sheet = np.full((sum(len(row) + GAP for row in rows), max(row.shape[1] for row in rows), 3), GROUND, np.uint8)
     top = 0
     for row in rows:
