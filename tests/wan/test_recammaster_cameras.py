@@ -100,7 +100,7 @@ def test_the_camera_is_added_to_all_tokens_of_its_frame_in_both_views_and_to_non
 
 
 def written(blocks: dict[int, dict], file, prefix: str = ""):
-    extra = {"head.modulation": torch.zeros(1, 2, WIDTH), "blocks.0.self_attn.q.bias": torch.ones(WIDTH)}
+    extra = {"head.modulation": torch.zeros(1, 2, WIDTH), "blocks.0.self_attn.q.bias": torch.full((WIDTH,), 1.06)}
     weights = {f"blocks.{number}.{key}": value for number, state in blocks.items() for key, value in state.items()}
     save_file({prefix + key: value.clone() for key, value in {**extra, **weights}.items()}, file)
     return file
@@ -127,5 +127,6 @@ def test_files_that_are_no_recammaster_are_refused(layers, tmp_path):
 
 def test_a_model_of_another_file_is_told_by_its_attention(layers, tmp_path):
     file = written({0: layers.state_dict()}, tmp_path / "recam.safetensors")
-    assert is_trained_with(torch.ones(WIDTH).bfloat16(), file)
+    own = torch.full((WIDTH,), 1.06)
+    assert all(is_trained_with(own.to(dtype), file) for dtype in (torch.bfloat16, torch.float8_e4m3fn))
     assert not is_trained_with(torch.full((WIDTH,), 1.2), file)
