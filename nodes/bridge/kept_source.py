@@ -111,10 +111,12 @@ def forward_own(
         key = prompt, clip, window, deltas is None, x.dtype, x.device, tuple(map(id, company))
         sources.append(kept.get(key, step, lambda alone=alone: Source(*alone(), company)))
 
+    @untraced  # else it compiles every block for itself
+    def behind(block: int) -> list[tuple[Tensor, Tensor]]:
+        return [found.states[block] for found in sources]
+
     told = {**options, VIEWS: (frames, rotary, "target")}
-    told = with_self_attention(
-        told, blocks, lambda block: SelfAttention(behind=[found.states[block] for found in sources])
-    )
+    told = with_self_attention(told, blocks, lambda block: SelfAttention(behind=behind(block)))
     if deltas is not None:
         target_deltas = sources[0].target_deltas  # the same for all prompts
         told = before_first_block(told, lambda _: target_deltas.to(x))

@@ -39,12 +39,11 @@ class KeptStates:
         self._device = keys.device
         self._pairs[block] = (_in_host(keys), _in_host(values)) if self._in_host_memory else (keys, values)
 
+    @untraced
     def __getitem__(self, block: int) -> Pair:
         """On the device that computed them."""
-        return self._fetched(block) if self._in_host_memory else self._pairs[block]
-
-    @untraced
-    def _fetched(self, block: int) -> Pair:
+        if not self._in_host_memory:
+            return self._pairs[block]
         pair, arrived = self._coming.pop(block, None) or self._sent(block)
         order = list(self._pairs)
         following = order[(order.index(block) + 1) % len(order)]  # behind the last one the next step begins
