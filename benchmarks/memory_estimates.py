@@ -19,7 +19,13 @@ from track2view_core.tracks import TrackBatch
 from track2view_core.wan import vae as wan_vae
 from track2view_core.wan.lora import add_lora
 from track2view_core.wan.memory import BASES, Request
-from track2view_core.wan.memory.plan import conditioner_working, decode_working, dit_working, encode_working
+from track2view_core.wan.memory.plan import (
+    conditioner_working,
+    decode_working,
+    dit_working,
+    encode_working,
+    states_on_card,
+)
 from track2view_core.wan.seams import Deltas, Seams, attach_seams
 
 from .meters import LivePeak
@@ -46,18 +52,26 @@ def measured_stages(request: Request, device: str) -> Iterator[Stage]:
 
 
 def dit_step(request: Request, device: str) -> Compared:
-    """One forward on both views, all prompts of a batch."""
+    """One forward, all prompts of a batch: on both views, or on the target beside the source's kept states."""
     dtype = DTYPES[request.compute_bytes]
     shape = (request.batch, 16, request.window_frames, request.height // 8, request.width // 8)
     with torch.device(device):
         target, source = torch.randn(shape), torch.randn(shape)
         timestep = torch.full((request.batch,), 500.0)
         added = torch.randn(1, request.base.dim, shape[2], shape[3] // 2, shape[4] // 2).to(dtype)
-    seams = attach_seams(_transformer(request, device), None, source_timestep=request.source_timestep)
+    seams = attach_seams(
+        _transformer(request, device), None, source_timestep=request.source_timestep,
+        source_attention=request.source_attention,
+    )  # fmt: skip
     with torch.no_grad(), LivePeak() as peak:
         text = torch.zeros(request.batch, request.text_length, request.base.text_dim, device=device, dtype=dtype)
-        seams.forward(target, source, timestep, text, deltas=Deltas(added, added))
-    return Compared(dit_working(request), peak.bytes)
+        deltas = Deltas(added, added)
+        if request.home == "nowhere":
+            seams.forward(target, source, timestep, text, deltas=deltas)
+        else:
+            states = seams.source_states(source, text, deltas=deltas)
+            seams.forward_target(target, timestep, text, states, deltas=deltas)
+    return Compared(dit_working(request) + states_on_card(request), peak.bytes)
 
 
 def conditioner(request: Request, device: str) -> Compared:

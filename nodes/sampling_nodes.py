@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from comfy_api.latest import io
@@ -12,14 +13,19 @@ from ..track2view_core.notes import Note, doubtful
 from .bridge.host import (
     compute_dtype,
     device_memory,
+    host_memory,
     load_whole,
     progress_callback,
     raw_latent,
     schema,
 )
+from .bridge.kept_source import source_notes
 from .bridge.native import schedule_shift, with_condition, with_seams
 from .reports import report_at
 from .sockets import BUNDLE, CONDITION, WAN
+
+if TYPE_CHECKING:
+    from ..track2view_core.wan.memory import Request
 
 CATEGORY = "Track2View/sampling"
 BUNDLES_OWN = "bundle"
@@ -71,7 +77,8 @@ class ApplyToModel(io.ComfyNode):
         track_condition = condition.condition
         patched = with_seams(model, track_condition, condition.patcher)
         notes = schedule_notes(track_condition.bundle.config.sampling, schedule_shift(model))
-        report = report_at("Track2View_ApplyToModel", (*notes, *doubtful(track_condition.tracks.notes)))
+        kept = source_notes(model, track_condition)
+        report = report_at("Track2View_ApplyToModel", (*notes, *kept, *doubtful(track_condition.tracks.notes)))
         return io.NodeOutput(
             patched,
             with_condition(positive, track_condition),
@@ -102,6 +109,7 @@ class SampleDiffusers(io.ComfyNode):
     def execute(
         cls, wan, bundle, positive, condition, seed, steps, cfg, shift, scheduler, negative=None
     ) -> io.NodeOutput:
+        from ..track2view_core.wan.memory import sampling_memory
         from ..track2view_core.wan.models import empty_text
         from ..track2view_core.wan.sampler import sample
 
@@ -122,10 +130,13 @@ class SampleDiffusers(io.ComfyNode):
             text = torch.zeros_like(text)
         if not trained.uses_text and cfg not in (0.0, 1.0):
             notes.append(Note.of("guidance_unused"))
+        patchers = [wan.patcher, bundle.patcher]
+        request = _request(condition, wan.transformer.patch_embedding.weight.dtype, guided=guidance != 1.0)
+        if trained.source_attention == "own":
+            request, kept = _with_home(request, sum(patcher.model_size() for patcher in patchers))
+            notes.append(kept)
         report = report_at("Track2View_SampleDiffusers", (*notes, *doubtful(condition.tracks.notes)))
-        load_whole(
-            [wan.patcher, bundle.patcher], _working_memory(condition, wan.transformer.patch_embedding.weight.dtype)
-        )
+        load_whole(patchers, sampling_memory(request))
         latent = sample(
             wan.transformer,
             condition,
@@ -136,6 +147,7 @@ class SampleDiffusers(io.ComfyNode):
             shift=shift,
             seed=seed,
             scheduler=trained.scheduler if scheduler == BUNDLES_OWN else scheduler,
+            source_states=request.home,
             progress=progress_callback(),
         )
         return io.NodeOutput(raw_latent(latent), report.text, ui=report.ui)
@@ -201,15 +213,16 @@ def _embedding(conditioning, name: str) -> torch.Tensor:
     return conditioning[0][0].float()
 
 
-def _working_memory(condition, dtype: torch.dtype) -> int:
-    """Bytes that sampling needs beside the weights, by the formulas of Memory Plan."""
-    from ..track2view_core.wan.memory import Request, bundle_settings, sampling_memory
+def _request(condition, dtype: torch.dtype, *, guided: bool) -> Request:
+    """The generation as Memory Plan reckons with it."""
+    from ..track2view_core.wan.memory import Request, bundle_settings
 
     _, _, frames, height, width = condition.source_latent.shape
     names = {torch.float32: "fp32", torch.float16: "fp16"}
-    request = Request(
+    return Request(
         **{
             **bundle_settings(condition.bundle.config),
+            "guidance": guided,
             "frames": 4 * (frames - 1) + 1,
             "height": 8 * height,
             "width": 8 * width,
@@ -219,7 +232,16 @@ def _working_memory(condition, dtype: torch.dtype) -> int:
             "tracks": condition.tracks.visible.shape[1],
         }
     )
-    return sampling_memory(request)
+
+
+def _with_home(request: Request, weights: int) -> tuple[Request, Note]:
+    """The request with its source's states where the memory there is has room for them."""
+    from ..track2view_core.wan.memory import home_of_states, sampling_memory, source_note, source_states
+
+    size = source_states(request)
+    beside = weights + sampling_memory(replace(request, source_states="host"))
+    home = home_of_states(size, beside, card=device_memory()[2], host=host_memory(), windows=request.windows)
+    return replace(request, source_states=home), source_note(home, size)
 
 
 class MemoryPlan(io.ComfyNode):

@@ -89,6 +89,7 @@ BRIEFS: Mapping[str, str] = {
     "recammaster_path": "up to {metres:.2f} m and {degrees:.0f} degrees away",
     "recammaster_size": "not the trained size",
     "recammaster_other_model": "MODEL is of another file",
+    "source_nowhere": "source computed in every step",
     "plan_needs": "{needed:bytes} needed",
     "card_free": "{free:bytes} free",
     "card_unknown": "no card seen",

@@ -631,6 +631,18 @@ _WAN = {
         "load that file in Load Diffusion Model, too.",
     ),
     # memory
+    "source_on_card": Kind(
+        _INFO, "The source is computed once; {size:bytes} of it stay on the card, and the steps run the new view alone."
+    ),
+    "source_in_host_memory": Kind(
+        _INFO,
+        "The source is computed once; {size:bytes} of it wait in host memory, and the steps run the new view alone.",
+    ),
+    "source_nowhere": Kind(
+        _CAUTION,
+        "The source is computed in every step, which takes about twice as long: neither card nor host memory has room "
+        "for the {size:bytes} of it that would be kept; a smaller size or fewer frames need less.",
+    ),
     "plan_needs": Kind(
         _INFO, "The card should have {needed:bytes} free: the largest stage and {headroom:.0%} headroom."
     ),

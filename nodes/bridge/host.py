@@ -148,6 +148,13 @@ def device_memory() -> tuple[torch.device, str, int]:
     return device, name, int(model_management.get_free_memory(device) + loaded)
 
 
+def host_memory() -> int:
+    """Bytes of host memory that are free."""
+    import psutil
+
+    return psutil.virtual_memory().available
+
+
 def compute_dtype(name: str) -> torch.dtype:
     """The dtype that a widget names; "auto" is what ComfyUI would take for a diffusion model on this device."""
     from comfy import model_management

@@ -6,7 +6,8 @@ with these behind its own. Where nothing can be kept, one pass over both views g
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,11 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ...track2view_core.wan.kept_states import KeptStates, untraced
+from ...track2view_core.wan.kept_states import Home, KeptStates, untraced
 from .block_replacements import OVERRIDE, Options, SelfAttention, before_first_block, with_self_attention
-from .two_views import VIEWS, forward_both
+from .two_views import VIEWS, counted_twice, forward_both
 
 if TYPE_CHECKING:
+    from ...track2view_core.notes import Note
+    from ...track2view_core.wan.condition import TrackCondition
     from ...track2view_core.wan.seams import Rotary
 
 KEPT = "track2view_kept"  # among transformer_options: the KeptSources of the sampling run
@@ -37,9 +40,10 @@ class Source(NamedTuple):
 class KeptSources:
     """The sources of one sampling run: of each prompt, window and state of the deltas."""
 
-    def __init__(self) -> None:
+    def __init__(self, home: Home = "card") -> None:
         from ...track2view_core.wan.host_seams import RunCache
 
+        self.home: Home = home
         self._cache: RunCache[Any, Source] = RunCache()
         self._lock = Lock()
         self._first_step: float | None = None
@@ -48,6 +52,27 @@ class KeptSources:
 
     def __deepcopy__(self, _memo: dict) -> KeptSources:
         return self  # as the cache in it
+
+    def settle(self, model: Any, shape: Sequence[int], frames: int, prompts: int, handler: Any) -> list[int]:
+        """Choose, before the MODEL is loaded, where what is kept is to live: by the memory there is.
+
+        shape: [B, 16, F, h8, w8], from which core estimates memory; frames: those of the clip, where F is a window's.
+        prompts: those with tracks. handler: core's context windows, or None.
+        Gives the shape with room for what is kept: in the height, since context windows clamp the frames.
+        """
+        from ...track2view_core.wan.windows import plan_windows
+
+        windows = 1
+        if handler is not None:
+            shape = [*shape[:2], min(frames, handler.context_length), *shape[3:]]
+            windows = len(plan_windows(frames, handler.context_length, handler.context_overlap))
+        size = states_of(model, shape, prompts * windows)
+        self.home = home_on(model, shape, size, windows)
+        if self.home == "nowhere":
+            return counted_twice(shape)
+        # From host memory those of a block that computes, and of the next.
+        on_card = size if self.home == "card" else 2 * size / (model.model.diffusion_model.num_layers * windows)
+        return [*shape[:3], math.ceil(shape[3] * (1 + on_card / _working_memory(model, shape))), *shape[4:]]
 
     def stays(self, window: tuple[int, ...], step: float) -> bool:
         """Whether the window will be asked for again: schedules that move theirs ask for others after the first step,
@@ -67,6 +92,39 @@ class KeptSources:
 
     def clear(self) -> None:
         self._cache.clear()
+
+
+def states_of(model: Any, shape: Sequence[int], sources: int) -> int:
+    """Bytes of the keys and values in every block, of so many prompts' or windows' sources [1, 16, F', h8, w8]."""
+    dit, dtype = model.model.diffusion_model, model.model.manual_cast_dtype or model.model_dtype()
+    cells = shape[2] * (shape[3] // 2) * (shape[4] // 2)
+    return sources * dit.num_layers * 2 * cells * dit.dim * dtype.itemsize
+
+
+def home_on(model: Any, shape: Sequence[int], size: int, windows: int = 1) -> Home:
+    """Where so many bytes are to live, by what ComfyUI has free or can free."""
+    from ...track2view_core.wan.memory import home_of_states
+    from .host import device_memory, host_memory
+
+    weights = sum(found.model_size() for found in (model, *model.get_nested_additional_models()))
+    beside = weights + _working_memory(model, shape)
+    return home_of_states(size, beside, card=device_memory()[2], host=host_memory(), windows=windows)
+
+
+def source_notes(model: Any, condition: TrackCondition) -> tuple[Note, ...]:
+    """Where a source that attends to itself alone would be kept with the memory there is now; else nothing."""
+    from ...track2view_core.wan.memory import source_note
+
+    sampling, shape = condition.bundle.config.sampling, condition.source_latent.shape
+    if sampling.source_attention == "full":
+        return ()
+    size = states_of(model, shape, 2 if sampling.uses_text and sampling.guidance != 1.0 else 1)
+    return (source_note(home_on(model, shape, size), size),)
+
+
+def _working_memory(model: Any, shape: Sequence[int]) -> int:
+    """What core reckons with for a forward of both prompts on one view."""
+    return math.ceil(model.model.memory_required([2 * shape[0], *shape[1:]]))
 
 
 @torch.compiler.disable(recursive=False)  # what is kept is looked up in Python; the forwards inside are compiled
@@ -91,7 +149,7 @@ def forward_own(
     cells = frames * (x.shape[3] // 2) * (x.shape[4] // 2)
     kept, prompts = options.get(KEPT), options.get("uuids")
     step = float(options["sigmas"].flatten()[0])
-    if kept is None or prompts is None or not kept.stays(window, step):
+    if kept is None or kept.home == "nowhere" or prompts is None or not kept.stays(window, step):
         told = {**options, VIEWS: (frames, rotary, "both")}
         told = with_self_attention(told, blocks, lambda _: SelfAttention(source_tokens=slice(cells, 2 * cells)))
         if deltas is not None:
@@ -107,7 +165,7 @@ def forward_own(
     for number, prompt in enumerate(prompts):
         text = context[number * clips : number * clips + 1]
         told = _of_prompt(options, number)
-        alone = partial(_source_alone, executor, source.to(x), timestep, text, told, rotary, deltas)
+        alone = partial(_source_alone, executor, source.to(x), timestep, text, told, rotary, deltas, kept.home)
         key = prompt, clip, window, deltas is None, x.dtype, x.device, tuple(map(id, company))
         sources.append(kept.get(key, step, lambda alone=alone: Source(*alone(), company)))
 
@@ -131,12 +189,14 @@ def _source_alone(
     options: Options,
     rotary: Rotary,
     deltas: Deltas | None,
+    home: Home,
 ) -> tuple[KeptStates, Tensor | None]:
     """WAN's forward itself over the clean source: its keys and values in every block, and the target's deltas.
 
     Behind the wrappers of other packs, of which some remember whole forwards, and know of one a step.
     """
-    states, halves = KeptStates(), []
+    in_host_memory = home == "host"
+    states, halves = KeptStates(in_host_memory=in_host_memory), []
     told = {**options, VIEWS: (source.shape[2], rotary, "source")}
     told = with_self_attention(
         told, len(executor.class_obj.blocks), lambda block: SelfAttention(record=partial(states.put, block))
@@ -146,7 +206,7 @@ def _source_alone(
         @untraced
         def added(tokens: Tensor) -> Tensor:
             target, of_source = deltas(tokens).chunk(2, dim=1)
-            halves.append(target.clone())  # else both views' would be kept
+            halves.append(target.cpu() if in_host_memory else target.clone())  # else both views' would be kept
             return of_source
 
         told = before_first_block(told, added)

@@ -160,7 +160,8 @@ class _Seams:
                 self._check_lora(guider.model_patcher)
         options = guider.model_options.setdefault("transformer_options", {})  # core's copy for this run
         options[RUN], kept = RunCache(), KeptSources()
-        if not any(cond.get("hooks") for cond in conds):  # they change the weights from step to step
+        # Hooks change the weights from step to step.
+        if self._bundle.config.sampling.source_attention == "own" and not any(cond.get("hooks") for cond in conds):
             options[KEPT] = kept
         try:
             return executor(noise, *args, **kwargs)
@@ -186,8 +187,15 @@ class _Seams:
             _WRAPPED.reset(before)
 
     def around_preparing(self, executor: Any, model: Any, noise_shape: Any, conds: Any, *args: Any, **kwargs: Any):
-        if any(SEAMS in cond.get("model_conds", {}) for group in conds.values() for cond in group):
-            noise_shape = counted_twice(noise_shape)
+        tracked = [cond for group in conds.values() for cond in group if SEAMS in cond.get("model_conds", {})]
+        if tracked:
+            told = kwargs.get("model_options") or {}
+            kept = told.get("transformer_options", {}).get(KEPT)
+            if kept is None:
+                noise_shape = counted_twice(noise_shape)
+            else:
+                frames = tracked[0]["model_conds"][SEAMS].cond.source_latent.shape[2]
+                noise_shape = kept.settle(model, noise_shape, frames, len(tracked), told.get("context_handler"))
         return executor(model, noise_shape, conds, *args, **kwargs)
 
     def around_model(

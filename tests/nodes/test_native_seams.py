@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from copy import deepcopy
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -133,6 +134,47 @@ def test_a_run_that_fails_leaves_nothing_behind(native, condition):
     with pytest.raises(KeyboardInterrupt):
         host.sample(interrupted)
     assert host.model_options["transformer_options"] == {}
+
+
+def test_an_interrupted_run_lets_go_of_its_sources_even_where_a_node_copied_the_options(native, condition):
+    own = SimpleNamespace(source_timestep="zero", rotary="shared", source_attention="own")
+    bundle = SimpleNamespace(config=SimpleNamespace(sampling=own))
+    host = Host(native, native._Seams(bundle), condition, weight=2.0)
+    copied = []
+
+    def interrupted() -> None:
+        copied.append(deepcopy(host.model_options["transformer_options"])[native.KEPT])
+        for computed in ("first", "other"):
+            assert copied[0].get("key", 1.0, lambda computed=computed: computed) == "first"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        host.sample(interrupted)
+    assert host.model_options["transformer_options"] == {}
+    assert copied[0].get("key", 1.0, lambda: "anew") == "anew"
+
+
+@pytest.mark.parametrize(
+    ("card", "host", "home", "rows"),
+    [
+        (1981, 0, "card", 4 + 8),  # 800 bytes beside 600 of weights and 400 that core reckons with for four rows
+        (1980, 1600, "host", 4 + 4),  # those of two of its four blocks
+        (1980, 1599, "nowhere", 2 * 4),
+    ],
+)
+def test_where_a_source_is_kept_is_settled_by_the_memory_there_is(pack, native, monkeypatch, card, host, home, rows):
+    kept_source = pack("nodes.bridge.kept_source")
+    memory = SimpleNamespace(device_memory=lambda: (torch.device("cpu"), "", card), host_memory=lambda: host)
+    monkeypatch.setitem(sys.modules, f"{kept_source.__package__}.host", memory)
+    dit = SimpleNamespace(num_layers=4, dim=5)
+    inner = SimpleNamespace(
+        diffusion_model=dit, manual_cast_dtype=torch.bfloat16, memory_required=lambda shape: 50 * shape[0] * shape[3]
+    )
+    model = SimpleNamespace(model=inner, model_size=lambda: 600, get_nested_additional_models=list)
+    kept = kept_source.KeptSources()
+    shape = kept.settle(model, [1, 16, 5, 4, 2], 5, 1, None)
+    assert kept_source.states_of(model, [1, 16, 5, 4, 2], 1) == 4 * 2 * (5 * 2) * 5 * 2 == 800
+    assert (kept.home, shape) == (home, [1, 16, 5, rows, 2])
 
 
 def test_a_forward_without_its_wrappers_refuses_tracks_and_nothing_else(native, condition):

@@ -23,9 +23,12 @@ from track2view_core.wan.memory import (
     WanBase,
     estimate_time,
     first_that_fits,
+    home_of_states,
     known_base,
     matrix_rate,
     plan_memory,
+    plan_table,
+    source_states,
 )
 from track2view_core.wan.memory.plan import (
     cached_deltas,
@@ -33,6 +36,7 @@ from track2view_core.wan.memory.plan import (
     dit_on_card,
     dit_parameters,
     lora_parameters,
+    states_on_card,
     vae_parameters,
 )
 from track2view_core.wan.memory.time_estimate import (
@@ -40,9 +44,11 @@ from track2view_core.wan.memory.time_estimate import (
     ENCODE_OPERATIONS,
     conditioner_operations,
     dit_operations,
+    source_operations,
     step_operations,
 )
 from track2view_core.wan.models import TINY_BUNDLE, TINY_TRANSFORMER, TINY_VAE
+from track2view_core.wan.seams import attach_seams
 
 GIB = 2**30
 
@@ -89,6 +95,59 @@ def test_blocks_of_full_size_by_shapes_alone(measured, base, clip, dtype, source
     sizes = replace(BASES[base], layers=1, text_dim=64)
     request = Request(sizes, *clip, dtype, "diffusers", source_timestep=source_timestep)
     assert_in_band(*measured.dit_step(request, "meta"))
+
+
+# A source that attends to itself alone
+
+OWN = Request(replace(BASES["1.3B"], layers=2, text_dim=64), 9, 48, 112, "bf16", "diffusers", source_attention="own")
+
+
+@pytest.mark.parametrize("base", ["1.3B", "14B"])
+@pytest.mark.parametrize("home", ["card", "nowhere"])
+def test_a_step_beside_kept_states_by_shapes_alone(measured, base, home):
+    sizes = replace(BASES[base], layers=6, text_dim=64)
+    request = Request(
+        sizes, 25, route="diffusers", guidance=False, source_attention="own", source_states=home
+    )  # fmt: skip
+    estimate, peak = measured.dit_step(request, "meta")
+    assert peak <= estimate <= 1.1 * peak
+
+
+@pytest.mark.parametrize("home", ["card", "host"])
+def test_the_states_of_a_source_are_what_is_kept_of_it(measured, home):
+    request = replace(OWN, source_states=home, guidance=False)
+    with attach_seams(measured._transformer(request, "cpu"), None, source_attention="own") as seams, torch.no_grad():
+        latent, text = torch.zeros(1, 16, 3, 6, 14), torch.zeros(1, 1, 64)
+        states = seams.source_states(latent, text, in_host_memory=home == "host")
+    assert states.bytes == source_states(request)
+    assert source_states(replace(request, guidance=True, frames=17, window=9)) == 2 * 2 * states.bytes
+    assert source_states(replace(request, source_states="nowhere")) == 0
+    full, kept = plan_memory(replace(request, source_attention="full")), plan_memory(request)
+    waiting = kept["kept in host memory"].peak - full["kept in host memory"].peak
+    assert waiting == (states.bytes if home == "host" else 0)
+    assert states_on_card(request) == states.bytes  # two blocks: the one that computes and the next
+
+
+def test_where_the_states_of_a_source_are_kept():
+    fits = {"card": 111, "host": 20}
+    assert home_of_states(10, 90, **fits) == "card" and home_of_states(10, 90, **fits, windows=2) == "host"
+    assert home_of_states(10, 91, **fits) == "host" and home_of_states(11, 90, **fits) == "nowhere"
+
+
+def test_states_that_do_not_fit_on_the_card_go_to_host_memory_first():
+    request = Request(BASES["14B"], source_attention="own")
+    fit = first_that_fits(request, plan_memory(request).needed - 1)
+    assert fit.changes == ("the source's states in host memory",)
+    assert "source kept in host memory" in plan_table(fit.plan)
+    assert plan_memory(replace(request, frames=161)).request.home == "host"  # of several windows
+
+
+@pytest.mark.parametrize("base", ["1.3B", "14B"])
+@pytest.mark.parametrize("frames", [25, 49, 81])
+def test_a_step_beside_kept_states_has_half_the_operations(base, frames):
+    full, own = (Request(BASES[base], frames, source_attention=attention) for attention in ("full", "own"))
+    assert step_operations(own) / step_operations(full) < 0.52
+    assert 0.5 * step_operations(own) < source_operations(own) < step_operations(own)
 
 
 @pytest.mark.parametrize("base", ["1.3B", "14B"])

@@ -139,10 +139,10 @@ def test_sampling_computes_the_source_once_and_gives_what_one_pass_gives(make, m
     changes = 1 if span == (0.0, 1.0) else 3
     assert lengths == [3] * (8 + changes) * windows * prompts
     seams = "track2view_core.wan.sampler.Seams"
-    monkeypatch.setattr(f"{seams}.source_states", lambda _self, source, _text, **_: [(source, source)])
+    monkeypatch.setattr(f"{seams}.source_states", lambda _self, source, _text, **_: source)
     monkeypatch.setattr(
         f"{seams}.forward_target",
-        lambda self, target, time, text, kept, **deltas: self.forward(target, kept[0][0], time, text, **deltas),
+        lambda self, target, time, text, kept, **deltas: self.forward(target, kept, time, text, **deltas),
     )
     anew = sampled()
     assert lengths == [6] * 8 * windows * prompts

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
 
+Home = Literal["card", "host", "nowhere"]
+HOMES = ("card", "host", "nowhere")
 Pair = tuple[Tensor, Tensor]  # keys and values
 Function = TypeVar("Function", bound=Callable)
 

@@ -17,9 +17,9 @@ from ..errors import Track2ViewError
 from ..progress import Progress
 from .bundle_config import SCHEDULERS, Scheduler
 from .condition import TrackCondition
+from .kept_states import Home, KeptStates
 from .lora import load_lora, remove_lora
 from .seams import Deltas, Seams, attach_seams
-from .source_attention import KeysValues, moved
 from .windows import Window, plan_windows
 
 TRAIN_TIMESTEPS = 1000
@@ -75,10 +75,10 @@ def _shortest(text: Tensor) -> Tensor:
 class _Sources:
     """What every step asks the transformer for: with `own` the source's states are computed once, and kept."""
 
-    def __init__(self, seams: Seams, home: torch.device | str) -> None:
+    def __init__(self, seams: Seams, home: Home) -> None:
         """home: where the states are kept between steps."""
         self.seams, self.home = seams, home
-        self._kept: dict[tuple[Window, int], tuple[bool, KeysValues]] = {}
+        self._kept: dict[tuple[Window, int], tuple[bool, KeptStates]] = {}
 
     def velocity(
         self,
@@ -89,13 +89,13 @@ class _Sources:
         deltas: Deltas | None,
         key: tuple[Window, int],  # which window, and which text
     ) -> Tensor:
-        if self.seams.source_attention == "full":
+        if self.seams.source_attention == "full" or self.home == "nowhere":
             return self.seams.forward(target, source, timestep, text, deltas=deltas)
         active, states = self._kept.get(key, (None, None))
         if states is None or active != (deltas is not None):  # start and end change the source in mid-run
-            states = moved(self.seams.source_states(source, text, deltas=deltas), self.home)
+            states = self.seams.source_states(source, text, deltas=deltas, in_host_memory=self.home == "host")
             self._kept[key] = deltas is not None, states
-        return self.seams.forward_target(target, timestep, text, moved(states, target.device), deltas=deltas)
+        return self.seams.forward_target(target, timestep, text, states, deltas=deltas)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,6 +205,7 @@ def sample(
     scheduler: Scheduler = "euler",
     overlap: int | None = None,
     batched_guidance: bool = False,
+    source_states: Home = "card",
     progress: Progress | None = None,
 ) -> Tensor:
     """Denoise the target view from noise to a normalised latent [1, 16, F, h8, w8] float32 on the CPU.
@@ -214,6 +215,8 @@ def sample(
     tracks are prepared once for the whole clip, and only one window is on the device at a time.
     overlap: latent frames that neighbouring windows share at least; None takes a third of the window.
     batched_guidance: both prompts in one forward, faster and with twice the memory.
+    source_states: with `own`, where what is computed of the source waits for the next step: on the card (that of
+        several windows in host memory all the same), in host memory, or nowhere, which computes it in every step.
     progress: called before each forward and at the end; when it raises, the transformer is left as it was.
     """
     schedule = make_scheduler(scheduler, steps, shift)
@@ -227,7 +230,7 @@ def sample(
     with _prepared(transformer, condition) as seams:
         _tell(progress, 0, total)
         deltas = _window_deltas(seams, condition, windows)
-        sources = _Sources(seams, transformer.patch_embedding.weight.device if len(windows) == 1 else "cpu")
+        sources = _Sources(seams, "host" if source_states == "card" and len(windows) > 1 else source_states)
         for step in range(steps):
             sigma = sigmas[step]
             timestep = sigma * TRAIN_TIMESTEPS  # UniPC's own timesteps are cut to whole numbers

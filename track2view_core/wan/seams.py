@@ -24,7 +24,7 @@ from ..tracks import TrackBatch
 if TYPE_CHECKING:
     from diffusers import WanTransformer3DModel
 
-    from .source_attention import KeysValues
+    from .kept_states import KeptStates
 
 Rotary = Literal["shared", "consecutive"]
 SourceTimestep = Literal["zero", "same"]
@@ -65,8 +65,8 @@ class _Call:
     batch: TrackBatch | None
     deltas: Deltas | None
     views: Views = "both"
-    record: KeysValues | None = None  # of the source alone: where its keys and values go
-    kept: KeysValues | None = None  # of the target alone: the source's
+    record: KeptStates | None = None  # of the source alone: where its keys and values go
+    kept: KeptStates | None = None  # of the target alone: the source's
     tokens_reached: bool = False
     rotary_reached: bool = False
 
@@ -152,14 +152,17 @@ class Seams:
         text: Tensor,  # [B, L, text_dim]
         *,
         deltas: Deltas | None = None,
-    ) -> KeysValues:
+        in_host_memory: bool = False,
+    ) -> KeptStates:
         """The source's keys and values in every block, by one forward of it alone; with `own` no step changes them."""
+        from .kept_states import KeptStates
+
         if self.source_attention != "own":
             raise Track2ViewError(
                 f'source_attention is "{self.source_attention}", where the source sees the target and changes with it; '
                 'its states can be kept with "own" alone.'
             )
-        states: KeysValues = []
+        states = KeptStates(in_host_memory=in_host_memory)
         timestep = torch.zeros(len(source), device=source.device)
         self._run(_Call(None, deltas, "source", record=states), source, timestep, text)
         return states
@@ -169,7 +172,7 @@ class Seams:
         target: Tensor,  # [B, 16, F, h8, w8] the noised target latent
         timestep: Tensor,  # [B] in 0..1000
         text: Tensor,  # [B, L, text_dim]
-        states: KeysValues,  # of `source_states`, with the same text and deltas
+        states: KeptStates,  # of `source_states`, with the same text and deltas
         *,
         deltas: Deltas | None = None,
     ) -> Tensor:

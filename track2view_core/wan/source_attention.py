@@ -14,15 +14,10 @@ import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import Tensor
 
+from .kept_states import KeptStates
+
 if TYPE_CHECKING:
     from diffusers import WanTransformer3DModel
-
-KeysValues = list[tuple[Tensor, Tensor]]
-"""Of every block, in order: keys, normed and turned by their rotary positions, and values, [B, tokens, heads, size]."""
-
-
-def moved(states: KeysValues, device: torch.device | str) -> KeysValues:
-    return [(keys.to(device), values.to(device)) for keys, values in states]
 
 
 class PassTables(tuple):
@@ -33,9 +28,9 @@ class PassTables(tuple):
 
     target_tokens: int | None = None
     """One pass over both views: so many tokens are the target's, and come first."""
-    record: KeysValues | None = None
-    """The source alone: every block appends its keys and values."""
-    kept: KeysValues | None = None
+    record: KeptStates | None = None
+    """The source alone: every block puts its keys, normed and turned, and values there, [B, tokens, heads, size]."""
+    kept: KeptStates | None = None
     """The target alone: the source's, which its queries see behind the target's own."""
 
 
@@ -57,7 +52,7 @@ class OwnSourceAttention:
             return self.usual(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
         queries, keys, values = _projected(attn, hidden_states, rotary_emb)
         if rotary_emb.record is not None:
-            rotary_emb.record.append((keys, values))
+            rotary_emb.record.put(self.block, keys, values)
         if rotary_emb.kept is not None:
             behind = rotary_emb.kept[self.block]
             keys, values = (

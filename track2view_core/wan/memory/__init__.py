@@ -5,8 +5,8 @@ come to what is measured.
 """
 
 from .fit import Fit, first_that_fits
-from .plan import HEADROOM, MemoryPlan, Stage, plan_memory, sampling_memory
-from .plan_text import plan_notes, plan_table, table
+from .plan import HEADROOM, MemoryPlan, Stage, home_of_states, plan_memory, sampling_memory, source_states
+from .plan_text import plan_notes, plan_table, source_note, table
 from .request import (
     BASES,
     DTYPE_BYTES,
@@ -37,12 +37,15 @@ __all__ = [
     "bundle_settings",
     "estimate_time",
     "first_that_fits",
+    "home_of_states",
     "known_base",
     "matrix_rate",
     "plan_memory",
     "plan_notes",
     "plan_table",
     "sampling_memory",
+    "source_note",
+    "source_states",
     "table",
     "usual_settings",
 ]

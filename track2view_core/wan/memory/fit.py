@@ -16,6 +16,7 @@ GIB = 2**30
 Fields = dict[str, Any]  # of a Request
 Rung = tuple[str, Fields]
 
+_STATES_IN_HOST: Rung = ("the source's states in host memory", {"source_states": "host"})
 _UNBATCHED: Rung = ("the two prompts run one after the other", {"batched": False})
 _NATIVE: Rung = ("the native route, ComfyUI's own MODEL", {"route": "native"})
 _FP8: Rung = ("fp8 weights", {"dtype": "fp8"})
@@ -44,9 +45,9 @@ class Fit:
 def first_that_fits(request: Request, free: int) -> Fit:
     """The first rung whose plan fits in `free` bytes of card memory, without changes that turn out not to be needed.
 
-    The rungs, each on top of those before: as asked; prompts one after the other; the native route; fp8 weights;
-    offloaded weights; windows of 49, then 25 frames; smaller sizes of nearly the same aspect, down to a short side
-    of 128.
+    The rungs, each on top of those before: as asked; the source's states, where they are kept, in host memory; prompts
+    one after the other; the native route; fp8 weights; offloaded weights; windows of 49, then 25 frames; smaller sizes
+    of nearly the same aspect, down to a short side of 128.
     """
     changes: dict[str, Fields] = {}
     last = request
@@ -64,6 +65,8 @@ def first_that_fits(request: Request, free: int) -> Fit:
 
 
 def _rungs(request: Request) -> Iterator[Rung]:
+    if request.home == "card":
+        yield _STATES_IN_HOST
     if request.guidance and request.batched:
         yield _UNBATCHED
     if request.route == "diffusers":

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ...conditioner import ConditionerConfig
 from ...conditioner.temporal import PACKED_LENGTH
+from ..kept_states import Home
 from .request import DTYPE_BYTES, HEAD_SIZE, Request, WanBase
 
 PATCH = 2 * 2
@@ -137,7 +138,7 @@ def decode_working(request: Request) -> int:
 def _around_blocks(request: Request, size: int) -> int:
     """Rotary table (cos and sin in float32) and latents in two precisions, both alive through all blocks; the text,
     embedded (two tensors), and its key, value and norm in the cross-attention (in 16 bits with float32 copies)."""
-    tokens = 2 * request.cells
+    tokens = request.views * request.cells
     rotary = tokens * 2 * HEAD_SIZE * FLOAT32
     latents = request.batch * tokens * request.base.in_channels * PATCH * (FLOAT32 + size)
     norm = 0 if size == FLOAT32 else 3 * FLOAT32
@@ -146,10 +147,10 @@ def _around_blocks(request: Request, size: int) -> int:
 
 
 def dit_working(request: Request) -> int:
-    """One forward of the DiT on both views, all prompts that are batched."""
+    """One forward of the DiT, all prompts that are batched: on both views, or on the target beside kept states."""
     part = _diffusers_block if request.route == "diffusers" else _native_block
-    numbers = 2 * request.cells * request.batch
-    return numbers * part(request) + _around_blocks(request, request.compute_bytes)
+    tokens = request.views * request.cells * request.batch
+    return tokens * part(request) + _around_blocks(request, request.compute_bytes)
 
 
 def _native_block(request: Request) -> int:
@@ -161,7 +162,13 @@ def _native_block(request: Request) -> int:
     size, dim = request.compute_bytes, request.base.dim
     ffn = 4 * dim * size + 2 * request.base.ffn_dim * size
     key = 6 * dim * size + dim * (8 if size == FLOAT32 else 12)
-    return max(ffn, key)
+    return max(ffn, key, _joined(request))
+
+
+def _joined(request: Request) -> int:
+    """Bytes a token of the target where a block's keys and values stand before the source's: those three, the
+    attention's input and result, q, k, v, and keys and values of both views."""
+    return 0 if request.home == "nowhere" else 12 * request.base.dim * request.compute_bytes
 
 
 def _diffusers_block(request: Request) -> int:
@@ -176,16 +183,44 @@ def _diffusers_block(request: Request) -> int:
     size, dim, rank = request.compute_bytes, request.base.dim, request.lora_rank
     ffn = 4 * dim * size + 3 * request.base.ffn_dim * size + rank * size
     gate = 5 * dim * size + dim * FLOAT32 * (2 if size == FLOAT32 else 3)
-    if request.source_timestep == "same":
-        return max(ffn, gate)
+    if request.source_timestep == "same" or request.home != "nowhere":
+        return max(ffn, gate, _joined(request))
     table = 6 * dim * FLOAT32
     modulation = dim * size + table * (1 if size == FLOAT32 else 2)
     return 7 * dim * size + max(table + max(ffn, gate), modulation)
 
 
 def cached_deltas(request: Request) -> int:
-    """What the conditioner adds to the tokens of both views, kept for all steps: S D b, of one window."""
-    return 2 * request.cells * request.base.dim * request.compute_bytes
+    """What the conditioner adds to the tokens of both views, kept for all steps: S D b, of one window.
+
+    Beside kept states those of the target once more, until the first step is over.
+    """
+    views = 2 if request.home == "nowhere" else 3
+    return views * request.cells * request.base.dim * request.compute_bytes
+
+
+def source_states(request: Request) -> int:
+    """The source's keys and values in every block, of each prompt and window: 2 C D b a block, wherever they are."""
+    kept = 0 if request.home == "nowhere" else request.prompts * request.windows * request.base.layers
+    return kept * 2 * request.cells * request.base.dim * request.compute_bytes
+
+
+def home_of_states(states: int, beside: int, *, card: int, host: int, windows: int = 1) -> Home:
+    """Where a source's states are to wait for the next step, of bytes that are free.
+
+    On the card beside weights and working memory, or in at most half of the host memory that is left; those of several
+    windows always there.
+    """
+    if windows == 1 and HEADROOM * (beside + states) <= card:
+        return "card"
+    return "host" if 2 * states <= host else "nowhere"
+
+
+def states_on_card(request: Request) -> int:
+    """All of them, or from host memory those of a block that computes and of the next, on their way."""
+    if request.home == "host":
+        return 2 * source_states(request) // (request.base.layers * request.windows)
+    return source_states(request)
 
 
 def window_deltas(request: Request) -> int:
@@ -200,7 +235,9 @@ def conditioner_working(request: Request) -> int:
     held = cells * (dim * (token + (size if size != token else 0)) + 2 * request.base.in_channels * PATCH * token)
     delivery = 2 * cells * dim * (size + token)
     if request.route == "native":  # inside a forward: both views' tokens, and the result joined, scaled, handed out
-        held = request.batch * 2 * cells * dim * token + 2 * cells * 2 * HEAD_SIZE * FLOAT32
+        # Of one prompt alone where the source's states are being made.
+        batch = request.batch * 2 if request.home == "nowhere" else 1
+        held = batch * cells * dim * token + request.views * cells * 2 * HEAD_SIZE * FLOAT32
         delivery = 6 * cells * dim * size
     rows = request.tracks * request.window_frames
     group = max(1, PACKED_LENGTH // request.window_frames)  # short tracks share a sequence, the last one filled up
@@ -237,7 +274,8 @@ def _scatter(request: Request, rows: int, size: int) -> int:
 
 def sampling_memory(request: Request) -> int:
     """What sampling needs beside the weights of DiT and conditioner: a step with its deltas, or the conditioner."""
-    return max(dit_working(request) + cached_deltas(request), conditioner_working(request))
+    step = dit_working(request) + cached_deltas(request) + states_on_card(request)
+    return max(step, conditioner_working(request))
 
 
 HEADROOM = 1.1
@@ -320,7 +358,7 @@ def plan_memory(request: Request) -> MemoryPlan:
     dit, vae = dit_on_card(request), vae_on_card(request)
     dit_with_conditioner = dit + conditioner_on_card(request) + (0 if native else vae)
     vae_and_company = vae + (0 if native else dit)
-    deltas = cached_deltas(request)
+    kept = cached_deltas(request) + states_on_card(request)
     stages = [Stage("tracker", "host", 0, tracker_working(request))]
     if request.base.uses_text:
         text = TEXT_ENCODER_PARAMETERS * request.compute_bytes
@@ -329,7 +367,7 @@ def plan_memory(request: Request) -> MemoryPlan:
     stages += [
         Stage("VAE encode", "card", vae_and_company, encode_working(request)),
         Stage("conditioner", "card", dit_with_conditioner, conditioner_working(request)),
-        Stage("DiT step", "card", dit_with_conditioner, deltas + dit_working(request)),
+        Stage("DiT step", "card", dit_with_conditioner, kept + dit_working(request)),
         Stage("VAE decode", "card", vae_and_company, decode_working(request)),
         Stage("kept in host memory", "host", dit_in_host_memory(request), _kept(request)),
     ]
@@ -337,6 +375,7 @@ def plan_memory(request: Request) -> MemoryPlan:
 
 
 def _kept(request: Request) -> int:
-    """The clip and the result as ComfyUI's float pictures or as bytes, and the deltas of windows that wait."""
+    """The clip and the result as ComfyUI's float pictures or as bytes, and the deltas and states that wait."""
     pixels = request.frames * request.height * request.width
-    return 2 * pixels * (FLOAT_IMAGE if request.route == "native" else 3) + window_deltas(request)
+    waiting = window_deltas(request) + (source_states(request) if request.home == "host" else 0)
+    return 2 * pixels * (FLOAT_IMAGE if request.route == "native" else 3) + waiting

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...notes import Note
+from ..kept_states import Home
 from .fit import GIB, Fit
 from .plan import HEADROOM, MemoryPlan
 from .request import Request
@@ -29,6 +30,15 @@ def plan_notes(
     return (*notes, Note.of("plan_time", device=device, teraflops=rate / 1e12, **told))
 
 
+def source_note(home: Home, size: int) -> Note:
+    """Where the source's states of so many bytes are kept."""
+    if home == "nowhere":
+        return Note.of("source_nowhere", size=size)
+    if home == "host":
+        return Note.of("source_in_host_memory", size=size)
+    return Note.of("source_on_card", size=size)
+
+
 def plan_table(plan: MemoryPlan) -> str:
     """What was planned in one line, and the stages."""
     return f"{described(plan.request)}\n\n{table(plan)}\n"
@@ -47,6 +57,9 @@ def described(request: Request) -> str:
         facts.insert(2, f"{request.windows} windows of {request.window}")
     if request.offload:
         facts.append("offloaded")
+    if request.source_attention == "own":
+        where = {"card": "kept on the card", "host": "kept in host memory", "nowhere": "computed in every step"}
+        facts.append(f"source {where[request.home]}")
     if request.batch == 2:
         facts.append("both prompts at once")
     return ", ".join(facts)

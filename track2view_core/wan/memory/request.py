@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...conditioner import ConditionerConfig
 from ...errors import Track2ViewError
-from ..seams import SOURCE_TIMESTEPS
+from ..kept_states import HOMES, Home
+from ..seams import SOURCE_TIMESTEPS, SourceAttention, check_source_attention
 from ..windows import plan_windows
 
 if TYPE_CHECKING:
@@ -96,6 +97,10 @@ class Request:
     window: int = 81
     """Video frames that are denoised at once, 4n + 1; longer clips run in overlapping windows."""
     source_timestep: Literal["zero", "same"] = "zero"
+    source_attention: SourceAttention = "full"
+    source_states: Home = "card"
+    """With `source_attention` own: where the source's keys and values wait for the next step. Those of several windows
+    wait in host memory; nowhere computes the source beside the target in every step."""
     conditioner: ConditionerConfig | None = None
     """None takes the usual one of the base."""
     steps: int = 50
@@ -103,10 +108,16 @@ class Request:
     text_tokens: int = 512
 
     def __post_init__(self) -> None:
-        allowed = {"dtype": tuple(DTYPE_BYTES), "route": ROUTES, "source_timestep": SOURCE_TIMESTEPS}
+        allowed = {
+            "dtype": tuple(DTYPE_BYTES),
+            "route": ROUTES,
+            "source_timestep": SOURCE_TIMESTEPS,
+            "source_states": HOMES,
+        }
         for name, values in allowed.items():
             if (value := getattr(self, name)) not in values:
                 raise Track2ViewError(f'{name} is "{value}"; allowed are {", ".join(values)}.')
+        check_source_attention(self.source_attention, self.source_timestep)
         for name in ("frames", "window"):
             if (value := getattr(self, name)) < 1 or value % 4 != 1:
                 raise Track2ViewError(f"{name} is {value}; it must be 4n + 1, such as 25, 49 or 81.")
@@ -162,6 +173,22 @@ class Request:
         return self.window_frames * (self.height // 16) * (self.width // 16)
 
     @property
+    def home(self) -> Home:
+        """Where the source's states are."""
+        if self.source_attention == "full":
+            return "nowhere"
+        return "host" if self.source_states == "card" and self.windows > 1 else self.source_states
+
+    @property
+    def views(self) -> int:
+        """Views whose tokens go through the DiT together."""
+        return 2 if self.home == "nowhere" else 1
+
+    @property
+    def prompts(self) -> int:
+        return 2 if self.guidance else 1
+
+    @property
     def text_length(self) -> int:
         """Text tokens of a prompt; the command line gives a base without text a single one."""
         return 1 if self.route == "diffusers" and not self.base.uses_text else self.text_tokens
@@ -194,4 +221,5 @@ def bundle_settings(config: BundleConfig) -> dict[str, Any]:
         "steps": sampling.steps,
         "guidance": sampling.uses_text and sampling.guidance != 1.0,
         "source_timestep": sampling.source_timestep,
+        "source_attention": sampling.source_attention,
     }

@@ -29,13 +29,14 @@ class TimeEstimate:
 
     encode: float
     conditioner: float
+    source: float
     step: float
     decode: float
     steps: int
 
     @property
     def total(self) -> float:
-        return self.encode + self.conditioner + self.steps * self.step + self.decode
+        return self.encode + self.conditioner + self.source + self.steps * self.step + self.decode
 
     @property
     def total_range(self) -> tuple[float, float]:
@@ -44,15 +45,17 @@ class TimeEstimate:
         return self.total * EFFICIENCY / best, self.total * EFFICIENCY / worst
 
 
-def dit_operations(base: WanBase, cells: int, text_tokens: int, *, token_timesteps: bool = False) -> int:
-    """One forward on both views, one prompt: S = 2 `cells` tokens.
+def dit_operations(
+    base: WanBase, cells: int, text_tokens: int, *, views: int = 2, seen: int = 2, token_timesteps: bool = False
+) -> int:
+    """One forward, one prompt: S = `views` x `cells` tokens, which see the keys of `seen` views.
 
-    A block: self-attention 4 S^2 D and its linears 8 S D^2; text cross-attention 4 S L D with 4 S D^2 + 4 L D^2 of
-    linears; FFN 4 S D ffn. Around them patch embedding and head 4 S D 64, text and time embeddings.
+    A block: self-attention 4 S `seen` `cells` D and its linears 8 S D^2; text cross-attention 4 S L D with 4 S D^2
+    + 4 L D^2 of linears; FFN 4 S D ffn. Around them patch embedding and head 4 S D 64, text and time embeddings.
     token_timesteps: every token has its own timestep embedding, as diffusers makes them for a source timestep of zero.
     """
-    tokens, dim = 2 * cells, base.dim
-    attention = 4 * tokens**2 * dim + 4 * tokens * text_tokens * dim
+    tokens, dim = views * cells, base.dim
+    attention = 4 * tokens * seen * cells * dim + 4 * tokens * text_tokens * dim
     linears = 12 * tokens * dim**2 + 4 * text_tokens * dim**2 + 4 * tokens * dim * base.ffn_dim
     times = tokens if token_timesteps else 1
     around = 4 * tokens * dim * base.in_channels * PATCH + 2 * text_tokens * dim * (base.text_dim + dim)
@@ -72,9 +75,19 @@ def conditioner_operations(request: Request) -> int:
 
 def step_operations(request: Request) -> int:
     """One step: every window, and both prompts where there is guidance."""
-    slow = request.route == "diffusers" and request.source_timestep == "zero"
-    forward = dit_operations(request.base, request.cells, request.text_length, token_timesteps=slow)
-    return forward * request.windows * (2 if request.guidance else 1)
+    slow = request.route == "diffusers" and request.source_timestep == "zero" and request.views == 2
+    forward = dit_operations(
+        request.base, request.cells, request.text_length, views=request.views, token_timesteps=slow
+    )
+    return forward * request.windows * request.prompts
+
+
+def source_operations(request: Request) -> int:
+    """The source alone, once for every window and prompt, where its states are kept."""
+    if request.home == "nowhere":
+        return 0
+    alone = dit_operations(request.base, request.cells, request.text_length, views=1, seen=1)
+    return alone * request.windows * request.prompts
 
 
 def estimate_time(request: Request, rate: float, efficiency: float = EFFICIENCY) -> TimeEstimate:
@@ -89,6 +102,7 @@ def estimate_time(request: Request, rate: float, efficiency: float = EFFICIENCY)
     return TimeEstimate(
         encode=ENCODE_OPERATIONS * pixels / reached,
         conditioner=conditioner_operations(request) * request.windows / reached,
+        source=source_operations(request) / reached,
         step=step_operations(request) / reached,
         decode=DECODE_OPERATIONS * pixels / reached,
         steps=request.steps,
