@@ -150,9 +150,9 @@ def device_memory() -> tuple[torch.device, str, int]:
 
 def host_memory() -> int:
     """Bytes of host memory that are free."""
-    import psutil
+    from comfy import model_management
 
-    return psutil.virtual_memory().available
+    return int(model_management.get_free_memory(torch.device("cpu")))
 
 
 def compute_dtype(name: str) -> torch.dtype:
