@@ -33,6 +33,7 @@ from benchmarks.result_files import every_nth, read_json, weights_fingerprint, w
 from track2view_core.cameras import CameraPath
 from track2view_core.errors import Track2ViewError
 from track2view_core.evaluation import CameraFitter, psnr, splat_points
+from track2view_core.render import render_target_view
 from track2view_core.scenes import exact_tracks
 from track2view_core.scenes.scene import Texture
 from track2view_core.tracks import PairedTracks, PointTracks, pair_tracks
@@ -46,6 +47,8 @@ ROWS = {
     "source": "source copied",
     "splat": "points splatted, exact tracks",
     "splat_klt": "points splatted, KltTracker",
+    "pixels": "the clip's own pixels, exact tracks",
+    "pixels_klt": "the clip's own pixels, KltTracker",
     "model": "tiny model, exact tracks",
     "model_klt": "tiny model, KltTracker",
     "round_trip": "VAE round trip of the truth",
@@ -101,6 +104,8 @@ class Renderings:
         exact, klt = self._paired(self.exact), self._klt_pair()
         videos = {"source": self.source, "splat": splat_points(self.source, exact)}
         videos["splat_klt"] = self.source if klt is None else splat_points(self.source, klt)
+        videos["pixels"] = render_target_view(self.source, exact).frames
+        videos["pixels_klt"] = self.source if klt is None else render_target_view(self.source, klt).frames
         if self.models is None:
             return videos
         latent = encode(self.models.vae, self.source)
