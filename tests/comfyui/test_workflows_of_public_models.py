@@ -82,19 +82,33 @@ def as_ati(tiny: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {**as_image_to_video(tiny), **extra}
 
 
-KINDS = {"04": as_vace, "05": as_image_to_video, "07": as_neoverse, "08": as_recammaster, "09": as_ati}
-MADE_BY_THE_USER = {"07": ("neoverse_14B.safetensors", "neoverse_14B_camera_embedding.safetensors")}
+NUMBERS = ("04", "05", "07", "08", "09", "20")
+KINDS = {"vace": as_vace, "ATI": as_ati, "i2v": as_image_to_video, "recammaster": as_recammaster}
+"""By what the name of a file holds; the first that fits."""
+MADE_BY_THE_USER = ("neoverse_14B.safetensors", "neoverse_14B_camera_embedding.safetensors")
 """Files that a command of ours makes of downloads."""
+BACK_ENDS = ["source", "own pixels", "VACE", "Time-to-Move", "NeoVerse", "ReCamMaster"]
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=NUMBERS)
 def number(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
 def saved(workflow, number):
-    return workflow(number)
+    """As it was saved; the folded back-ends of 20, which come bypassed, all switched on."""
+    graph = workflow(number)
+    for node in graph["nodes"]:
+        if number == "20" and node["flags"].get("collapsed"):
+            node["mode"] = 0
+    return graph
+
+
+@pytest.fixture(scope="module")
+def chosen(saved):
+    """The files of weights that its loaders ask for."""
+    return {value for node in saved["nodes"] for value in node["widgets_values"] if str(value).endswith("tensors")}
 
 
 @pytest.fixture(scope="module")
@@ -107,11 +121,11 @@ def links(saved):
 
 
 @pytest.fixture(scope="module")
-def files(server, driver, number, links, tiny_dit_file, tmp_path_factory):
+def files(server, driver, chosen, links, tiny_dit_file, tmp_path_factory):
     """Small files under the real ones' names, and a clip, for this module alone."""
     from track2view_core.scenes import shipped_clip
 
-    made = {name: server.base / "models/diffusion_models" / name for name in MADE_BY_THE_USER.get(number, ())}
+    made = {name: server.base / "models/diffusion_models" / name for name in MADE_BY_THE_USER if name in chosen}
     places = {name: server.base / "models" / folder / name for name, folder in links.items()}
     for file in places.values():
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -119,7 +133,8 @@ def files(server, driver, number, links, tiny_dit_file, tmp_path_factory):
     tiny = load_file(tiny_dit_file)
     for name, folder in links.items():
         if folder == "diffusion_models":
-            save_file(KINDS[number](tiny), places[name])
+            kind = next(kind for part, kind in KINDS.items() if part in name)
+            save_file(kind(tiny), places[name])
         elif folder == "vae":
             shutil.copy(own_vae if own_vae.is_file() else driver.weights.SHIPPED[1], places[name])
         elif folder == "text_encoders":
@@ -129,7 +144,7 @@ def files(server, driver, number, links, tiny_dit_file, tmp_path_factory):
         elif folder == "clip_vision":
             driver.clip_vision.write_clip_vision(places[name])
     if made:
-        convert(KINDS[number](tiny), tmp_path_factory.mktemp("NeoVerse"), next(iter(made.values())))
+        convert(as_neoverse(tiny), tmp_path_factory.mktemp("NeoVerse"), next(iter(made.values())))
     clip = server.base / "input" / CLIP
     shutil.copy(shipped_clip("shapes").file, clip)
     yield
@@ -159,13 +174,12 @@ def test_without_its_files_it_is_refused_by_the_name_of_each_and_for_nothing_els
     assert len(errors) == len(names) and all(any(name in error for error in errors) for name in names), errors
 
 
-def test_every_file_that_is_not_made_by_the_user_has_its_download_link(saved, links, number):
-    chosen = [value for node in saved["nodes"] for value in node["widgets_values"] if str(value).endswith("tensors")]
-    assert set(chosen) <= {*links, *MADE_BY_THE_USER.get(number, ())}
+def test_every_file_that_is_not_made_by_the_user_has_its_download_link(chosen, links):
+    assert chosen <= {*links, *MADE_BY_THE_USER}
 
 
 def test_with_small_files_in_their_places_it_ends_with_a_video_of_the_clips_size(
-    server, driver, saved, object_info, files
+    server, driver, number, saved, object_info, files
 ):
     from track2view_core.scenes import shipped_clip
     from track2view_core.video import read_clip
@@ -175,12 +189,35 @@ def test_with_small_files_in_their_places_it_ends_with_a_video_of_the_clips_size
     for kind, changes in FEW_STEPS.items():
         if any(node["class_type"] == kind for node in graph.values()):
             graph = driver.graph.changed(graph, kind, **changes)
-    if "KSamplerAdvanced" in {node["class_type"] for node in graph.values()}:
+    if number == "05":
         first, second = (n for n in graph.values() if n["class_type"] == "KSamplerAdvanced")
         first["inputs"]["end_at_step"] = second["inputs"]["start_at_step"] = 2
     done = server.run(graph, seconds=900)
     assert done.error is None, f"{done.message}\n{server.log_end()}"
     frames, rate = driver.videos.frames_and_rate(driver.videos.saved_video(server, graph, done))
+    if number == "20":
+        shown = done.outputs[driver.graph.node_id(graph, "Track2View_CompareVideos")]["track2view_comparison"]
+        assert [cell["label"] for cell in json.loads(shown[0])["cells"]] == BACK_ENDS and len(frames) == 17
+        return
     clip = read_clip(shipped_clip("shapes").file)
     assert frames.shape[1:] == tuple(clip.frames.shape[1:]) and len(frames) == 9 and rate == clip.fps
     assert np.ptp(frames) > 50
+
+
+def test_the_comparison_runs_with_the_clip_alone_and_takes_each_back_end_that_is_switched_on(
+    server, driver, workflow, object_info
+):
+    from track2view_core.scenes import shipped_clip
+
+    graph = driver.graph.to_prompt(workflow("20"), object_info)
+    graph = driver.graph.changed(graph, "Track2View_PrepareClip", width=128, height=128, max_frames=5)
+    shutil.copy(shipped_clip("shapes").file, server.base / "input" / CLIP)
+    done = server.run(graph, seconds=300)
+    (server.base / "input" / CLIP).unlink()
+    assert done.error is None, done.message
+    compare = driver.graph.node_id(graph, "Track2View_CompareVideos")
+    cells = json.loads(done.outputs[compare]["track2view_comparison"][0])["cells"]
+    assert [cell["label"] for cell in cells] == BACK_ENDS[:2]
+    (seed,) = [node for node in workflow("20")["nodes"] if node["type"] == "PrimitiveNode"]
+    samplers = [node for node in workflow("20")["nodes"] if node["type"].startswith("KSampler")]
+    assert len(seed["outputs"][0]["links"]) == len(samplers) == 4
