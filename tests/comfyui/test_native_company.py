@@ -150,6 +150,27 @@ def test_the_conditioner_runs_once_a_window(native, graph):
     assert native.facts(run)["conditioner"] == 2  # 5 latent frames in windows of 3 that share 1
 
 
+def test_161_frames_run_in_windows_of_81(native, server, driver):
+    """The clip there and back, again and again; windows of 21 latent frames that share 8, over 41."""
+    from track2view_core.scenes import shipped_clip
+    from track2view_core.video import VideoClip, read_clip, write_clip
+
+    clip = read_clip(shipped_clip("shapes").file)
+    there_and_back = [*range(16), *range(16, 0, -1)] * 6
+    write_clip(VideoClip(clip.frames[there_and_back[:161]], clip.fps), server.base / "input/long.mp4")
+    graph = native.native(bundle=SHARED)
+    (demo,) = [name for name, node in graph.items() if node["class_type"] == "Track2View_DemoClip"]
+    graph[demo] = {"class_type": "LoadVideo", "inputs": {"file": "long.mp4"}}
+    graph = driver.graph.changed(graph, "Track2View_PrepareClip", width=64, height=64)
+    graph = driver.graph.changed(graph, "Track2View_TrackPoints", points=100, motion="static")
+    windows = {**_windows(81), "context_overlap": 30}
+    graph["windows"] = native.node("WanContextWindowsManual", model=["apply", 0], **windows)
+    graph["count"] = native.node("Probe_Count", model=["windows", 0], number=161)
+    run = native.with_facts(native.ksampler(graph, steps=2, model=["count", 0]))
+    assert native.latent(run).shape[2] == 41
+    assert native.facts(run)["conditioner"] == 3
+
+
 def test_a_clip_of_odd_shape_runs(native, driver, gap):
     """7 x 7 tokens, in no whole ratio to the trained size."""
     size = {"width": 112, "height": 112}

@@ -4,46 +4,34 @@
  */
 
 import { button, element, freshContext, pixelRatio, pointIn } from "../editor/elements.mjs";
+import { FilmPlayer } from "../film_player.mjs";
 import { fitted, shareAcross } from "./fitting.mjs";
 import { STYLE } from "./style.mjs";
 
-const MIDDLE = 1;
 const WIPE = "wipe";
 const GRID = "grid";
 const HANDLE = 9; // px, radius
 const IDLE = "Run the node to compare the videos.";
 
-export class CompareView {
-  #abort = new AbortController();
+export class CompareView extends FilmPlayer {
   #cells = [];
-  #request = 0;
-  #observer;
+  showsFrames = true;
 
   /** @param {{forward?: (event: Event) => void}} host gets the wheel and the middle button, which are the graph's */
   constructor({ forward } = {}) {
-    const { signal } = this.#abort;
+    super();
     this.mode = WIPE;
     this.split = 0.5; // share of the picture's width that shows the first video
-    this.video = element("video", { loop: true, playsinline: true, preload: "auto" });
-    this.video.muted = true;
     this.canvas = element("canvas", { "aria-label": "The videos under a wipe" });
-    this.stage = element("div", { class: "t2v-compare-stage" }, this.canvas);
-    this.play = button("▶", "Play or stop", () => this.toggle());
-    this.range = element("input", { type: "range", min: 0, max: 1, step: "any", value: 0, "aria-label": "Time" });
     this.modes = [WIPE, GRID].map((mode) => button(mode === WIPE ? "Wipe" : "Grid", `Show as ${mode}`, () => this.show(mode)));
     this.choices = ["Left", "Right"].map((side) => element("select", { "aria-label": `${side} of the wipe` }));
-    this.words = element("span", { role: "status", text: IDLE });
-    this.element = element("div", { class: "t2v-compare widget-expands", role: "group", "aria-label": "Comparison" },
-      element("style", { text: STYLE }), this.stage,
-      element("div", { class: "t2v-compare-row" }, this.play, this.range, ...this.choices, ...this.modes), this.words);
-    this.#listen(signal, forward);
-    this.#observer = new ResizeObserver(() => this.redraw());
-    this.#observer.observe(this.stage);
+    this.words.textContent = IDLE;
+    const stage = element("div", { class: "t2v-compare-stage" }, this.canvas);
+    this.begin(stage, element("div", { class: "t2v-compare widget-expands", role: "group", "aria-label": "Comparison" },
+      element("style", { text: STYLE }), stage,
+      element("div", { class: "t2v-compare-row" }, this.play, this.range, ...this.choices, ...this.modes), this.words), forward);
+    this.#listen();
     this.show(WIPE);
-  }
-
-  get disposed() {
-    return this.#abort.signal.aborted;
   }
 
   /** @param {string} address of the film  @param {{label, x, y, width, height}[]} cells of it, px */
@@ -54,10 +42,7 @@ export class CompareView {
       choice.replaceChildren(...cells.map((cell, at) => element("option", { value: at, text: cell.label })));
       choice.value = cells.length > kept[side] && kept[side] !== "" ? kept[side] : String(side);
     }
-    if (this.video.getAttribute("src") !== address) {
-      this.video.src = address;
-      this.video.play().catch(() => {}); // a page may not be allowed to; the button is there
-    }
+    this.open(address);
     this.show(this.mode);
   }
 
@@ -68,34 +53,9 @@ export class CompareView {
     this.redraw();
   }
 
-  toggle() {
-    if (this.video.paused) this.video.play().catch(() => {});
-    else this.video.pause();
-  }
-
-  dispose() {
-    this.#abort.abort();
-    this.#observer.disconnect();
-    cancelAnimationFrame(this.#request);
-    this.video.pause();
-    this.video.removeAttribute("src");
-    this.video.load();
-    this.element.remove();
-  }
-
-  redraw() {
-    if (this.#request !== 0 || this.disposed) return;
-    this.#request = requestAnimationFrame(() => {
-      this.#request = 0;
-      this.draw();
-      if (!this.video.paused && this.element.isConnected) this.redraw();
-    });
-  }
-
   draw() {
-    const { video, stage, range } = this;
-    this.play.textContent = video.paused ? "▶" : "■";
-    if (video.duration > 0 && document.activeElement !== range) range.value = String(video.currentTime / video.duration);
+    const { video, stage } = this;
+    this.drawTime();
     const [width, height] = [stage.clientWidth, stage.clientHeight];
     const context = freshContext(this.canvas, width, height, pixelRatio(stage));
     if (this.#cells.length === 0 || !(video.videoWidth > 0)) return;
@@ -141,10 +101,8 @@ export class CompareView {
     context.shadowBlur = 0;
   }
 
-  #listen(signal, forward) {
-    const { stage, video, range } = this;
-    const redraw = () => this.redraw();
-    for (const name of ["timeupdate", "seeked", "loadeddata", "play", "pause"]) video.addEventListener(name, redraw, { signal });
+  #listen() {
+    const { stage, video, signal } = this;
     video.addEventListener("error", () => {
       if (!video.hasAttribute("src")) return;
       this.#cells = [];
@@ -157,19 +115,6 @@ export class CompareView {
       this.split = shareAcross(fitted(width, height, stage.clientWidth, stage.clientHeight), pointIn(stage, event).x);
       this.redraw();
     }, { signal });
-    stage.addEventListener("click", () => this.toggle(), { signal });
-    for (const choice of this.choices) choice.addEventListener("change", redraw, { signal });
-    range.addEventListener("input", () => {
-      video.pause();
-      if (video.duration > 0) video.currentTime = Number(range.value) * video.duration;
-    }, { signal });
-    range.addEventListener("change", () => range.blur(), { signal });
-    for (const name of ["pointerdown", "pointermove", "pointerup"]) {
-      this.element.addEventListener(name, (event) => {
-        if (event.button === MIDDLE || event.buttons === 4) forward?.(event);
-        else event.stopPropagation();
-      }, { signal });
-    }
-    this.element.addEventListener("wheel", (event) => forward?.(event), { signal });
+    for (const choice of this.choices) choice.addEventListener("change", () => this.redraw(), { signal });
   }
 }

@@ -5,51 +5,36 @@
 
 import { button, element, freshContext, pixelRatio, pointIn } from "../editor/elements.mjs";
 import { COLOURS } from "../editor/style.mjs";
+import { FilmPlayer } from "../film_player.mjs";
 import { frameAt, nearestTrack, placeIn, seenIn } from "../math/pairs.mjs";
 import { PARTS, isOn, partOf, shownAt, viewAt, viewsOf } from "./picture_layout.mjs";
 import { STYLE } from "./style.mjs";
 
 const REACH = 0.05; // of a view's height
-const MIDDLE = 1;
 
-export class PairView {
-  #abort = new AbortController();
+export class PairView extends FilmPlayer {
   #pairs = null;
   #pointer = null; // where the pointer is on the picture, CSS pixels
-  #request = 0;
-  #observer;
 
   /** @param {{forward?: (event: Event) => void}} host gets the wheel and the middle button, which are the graph's */
   constructor({ forward } = {}) {
-    const { signal } = this.#abort;
-    this.video = element("video", { loop: true, playsinline: true, preload: "auto" });
-    this.video.muted = true;
+    super();
     this.over = element("canvas", { "aria-hidden": "true" });
-    this.stage = element("div", { class: "t2v-pair-stage" }, this.video, this.over);
     this.part = "views";
     const tabs = Object.entries(PARTS).map(([part, name]) => button(name, `Show ${name.toLowerCase()}`, () => this.choose(part), { "data-part": part }));
     this.tabs = element("div", { class: "t2v-pair-row t2v-pair-tabs", role: "toolbar", "aria-label": "What is shown" }, ...tabs);
-    this.play = button("▶", "Play or stop", () => this.toggle());
-    this.range = element("input", { type: "range", min: 0, max: 1, step: "any", value: 0, "aria-label": "Time" });
-    this.words = element("span", { role: "status", text: "Run the node to see both views." });
-    this.element = element("div", { class: "t2v-pair widget-expands", role: "group", "aria-label": "Both views" },
-      element("style", { text: STYLE }), this.tabs, this.stage,
-      element("div", { class: "t2v-pair-row" }, this.play, this.range), this.words);
-    this.#listen(signal, forward);
-    this.#observer = new ResizeObserver(() => this.redraw());
-    this.#observer.observe(this.stage);
-  }
-
-  get disposed() {
-    return this.#abort.signal.aborted;
+    this.words.textContent = this.#hint();
+    const stage = element("div", { class: "t2v-pair-stage" }, this.video, this.over);
+    this.begin(stage, element("div", { class: "t2v-pair widget-expands", role: "group", "aria-label": "Both views" },
+      element("style", { text: STYLE }), this.tabs, stage,
+      element("div", { class: "t2v-pair-row" }, this.play, this.range), this.words), forward);
+    this.#listen();
   }
 
   /** @param {string} address of the video */
   load(address) {
-    if (this.video.getAttribute("src") === address) return;
+    if (!this.open(address)) return;
     this.#pairs = null;
-    this.video.src = address;
-    this.video.play().catch(() => {}); // a page may not be allowed to; the button is there
     this.redraw();
   }
 
@@ -69,35 +54,11 @@ export class PairView {
     this.redraw();
   }
 
-  toggle() {
-    if (this.video.paused) this.video.play().catch(() => {});
-    else this.video.pause();
-  }
-
-  dispose() {
-    this.#abort.abort();
-    this.#observer.disconnect();
-    cancelAnimationFrame(this.#request);
-    this.video.pause();
-    this.video.removeAttribute("src");
-    this.video.load();
-    this.element.remove();
-  }
-
-  redraw() {
-    if (this.#request !== 0 || this.disposed) return;
-    this.#request = requestAnimationFrame(() => {
-      this.#request = 0;
-      this.draw();
-    });
-  }
-
   /** @returns {number|null} the track under the pointer */
   draw() {
     const { video, stage } = this;
     const { duration, currentTime } = video;
-    this.play.textContent = video.paused ? "▶" : "■";
-    if (duration > 0 && document.activeElement !== this.range) this.range.value = String(currentTime / duration);
+    this.drawTime();
     const context = freshContext(this.over, stage.clientWidth, stage.clientHeight, pixelRatio(stage));
     this.words.textContent = this.#hint();
     for (const tab of this.tabs.children) tab.setAttribute("aria-pressed", String(tab.dataset.part === this.part));
@@ -161,10 +122,8 @@ export class PairView {
     this.words.textContent = `Track ${this.#pairs.tracks[track]}${hidden}${gone}`;
   }
 
-  #listen(signal, forward) {
-    const { stage, video, range } = this;
-    const redraw = () => this.redraw();
-    for (const name of ["timeupdate", "seeked", "loadeddata", "play", "pause"]) video.addEventListener(name, redraw, { signal });
+  #listen() {
+    const { stage, video, signal } = this;
     video.addEventListener("error", () => (this.words.textContent = "The preview is gone; run the node again."), { signal });
     stage.addEventListener("pointermove", (event) => {
       this.#pointer = pointIn(stage, event);
@@ -174,18 +133,5 @@ export class PairView {
       this.#pointer = null;
       this.redraw();
     }, { signal });
-    stage.addEventListener("click", () => this.toggle(), { signal });
-    range.addEventListener("input", () => {
-      video.pause();
-      if (video.duration > 0) video.currentTime = Number(range.value) * video.duration;
-    }, { signal });
-    range.addEventListener("change", () => range.blur(), { signal });
-    for (const name of ["pointerdown", "pointermove", "pointerup"]) {
-      this.element.addEventListener(name, (event) => {
-        if (event.button === MIDDLE || event.buttons === 4) forward?.(event);
-        else event.stopPropagation();
-      }, { signal });
-    }
-    this.element.addEventListener("wheel", (event) => forward?.(event), { signal });
   }
 }

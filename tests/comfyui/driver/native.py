@@ -28,9 +28,12 @@ class Native:
         self._bundle = graphs.node_id(recamera, "Track2View_LoadBundle")
         self._runs: dict[str, Any] = {}
 
-    @staticmethod
-    def node(class_type: str, **inputs: Any) -> dict[str, Any]:
-        return _node(class_type, **inputs)
+    def node(self, class_type: str, **inputs: Any) -> dict[str, Any]:
+        """A node; required widgets that are not given are at their defaults, since newer cores ask for more of them."""
+        required = self.server.get(f"/object_info/{class_type}")[class_type]["input"].get("required", {})
+        options = {name: spec[1] for name, spec in required.items() if len(spec) > 1}
+        defaults = {name: spec["default"] for name, spec in options.items() if "default" in spec}
+        return _node(class_type, **{**defaults, **inputs})
 
     @staticmethod
     def with_inputs(node: dict[str, Any], **inputs: Any) -> dict[str, Any]:
