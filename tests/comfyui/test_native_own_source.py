@@ -75,7 +75,7 @@ COMPANY = {
     "a first block": ("Probe_ForeignBlock", {"scale": 1.3}),
     "skipped layers": (
         "SkipLayerGuidanceDiT",
-        {"double_layers": "1", "single_layers": "", "scale": 2.0, "start_percent": 0.0, "end_percent": 1.0,
+        {"double_layers": "0", "single_layers": "", "scale": 2.0, "start_percent": 0.0, "end_percent": 1.0,
          "rescaling_scale": 0.0},
     ),
 }  # fmt: skip
