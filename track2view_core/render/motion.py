@@ -11,6 +11,7 @@ from scipy.spatial import KDTree
 from ..progress import Progress
 from .edge_aware import edge_aware_sum
 from .optical_flow import ClipFlow, carried, clip_flow, length, loop_trust, pixel_grid
+from .side_by_side import each
 from .source_tracks import SourceTracks
 
 FINE = 2
@@ -73,20 +74,23 @@ def moving_probability(
     flow = clip_flow(pictures, progress)
     seeds = _Seeds.of(tracks, size)
     clip = _Clip(pictures, flow, standing, seeds, *_camera(tracks, size))
-    looked = {t: clip.against_standing(t) for t in np.unique(np.linspace(0, frames - 1, NOISE_FRAMES).astype(int))}
+    tried = np.unique(np.linspace(0, frames - 1, NOISE_FRAMES).astype(int)).tolist()
+    looked = dict(zip(tried, each(clip.against_standing, tried), strict=True))
     noise = {step: _noise([(looked[t], seeds.standing[t]) for t in looked], step) for step in STEPS}
-    said = np.stack(
-        [
-            _said(looked.pop(t) if t in looked else clip.against_standing(t), pictures[t], noise, seeds, t)
-            for t in range(frames)
-        ]
-    )
+
+    def said_of(t: int) -> np.ndarray:
+        return _said(looked[t] if t in looked else clip.against_standing(t), pictures[t], noise, seeds, t)
+
+    said = np.stack(list(each(said_of, range(frames))))
     _sum_over_time(said, pictures, flow)
-    probability = np.empty(said.shape[:3], np.float32)
-    for t in range(frames):
-        spread = edge_aware_sum(said[t], pictures[t])
-        probability[t] = spread[..., 0] / (spread.sum(-1) + SILENCE)
+    probability = np.stack(list(each(lambda t: _likely(said[t], pictures[t]), range(frames))))
     return PixelMotion(probability, flow, float(noise[STEPS[0]][0]) * FINE)
+
+
+def _likely(said: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    """Probability [h, w] float32 from what is said for and against [h, w, 2], spread over the picture [h, w, 3]."""
+    spread = edge_aware_sum(said, picture)
+    return (spread[..., 0] / (spread.sum(-1) + SILENCE)).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ..tracks.moving_objects import contact_inverse_depth, growth, moving_object
 from ..tracks.trackers.camera_solver import Cameras
 from ..tracks.trackers.triangulation import BACKDROP
 from .geodesic_planes import PixelGraph
+from .side_by_side import each
 from .source_tracks import SourceTracks
 from .standing_depth import map_size
 
@@ -117,11 +118,13 @@ def object_labels(
     """
     frames = len(silhouettes)
     graph = None if video is None else PixelGraph(*map_size(*video.shape[1:3]))
-    votes = []  # by each frame, what a pixel is of by its nearest track, and by the nearest one along its colours
-    for t in range(frames):
+
+    def votes_of(t: int) -> tuple[np.ndarray, np.ndarray]:
         near = np.flatnonzero(seen[t] & (objects >= 0))
-        picture = None if video is None else video[t]
-        votes.append(_votes(silhouettes[t], xy[t, near], objects[near], picture, graph))
+        return _votes(silhouettes[t], xy[t, near], objects[near], None if video is None else video[t], graph)
+
+    # By each frame, what a pixel is of by its nearest track, and by the nearest one along its colours.
+    votes = list(each(votes_of, range(frames)))
     if inverse is None and objects.max(initial=-1) >= 0:
         lower = _what_is_below([guessed for _, guessed in votes], int(objects.max(initial=-1)) + 1)
         votes = [(np.where(own < 0, own, lower[own]), np.where(far < 0, far, lower[far])) for own, far in votes]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -27,22 +28,24 @@ class ClipFlow:
     forward: np.ndarray  # [T - 1, h, w, 2] float32: pixel x of frame t is at x + forward[t] in frame t + 1
     backward: np.ndarray  # [T - 1, h, w, 2] float32: pixel x of frame t + 1 is at x + backward[t] in frame t
     _held: dict[tuple[int, int], np.ndarray] = field(default_factory=dict, repr=False)
+    _lock: Lock = field(default_factory=Lock, repr=False)
 
     def between(self, start: int, end: int) -> np.ndarray:
         """Flow [h, w, 2] from frame `start` to frame `end`, chained over the frames between; zero to itself.
 
         Not to be written to: the last ones are held, as each is asked for from both of its ends.
         """
-        if (start, end) not in self._held:
-            side = 1 if end > start else -1
-            at = next((u for u in range(end, start, -side) if (start, u) in self._held), start)
-            flow = self._held[start, at] if at != start else np.zeros(self.forward.shape[1:], np.float32)
-            for t in range(at, end, side):
-                flow = flow + carried(self.forward[t] if side > 0 else self.backward[t - 1], flow)
-            while len(self._held) >= HELD:
-                del self._held[next(iter(self._held))]
-            self._held[start, end] = flow
-        return self._held[start, end]
+        with self._lock:
+            if (start, end) not in self._held:
+                side = 1 if end > start else -1
+                at = next((u for u in range(end, start, -side) if (start, u) in self._held), start)
+                flow = self._held[start, at] if at != start else np.zeros(self.forward.shape[1:], np.float32)
+                for t in range(at, end, side):
+                    flow = flow + carried(self.forward[t] if side > 0 else self.backward[t - 1], flow)
+                while len(self._held) >= HELD:
+                    del self._held[next(iter(self._held))]
+                self._held[start, end] = flow
+            return self._held[start, end]
 
 
 def clip_flow(pictures: np.ndarray, progress: Progress | None = None) -> ClipFlow:

@@ -7,8 +7,6 @@ are compared (plane_sweep.py); the cheapest map of both is carried to the frames
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -30,6 +28,7 @@ from .plane_sweep import (
     swept_costs,
     without_specks,
 )
+from .side_by_side import each
 from .source_tracks import SourceTracks
 from .standing_fusion import asked, carried, fused
 
@@ -49,8 +48,6 @@ PLAIN = 0.1
 """Share of the pixels, the plainest, that tell the noise."""
 QUANTUM = MOST / 255
 """Costs are kept in bytes: a clip has many of them."""
-MOST_AT_ONCE = 4
-"""Frames looked at side by side: more wait for memory and for Python itself."""
 
 SAME_STEP = 0.75
 """Steps of the sweep within which the tracks' planes say the same as the pictures, and say it more exactly."""
@@ -135,24 +132,22 @@ class StandingDepth:
         hidden = None if ignored is None else np.stack([self._hidden(each) for each in ignored])
         stands = ~self._moving if hidden is None else ~self._moving & ~self._mostly_on(hidden)
         keys = sorted({*range(0, frames, KEY), frames - 1})
-        at_once = max(1, min(MOST_AT_ONCE, os.cpu_count() or 1))
-        with ThreadPoolExecutor(at_once, thread_name_prefix="standing depth") as pool:
-            looks: list[_Look] = []
-            for done, look in enumerate(pool.map(lambda t: self._look(t, stands, hidden), keys), 1):
-                if look is not None:
-                    looks.append(look)
-                if progress is not None:
-                    progress(done, len(keys), "depth of what stands")
-            for look in looks:  # all frames have their say of a track before one of them builds on it
-                self._confirmed[look.index[look.fits]] += 1
-                self._denied[look.index[~look.fits]] += 1
-            trusted = self._confirmed > self._denied
-            maps = pool.map(lambda look: self._map(look, stands, trusted), looks)
-            found = {look.t: map_ for look, map_ in zip(looks, maps, strict=True) if map_ is not None}
-            if not found:  # tracks are seen between the keys alone
-                level = np.float32(np.median(self._inverse[self._seen & ~self._moving]))
-                return np.full((frames, *self._graph.size), level, np.float32)
-            every = np.stack(list(pool.map(lambda t: self._between_keys(t, found), range(frames))))
+        looks: list[_Look] = []
+        for done, look in enumerate(each(lambda t: self._look(t, stands, hidden), keys), 1):
+            if look is not None:
+                looks.append(look)
+            if progress is not None:
+                progress(done, len(keys), "depth of what stands")
+        for look in looks:  # all frames have their say of a track before one of them builds on it
+            self._confirmed[look.index[look.fits]] += 1
+            self._denied[look.index[~look.fits]] += 1
+        trusted = self._confirmed > self._denied
+        maps = each(lambda look: self._map(look, stands, trusted), looks)
+        found = {look.t: map_ for look, map_ in zip(looks, maps, strict=True) if map_ is not None}
+        if not found:  # tracks are seen between the keys alone
+            level = np.float32(np.median(self._inverse[self._seen & ~self._moving]))
+            return np.full((frames, *self._graph.size), level, np.float32)
+        every = np.stack(list(each(lambda t: self._between_keys(t, found), range(frames))))
         return fused(every, self._camera)
 
     def _between_keys(self, t: int, found: dict[int, np.ndarray]) -> np.ndarray:

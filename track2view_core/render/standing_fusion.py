@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import cv2
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from ..cameras import CameraPath
 from .optical_flow import pixel_grid
+from .side_by_side import each
 
 REACH = 4
 """Frames before and after that have a say: more cost time, and see the pixel from too far aside."""
@@ -17,16 +20,17 @@ ROUNDS = 2
 
 def fused(maps: np.ndarray, camera: CameraPath) -> np.ndarray:
     """Inverse depth [T, h, w] of each frame, from the maps of all; T frames of a camera of h x w pixels."""
-    frames = len(maps)
     for _ in range(ROUNDS):
-        new = np.empty_like(maps)
-        for t in range(frames):
-            said = [maps[t]] * 2  # its own counts twice
-            said += [asked(maps[t], maps[s], camera, t, s)[0] for s in range(t - REACH, t + REACH + 1)
-                     if s != t and 0 <= s < frames]  # fmt: skip
-            new[t] = _middle(said)
-        maps = new
+        maps = np.stack(list(each(partial(_agreed, maps, camera), range(len(maps)))))
     return maps
+
+
+def _agreed(maps: np.ndarray, camera: CameraPath, t: int) -> np.ndarray:
+    """The median [h, w] of what the maps [T, h, w] near frame t say of it."""
+    said = [maps[t]] * 2  # its own counts twice
+    said += [asked(maps[t], maps[s], camera, t, s)[0] for s in range(t - REACH, t + REACH + 1)
+             if s != t and 0 <= s < len(maps)]  # fmt: skip
+    return _middle(said)
 
 
 def _middle(maps: list[np.ndarray]) -> np.ndarray:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ...cameras import CameraPath
 from ...errors import Track2ViewError
@@ -118,7 +119,8 @@ def solve_shots(
         if camera is not None:
             lens = camera.resized(*size).with_frames(span)
             ideal = replace(part, xy=ideal_pixels(part.xy, lens, setup.center, scale))
-        shot = solve_shot(ideal, setup, _stage(progress, span.start, span.stop, frames), part)
+        with threadpool_limits(1, user_api="blas"):  # of small matrices, over which threads only wait for each other
+            shot = solve_shot(ideal, setup, _stage(progress, span.start, span.stop, frames), part)
         if len(spans) > 1:
             shot = replace(shot, notes=tuple(replace(note, shot=span.start) for note in shot.notes))
         yield span, part, setup, shot
