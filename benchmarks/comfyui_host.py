@@ -37,6 +37,7 @@ class Host:
 
     native: ModuleType  # the pack's nodes/bridge/native
     bridge: ModuleType  # and nodes/bridge/host
+    kept_source: ModuleType  # and nodes/bridge/kept_source
     core: Callable[[str], ModuleType]  # a module of track2view_core as the pack imports it
     samplers: ModuleType
     device: torch.device
@@ -69,6 +70,7 @@ def open_host(comfyui: Path | None, *, cpu: bool, low_memory: bool = False) -> H
     return Host(
         importlib.import_module(f"{name}.nodes.bridge.native"),
         importlib.import_module(f"{name}.nodes.bridge.host"),
+        importlib.import_module(f"{name}.nodes.bridge.kept_source"),
         lambda module: importlib.import_module(f"{name}.track2view_core.{module}"),
         importlib.import_module("comfy.samplers"),
         management.get_torch_device(),

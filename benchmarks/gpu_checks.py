@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -109,7 +108,6 @@ def _measured(
     with attach_seams(transformer, None, source_attention="own") as seams:
         once = meters.seconds(lambda: seams.source_states(source, text), device)
         states = seams.source_states(source, text)
-    kept = sum(tensor.numel() * tensor.element_size() for block in states for tensor in block)
 
     def both(attention: Any) -> Callable[[], Any]:
         def step() -> None:
@@ -138,10 +136,9 @@ def _measured(
         spent = time.perf_counter() - begin
         if number >= 1 and spent * (number + 2) / (number + 1) > seconds:
             break
-    row: dict[str, Any] = {"source once": once, "kept bytes": kept, "repeats": len(took["full"])}
+    row: dict[str, Any] = {"source once": once, "kept bytes": states.bytes, "repeats": len(took["full"])}
     for name, values in took.items():
-        low, middle, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
-        row[name] = {"quartiles": [low, middle, high], "peak": peaks[name]}
+        row[name] = {"quartiles": list(meters.quartiles(values)), "peak": peaks[name]}
     return row
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import torch
@@ -29,6 +29,11 @@ def seconds(call: Callable[[], Any], device: torch.device) -> float:
     return time.perf_counter() - begin
 
 
+def work_seconds(call: Callable[[], Any], device: torch.device) -> float:
+    """`seconds`; on the CPU those of this process' work, over all its threads, which other programs do not stretch."""
+    return seconds(call, device) if device.type == "cuda" else cpu_and_wall(call)[1]
+
+
 def cpu_and_wall(call: Callable[[], Result]) -> tuple[Result, float, float]:
     """What the call gives, this process' seconds of work, and those of the clock."""
     wall, cpu = time.perf_counter(), time.process_time()
@@ -38,6 +43,13 @@ def cpu_and_wall(call: Callable[[], Result]) -> tuple[Result, float, float]:
 
 def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+
+
+def quartiles(values: Iterable[float]) -> tuple[float, float, float]:
+    """Of at least one value."""
+    values = list(values)
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else 3 * values
+    return low, middle, high
 
 
 def start_peak(device: torch.device) -> None:

@@ -10,13 +10,12 @@ work, over all its threads, which other programs do not stretch.
 from __future__ import annotations
 
 import argparse
-import threading
-import time
-from typing import Any
 
 import torch
 
 from .comfyui_host import add_arguments, guider_of, open_host, open_model, prompt, random_condition, random_wan
+from .meters import quartiles
+from .steps_in_turn import steps_in_turn
 
 
 def main() -> None:
@@ -44,21 +43,16 @@ def main() -> None:
         )
         tracked = host.native.with_seams(ours, condition, host.bridge.managed(condition.bundle.conditioner))
         source = host.bridge.raw_latent(condition.source_latent)["samples"]
-        turns = _Turns(2)
-        runs = [
-            _Run(turns, 0, guider_of(host, tracked, prompt(condition, host)), condition, arguments.pairs + 1),
-            _Run(turns, 1, guider_of(host, base, prompt(None, host, frames=source)), condition, arguments.pairs + 1),
+        guiders = [
+            guider_of(host, tracked, prompt(condition, host)),
+            guider_of(host, base, prompt(None, host, frames=source)),
         ]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join()
-    _report(arguments, *(torch.tensor(run.seconds) for run in runs))
+    _report(arguments, *steps_in_turn(guiders, condition.source_latent, arguments.pairs + 1))
 
 
 def _report(arguments: argparse.Namespace, tracked: torch.Tensor, plain: torch.Tensor) -> None:
     ratio = (tracked / plain)[1:]
-    low, middle, high = ratio.quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
+    low, middle, high = quartiles(ratio.tolist())
     print(
         f"{arguments.frames} frames of {arguments.size}, {arguments.layers} blocks of 1536, source timestep "
         f"{arguments.source_timestep}, {torch.get_num_threads()} threads"
@@ -66,62 +60,6 @@ def _report(arguments: argparse.Namespace, tracked: torch.Tensor, plain: torch.T
     print(f"step with tracks / step of time_dim_concat, {len(ratio)} interleaved pairs after the first:")
     print(f"  median {middle:.4f}, quartiles {low:.4f} .. {high:.4f}")
     print(f"  median step {plain[1:].median():.3f} s; first step with tracks {tracked[0]:.3f} s")
-
-
-class _Turns:
-    """Lets `count` threads run one at a time, in order."""
-
-    def __init__(self, count: int):
-        self._gates = [threading.Semaphore(int(number == 0)) for number in range(count)]
-
-    def wait(self, number: int) -> None:
-        self._gates[number].acquire()
-
-    def hand_on(self, number: int) -> None:
-        self._gates[(number + 1) % len(self._gates)].release()
-
-
-class _Run(threading.Thread):
-    """One sampling run that stops before each step until it is its turn."""
-
-    def __init__(self, turns: _Turns, number: int, guider: Any, condition: Any, steps: int):
-        super().__init__(daemon=True)
-        self._turns, self._number, self._guider, self._steps = turns, number, guider, steps
-        self._latent = torch.zeros_like(condition.source_latent)
-        self.seconds: list[float] = []
-
-    def run(self) -> None:
-        self._turns.wait(self._number)
-        with torch.inference_mode():
-            sigmas = torch.linspace(1.0, 0.0, self._steps + 1)
-            noise = torch.randn(self._latent.shape, generator=torch.Generator().manual_seed(2))
-            self._guider.sample(noise, self._latent, self, sigmas, disable_pbar=True, seed=2)
-        self._turns.hand_on(self._number)
-
-    def sample(
-        self, model: Any, sigmas: torch.Tensor, extra_args: Any, callback: Any, noise: torch.Tensor, *_: Any, **__: Any
-    ):
-        """What core calls as its sampler: forwards at every sigma, nothing else."""
-        options = {"model_options": extra_args["model_options"], "seed": 2}
-        for sigma in sigmas[:-1]:
-            if self.seconds:
-                self._turns.hand_on(self._number)
-                self._turns.wait(self._number)
-            begin = _clock(noise)
-            model(noise, sigma[None], **options)
-            self.seconds.append(_clock(noise) - begin)
-        return noise
-
-    def max_denoise(self, *_: Any) -> bool:
-        return True
-
-
-def _clock(tensor: torch.Tensor) -> float:
-    """Seconds of the card's wall clock, or of this process' work on the CPU, which other programs do not stretch."""
-    if tensor.is_cuda:
-        torch.cuda.synchronize()
-        return time.perf_counter()
-    return time.process_time()
 
 
 if __name__ == "__main__":

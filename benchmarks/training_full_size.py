@@ -82,10 +82,13 @@ def random_objective(arguments: argparse.Namespace, device: torch.device) -> Con
     return objective
 
 
-def random_transformer(base: str, weights: torch.dtype, device: torch.device) -> WanTransformer3DModel:
-    """Frozen, in `weights` but for what WAN keeps in float32; never held twice."""
+def random_transformer(
+    base: str, weights: torch.dtype, device: torch.device, layers: int | None = None
+) -> WanTransformer3DModel:
+    """Frozen, in `weights` but for what WAN keeps in float32; never held twice. layers: None for as many as it has."""
+    settings = BASES[base] if layers is None else {**BASES[base], "num_layers": layers}
     with torch.device("meta"):
-        model = WanTransformer3DModel(attention_head_dim=128, **BASES[base])
+        model = WanTransformer3DModel(attention_head_dim=128, **settings)
     kept = set(WanTransformer3DModel._keep_in_fp32_modules)
     for name, parameter in list(model.named_parameters()):
         dtype = torch.float32 if kept & set(name.split(".")) else weights

@@ -25,7 +25,7 @@ class SelfAttention:
     """The source alone: gets the keys and values, [1, tokens, D] each."""
     behind: list[tuple[Tensor, Tensor]] | None = None
     """The target alone: the source's keys and values, of each prompt of the batch in order."""
-    others: Any = None  # override that was there before
+    override: Any = None  # of another pack, around which ours stands
     reached: bool = False
 
 
@@ -52,7 +52,7 @@ def with_self_attention(options: Options, blocks: int, told: Callable[[int], Sel
         def original(inner: dict[str, Any]) -> Any:
             inside = inner["transformer_options"]
             here = told(number)
-            here.others = inside.get(OVERRIDE)
+            here.override = inside.get(OVERRIDE)
             return extra["original_block"]({**inner, "transformer_options": {**inside, OVERRIDE: _attend, TOLD: here}})
 
         return replaced(args, {**extra, "original_block": original})
@@ -80,7 +80,7 @@ def _attend(function: Any, query: Tensor, key: Tensor, value: Tensor, *rest: Any
     Told by the order, since a text may be as long as a view. One function for all blocks, so that it compiles once.
     """
     told: SelfAttention = kwargs["transformer_options"][TOLD]
-    attend = function if told.others is None else partial(told.others, function)
+    attend = function if told.override is None else partial(told.override, function)
     if told.reached:
         return attend(query, key, value, *rest, **kwargs)
     told.reached = True
