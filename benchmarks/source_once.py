@@ -149,8 +149,9 @@ def comfyui_seconds(arguments: argparse.Namespace, host: Host) -> Tensor:
         for settings in ({"source_timestep": "same"}, {"source_attention": "own"}, None):
             model = open_model(state)
             condition = random_condition(
-                host, model, frames=arguments.frames, height=height, width=width, dtype=dtype, **(settings or {})
-            )
+                host, model, frames=arguments.frames, height=height, width=width, dtype=dtype,
+                conditioner_width=256, **(settings or {}),
+            )  # fmt: skip
             if settings is not None:
                 model = host.native.with_seams(model, condition, host.bridge.managed(condition.bundle.conditioner))
                 kept = [note.code for note in host.kept_source.source_notes(model, condition)]
