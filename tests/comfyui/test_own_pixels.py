@@ -100,6 +100,50 @@ def test_the_mask_for_vace_holds_the_holes_of_every_latent_frame_where_core_look
         assert torch.equal(vace[frame], raw[list(frames)].any(0))
 
 
+def test_core_packs_picture_and_mask_for_vace_as_diffusers_does(server, driver, paired):
+    """The 96 channels: what is kept and what is painted as latents, the mask's 8 x 8 pixels."""
+    import torch
+    from diffusers import WanVACEPipeline
+    from safetensors.torch import load_file
+
+    from track2view_core.wan.vae import load_vae
+
+    text = node("Track2View_EmptyPrompt")
+    vace = {"width": 160, "height": 160, "length": FRAMES, "batch_size": 1, "strength": 1.0}
+    links = {"positive": ["7", 0], "negative": ["7", 0], "control_video": ["6", 0], "control_masks": ["6", 3]}
+    graph = {
+        **paired, "6": rendered(), "7": text, "8": node("VAELoader", vae_name=driver.weights.NAMES[1]),
+        "9": node("WanVaceToVideo", vae=["8", 0], **links, **vace), "10": node("Probe_Control", conditioning=["9", 0]),
+        **shown("grey", ["6", 0]), **shown("vace", ["6", 3], "mask"),
+        **shown("holes", ["6", 1], "mask"),
+    }  # fmt: skip
+    done = server.run(graph, seconds=300)
+    assert done.error is None, done.message
+    packed = load_file(server.base / "output/control.safetensors")
+    mask = torch.from_numpy(pictures(server, done, "vace")[..., 0] > 0)
+    video = torch.from_numpy(pictures(server, done, "grey")) / 255
+    video[torch.from_numpy(pictures(server, done, "holes")[..., 0] > 0)] = 0.5  # files of 8 bits have no half
+    own_vae = server.base / "models/vae" / driver.weights.NAMES[1]
+    vae = load_vae(own_vae if own_vae.is_file() else driver.weights.SHIPPED[1])
+
+    class Shapes:
+        vae_scale_factor_temporal, vae_scale_factor_spatial = 4, 8
+        transformer = type("Dit", (), {"config": type("Config", (), {"patch_size": (1, 2, 2)})})
+
+    Shapes.vae = vae
+    masks = mask.float()[None, None]
+    expected = WanVACEPipeline.prepare_masks(Shapes, masks, [[]])
+    assert torch.equal(packed["vace_mask"], expected) and 0 < expected.mean() < 1
+    with torch.no_grad():
+        latents = WanVACEPipeline.prepare_video_latents(
+            Shapes, (video * 2 - 1).permute(3, 0, 1, 2)[None], masks, [[]], device="cpu"
+        )
+    mean, std = (torch.tensor(values)[None, :, None, None, None].repeat(1, 2, 1, 1, 1)
+                 for values in (vae.config.latents_mean, vae.config.latents_std))  # fmt: skip
+    gap = (packed["vace_frames"] - (latents * std + mean)).abs().max()
+    assert gap < 1e-3 * packed["vace_frames"].std()
+
+
 def test_depth_is_near_bright_of_the_new_view_and_of_the_clip(server, run):
     far, depth = (pictures(server, run, name)[..., 0] for name in ("far", "depth"))
     holes = pictures(server, run, "holes")[..., 0] > 0

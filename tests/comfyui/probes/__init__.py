@@ -328,6 +328,26 @@ class Count(Probe):
 COUNTS_HANDLES: list = []
 
 
+class Control(Probe):
+    """What core's WanVaceToVideo made of pictures and mask, as a file."""
+
+    ID = "Control"
+    INPUTS = (io.Conditioning.Input("conditioning"),)
+    IS_OUTPUT = True
+
+    @classmethod
+    def execute(cls, conditioning):
+        import folder_paths
+        from safetensors.torch import save_file
+
+        told = conditioning[0][1]
+        save_file(
+            {name: told[name][0].contiguous() for name in ("vace_frames", "vace_mask")},
+            f"{folder_paths.get_output_directory()}/control.safetensors",
+        )
+        return io.NodeOutput()
+
+
 class Facts(Probe):
     """What a MODEL holds after the sampler that made the latent."""
 
@@ -356,7 +376,7 @@ class Probes(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
             Sigmas, Text, Frames, ForeignBlock, ForeignAttention, Unbatched, Compiled, BareGuider, TimeToMoveLoop,
-            ReCamMasterForward, NeoVerseForward, Count, Facts, Geometry,
+            ReCamMasterForward, NeoVerseForward, Count, Control, Facts, Geometry,
         ]  # fmt: skip
 
 
