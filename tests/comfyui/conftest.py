@@ -107,7 +107,8 @@ def nodes(frontend, browser):
     renderer = {"asked_for": "litegraph", "newest": "vue"}[frontend[0]]
     vue = "true" if renderer == "vue" else "false"
     browser.evaluate(f"app.extensionManager.setting.set('Comfy.VueNodes.Enabled', {vue})")
-    return renderer
+    yield renderer
+    browser.evaluate("app.graph.clear()")  # or its films play on beside all other tests
 
 
 @pytest.fixture(scope="session")

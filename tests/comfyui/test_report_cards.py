@@ -113,7 +113,8 @@ def page(browser, frontend):
     write_scene(frontend[1].base / "input" / SCENE)
     ready(browser)
     browser.evaluate("app.extensionManager.setting.set('Comfy.Window.UnloadConfirmation', false)")
-    return browser
+    yield browser
+    browser.evaluate("app.graph.clear()")
 
 
 def open_graph(page, renderer: str) -> None:
