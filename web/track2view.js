@@ -142,14 +142,13 @@ function addComparison(node) {
   widget.serialize = false;
   node.setSize([Math.max(node.size[0], COMPARE_SIZE[0]), Math.max(node.size[1], COMPARE_SIZE[1])]);
   const show = (kept) => kept && view.load(fileAddress(kept.video), kept.cells);
-  const grow = () => showNeededSockets(node, ...COMPARED);
-  grow();
+  // Links of a graph that loads go by the number of a socket and come one by one: all sockets are there until then.
+  const grow = () => queueMicrotask(() => node.graph && !app.configuringGraph && showNeededSockets(node, ...COMPARED));
+  for (const change of ["onAdded", "onConnectionsChange", "onAfterGraphConfigured"]) chain(node, change, grow);
   chain(node, "onConfigure", () => {
     grow();
     show(node.properties?.[COMPARISON]);
   });
-  // Links of a graph that loads are made one by one; a node is only looked at once all are there.
-  chain(node, "onConnectionsChange", () => queueMicrotask(() => node.graph && !app.configuringGraph && grow()));
   chain(node, "onExecuted", (output) => {
     const made = output?.track2view_comparison?.[0];
     if (!made) return;

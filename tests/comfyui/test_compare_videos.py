@@ -99,3 +99,14 @@ def test_a_free_socket_appears_as_the_one_before_is_linked(desk):
     desk.wait(f"{SOCKETS}.length === 4")
     gone = desk(f"window.gone = {VIEW}, app.graph.remove({NODE}), [gone.disposed, gone.element.isConnected]")
     assert gone == [True, False]
+
+
+def test_a_graph_that_opens_keeps_six_videos_at_their_sockets(browser, nodes, workflow):
+    saved = workflow("20")
+    (wanted,) = [node["inputs"] for node in saved["nodes"] if node["type"] == "Track2View_CompareVideos"]
+    browser.evaluate(f"app.loadGraphData({json.dumps(saved)})")
+    browser.wait_for(f"app.graph._nodes.length === {len(saved['nodes'])} && {SOCKETS}.length === 6")
+    links = browser.evaluate(
+        f"{NODE}.inputs.filter(({{ link }}) => link != null).map(({{ name, link }}) => [name, link])"
+    )
+    assert sorted(links) == [[socket["name"], socket["link"]] for socket in wanted if socket["link"]]
