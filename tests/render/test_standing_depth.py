@@ -210,6 +210,17 @@ def test_a_track_that_no_frame_confirms_says_nothing_of_what_is_behind() -> None
     assert np.abs(found[6:14, behind] / FAR - 1).max() < 0.3
 
 
+def test_frames_without_parallax_confirm_no_track_and_those_with_it_do() -> None:
+    still, travelling = (
+        StandingDepth(pictures(70), tracks_on(step)),
+        StandingDepth(board_before_a_wall(), tracks_on_both()),
+    )
+    for analysis in (still, travelling):
+        analysis.maps()
+    assert not still._confirmed.any()
+    assert (travelling._confirmed > travelling._denied).mean() > 0.8
+
+
 def test_a_track_on_what_moves_says_nothing_of_what_is_behind_though_pictures_confirmed_it() -> None:
     """The thing moves as if it stood near, and its tracks are lost early on."""
     video, hidden = board_before_a_wall(), np.zeros((TRAVELLED, HEIGHT, WIDTH), bool)

@@ -139,6 +139,8 @@ class StandingDepth:
             if progress is not None:
                 progress(done, len(keys), "depth of what stands")
         for look in looks:  # all frames have their say of a track before one of them builds on it
+            if look.compared is None:
+                continue  # without parallax nothing is said
             self._confirmed[look.index[look.fits]] += 1
             self._denied[look.index[~look.fits]] += 1
         trusted = self._confirmed > self._denied
