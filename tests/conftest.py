@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.machinery
 import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,10 @@ from fractions import Fraction
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # several processes share the machine; before torch is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 import torch
 
@@ -23,6 +28,14 @@ BENCHMARKS = ROOT / "benchmarks"
 PACK = "/a folder of the user/custom_nodes/track2view"
 CLIPS = ROOT / ".cache" / "real_clips"  # git-ignored
 CLIP_NAMES = ("bikes.mp4", "bigbuckbunny.mp4", "carphone_pristine.mp4")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests share a process; and so do all that drive a server or a browser, of which two would be in each
+    other's way."""
+    for item in items:
+        room = item.path.relative_to(ROOT).parts[:2]
+        item.add_marker(pytest.mark.xdist_group("servers" if room == ("tests", "comfyui") else str(item.path)))
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from track2view_core.training.objectives import drawn_levels, noised
 from track2view_core.wan.checkpoints import load_transformer
 from track2view_core.wan.lora import add_lora
 from track2view_core.wan.sampler import TRAIN_TIMESTEPS, initial_noise, make_scheduler
-from track2view_core.wan.seams import Deltas, Rotary, SourceTimestep, attach_seams
+from track2view_core.wan.seams import Deltas, Rotary, SourceAttention, SourceTimestep, attach_seams
 
 
 class Arm(nn.Module):
@@ -40,6 +40,7 @@ class Arm(nn.Module):
 
     rotary: Rotary = "shared"
     source_timestep: SourceTimestep = "zero"
+    source_attention: SourceAttention = "full"
     anchor: FrameAnchor = "last"
 
     def __init__(self, transformer: WanTransformer3DModel, rank: int, conditioner: TrackConditioner | None = None):
@@ -47,7 +48,13 @@ class Arm(nn.Module):
         transformer.requires_grad_(False)
         add_lora(transformer, rank, rank)
         self.transformer, self.conditioner = transformer, conditioner
-        self.seams = attach_seams(transformer, conditioner, rotary=self.rotary, source_timestep=self.source_timestep)
+        self.seams = attach_seams(
+            transformer,
+            conditioner,
+            rotary=self.rotary,
+            source_timestep=self.source_timestep,
+            source_attention=self.source_attention,
+        )
 
     def deltas(self, pair: PairBatch) -> Deltas | None:
         """What is added to the tokens of both views; it knows neither timestep nor noise."""
@@ -115,6 +122,12 @@ class TokenLevel(Arm):
 
     def tracks(self, pair: PairBatch) -> TrackBatch:
         return pair.tracks
+
+
+class OwnSource(TokenLevel):
+    """The source's tokens attend to the source alone, so that sampling computes them once: half of every step."""
+
+    source_attention = "own"
 
 
 class LatentLevel(TokenLevel):
@@ -326,6 +339,7 @@ class ArmKind:
 
 MAIN: dict[str, ArmKind] = {
     REFERENCE: ArmKind("Track2View, token level", TokenLevel),
+    "own": ArmKind("Track2View, token level, source once", OwnSource),
     "track2view_latent": ArmKind("Track2View, latent level", LatentLevel),
     "pose": ArmKind("camera pose embedding", PoseEmbedding),
     "render": ArmKind("point render concatenated", PointRender),

@@ -157,7 +157,15 @@ def json_rows(rows: Sequence[Row]) -> list[dict]:
     ]
 
 
-_COLOURS = ((31, 119, 180), (23, 190, 207), (214, 39, 40), (255, 127, 14), (148, 103, 189), (60, 60, 60))  # RGB
+_COLOURS = (
+    (31, 119, 180),
+    (23, 190, 207),
+    (214, 39, 40),
+    (255, 127, 14),
+    (148, 103, 189),
+    (44, 160, 44),
+    (60, 60, 60),
+)  # RGB
 _PANEL, _LEGEND = (760, 560), 300  # pixels
 _LEFT, _TOP, _BOTTOM, _RIGHT = 90, 60, 60, 20
 _FONT, _LABEL_WIDTH = cv2.FONT_HERSHEY_SIMPLEX, 200
