@@ -142,11 +142,14 @@ function addComparison(node) {
   widget.serialize = false;
   node.setSize([Math.max(node.size[0], COMPARE_SIZE[0]), Math.max(node.size[1], COMPARE_SIZE[1])]);
   const show = (kept) => kept && view.load(fileAddress(kept.video), kept.cells);
+  let size = null; // as saved: sockets that were there while the graph loaded may have made the node taller
   // Links of a graph that loads go by the number of a socket and come one by one: all sockets are there until then.
   const grow = () => queueMicrotask(() => node.graph && !app.configuringGraph && showNeededSockets(node, ...COMPARED));
   for (const change of ["onAdded", "onConnectionsChange", "onAfterGraphConfigured"]) chain(node, change, grow);
-  chain(node, "onConfigure", () => {
+  chain(node, "onAfterGraphConfigured", () => queueMicrotask(() => size && node.setSize([...size])));
+  chain(node, "onConfigure", (saved) => {
     grow();
+    size = saved.size ?? null;
     show(node.properties?.[COMPARISON]);
   });
   chain(node, "onExecuted", (output) => {
