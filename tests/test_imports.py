@@ -17,13 +17,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "track2view_core"
 
-OPEN_TO_ALL = {"errors", "progress", "notes"}
+OPEN_TO_ALL = {"errors", "progress", "notes", "threads"}
 TO_WAN = {"video", "cameras", "tracks", "conditioner", "wan"}
 TO_DATASET = TO_WAN | {"scenes", "render", "preview", "dataset"}
 # room -> the rooms it may import besides those open to all
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "progress": set(),
+    "threads": set(),
     "notes": set(),
     "headlines": set(),
     "video": set(),

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from ..progress import Progress
+from ..threads import each
 from .edge_aware import edge_aware_sum
 from .optical_flow import ClipFlow, carried, clip_flow, length, loop_trust, pixel_grid
-from .side_by_side import each
 from .source_tracks import SourceTracks
 
 FINE = 2

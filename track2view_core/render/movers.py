@@ -13,11 +13,11 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import KDTree
 
+from ..threads import each
 from ..tracks.moving_objects import contact_inverse_depth, growth, moving_objects, steady
 from ..tracks.trackers.camera_solver import Cameras
 from ..tracks.trackers.triangulation import BACKDROP
 from .geodesic_planes import PixelGraph
-from .side_by_side import each
 from .source_tracks import SourceTracks
 from .standing_depth import map_size
 

@@ -15,6 +15,7 @@ from scipy.spatial import KDTree
 
 from ..errors import Track2ViewError
 from ..progress import Progress
+from ..threads import each
 from .geodesic_planes import PixelGraph, spread_planes
 from .plane_sweep import (
     BLUR,
@@ -28,7 +29,6 @@ from .plane_sweep import (
     swept_costs,
     without_specks,
 )
-from .side_by_side import each
 from .source_tracks import SourceTracks
 from .standing_fusion import asked, carried, fused
 

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from ..cameras import CameraPath
+from ..threads import each
 from .optical_flow import pixel_grid
-from .side_by_side import each
 
 REACH = 4
 """Frames before and after that have a say: more cost time, and see the pixel from too far aside."""

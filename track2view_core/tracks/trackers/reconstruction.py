@@ -16,6 +16,7 @@ from itertools import zip_longest
 import numpy as np
 from scipy.spatial import KDTree
 
+from ...threads import each
 from .camera_solver import (
     CORRELATED,
     LEAST_NOISE,
@@ -176,15 +177,19 @@ def _ranked(reach: float, xy: np.ndarray, seen: np.ndarray, cameras: Cameras, li
 
     The points of a pair may belong to two things, the scene and a large mover; each begins a solution of its own.
     """
-    found: list[InitialPair] = []
-    for first, second, shared in _candidates(seen):
-        shared = np.random.default_rng(second).permutation(shared)[:PAIR_SAMPLE]
+
+    def things(candidate: tuple[int, int, np.ndarray]) -> list[InitialPair]:
+        first, second, shared = candidate
+        shared, pairs = np.random.default_rng(second).permutation(shared)[:PAIR_SAMPLE], []
         for _ in range(THINGS):
             pair = _pair(first, second, shared, xy, cameras, reach, limit)
             if pair is None:
                 break
-            found.append(pair)
+            pairs.append(pair)
             shared = np.setdiff1d(shared, pair.points)
+        return pairs
+
+    found = [pair for pairs in each(things, _candidates(seen)) for pair in pairs]
     found.sort(key=lambda pair: -pair.score)
     leading = {pair.first: pair for pair in reversed(found)}
     heads = sorted(leading.values(), key=lambda pair: -pair.score)
