@@ -30,6 +30,7 @@ CLIPS = ROOT / ".cache" / "real_clips"  # git-ignored
 CLIP_NAMES = ("bikes.mp4", "bigbuckbunny.mp4", "carphone_pristine.mp4")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A file's tests share a process; and so do all that drive a server or a browser, of which two would be in each
     other's way."""
