@@ -30,13 +30,17 @@ CLIPS = ROOT / ".cache" / "real_clips"  # git-ignored
 CLIP_NAMES = ("bikes.mp4", "bigbuckbunny.mp4", "carphone_pristine.mp4")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests share a process; and so do all that drive a server or a browser, of which two would be in each
-    other's way."""
-    for item in items:
-        room = item.path.relative_to(ROOT).parts[:2]
-        item.add_marker(pytest.mark.xdist_group("servers" if room == ("tests", "comfyui") else str(item.path)))
+@pytest.hookimpl(optionalhook=True)  # xdist's, of which `-p no:xdist` knows nothing
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """A file's tests share a process, and so do all that drive a server or a browser: two would disturb each other."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return "servers" if file.startswith("tests/comfyui/") else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="module")
