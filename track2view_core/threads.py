@@ -12,7 +12,6 @@ R = TypeVar("R")
 
 MOST_AT_ONCE = 4
 """More wait for memory, and for Python itself."""
-NAME = "track2view"
 
 
 def each(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
@@ -20,17 +19,5 @@ def each(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
 
     Who stops asking, or is interrupted while asking, waits for the calls that have begun and for no other.
     """
-    with ThreadPoolExecutor(max(1, min(MOST_AT_ONCE, os.cpu_count() or 1)), thread_name_prefix=NAME) as pool:
+    with ThreadPoolExecutor(max(1, min(MOST_AT_ONCE, os.cpu_count() or 1)), thread_name_prefix="track2view") as pool:
         yield from pool.map(function, items)
-
-
-def one_ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """As `each`, for items that do not all fit in memory: the next one is worked on while the caller has this one."""
-    with ThreadPoolExecutor(1, thread_name_prefix=NAME) as pool:
-        coming = None
-        for item in items:
-            ready, coming = coming, pool.submit(function, item)
-            if ready is not None:
-                yield ready.result()
-        if coming is not None:
-            yield coming.result()

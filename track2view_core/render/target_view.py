@@ -13,13 +13,12 @@ from torch import Tensor
 from ..cameras import CameraPath
 from ..errors import Track2ViewError
 from ..progress import Progress
-from ..threads import one_ahead
 from ..tracks import PairedTracks
 from ..tracks.pairing import ASPECT_TOLERANCE
 from .filling import Filled, filled
 from .geometry import ClipGeometry, clip_geometry
 from .hole_masks import majority
-from .layers import OPAQUE, Layer, MovingLayer, composed, moving_layer, standing_layer
+from .layers import OPAQUE, composed, moving_layer, standing_layer
 from .plates import Plates
 from .silhouettes import matte
 from .upsampling import upsampled
@@ -105,8 +104,7 @@ def target_frames(
 ) -> Iterator[TargetFrame]:
     """The target view frame by frame, at the pictures' size, in memory that does not depend on T.
 
-    The mask is the majority of three frames, and a frame is drawn while the one before is filled, so pictures are asked
-    for two frames ahead.
+    A frame is handed out when the next picture has come, since the mask is the majority of three frames.
 
     Raises:
         Track2ViewError: pictures, geometry and target camera differ in their number of frames.
@@ -123,27 +121,21 @@ def target_frames(
     view = _View(geometry, target_camera, plates, torch.device(device))
     earlier: TargetFrame | None = None  # the frame before `now`, its mask as it came
     now: TargetFrame | None = None
-    for drawn in one_ahead(view.drawn, _numbered(pictures, frames)):
-        later = view.filled(drawn)
-        if now is not None:
-            yield now if drawn.begins else _steady(earlier, now, later)
-        earlier, now = None if drawn.begins else now, later
-    assert now is not None  # or `_numbered` had told
-    yield now
-
-
-def _numbered(pictures: Iterable[Tensor], frames: int) -> Iterator[tuple[int, Tensor]]:
-    """The pictures with their numbers, if they are as many as the frames."""
     count = 0
     for picture in pictures:
         if count == frames:
             raise Track2ViewError(
                 f"There are more pictures than the {frames} frames of the geometry; give the same clip."
             )
-        yield count, picture
+        later = view.frame(picture, count)
+        cut = count == geometry.shot_of(count).start
+        if now is not None:
+            yield now if cut else _steady(earlier, now, later)
+        earlier, now = None if cut else now, later
         count += 1
-    if count < frames or count == 0:
+    if count < frames or now is None:
         raise Track2ViewError(f"There are {count} pictures and the geometry has {frames} frames; give the same clip.")
+    yield now
 
 
 def _steady(before: TargetFrame | None, now: TargetFrame, after: TargetFrame) -> TargetFrame:
@@ -152,23 +144,8 @@ def _steady(before: TargetFrame | None, now: TargetFrame, after: TargetFrame) ->
     return replace(now, hole=majority(before.hole, now.hole, after.hole))
 
 
-@dataclass(frozen=True, eq=False)
-class _Drawn:
-    """A frame with what the clip shows of it."""
-
-    standing: Layer  # with what other times show
-    moving: MovingLayer | None
-    needed: Tensor  # [H, W] bool: what no mover hides
-    seen: Tensor  # [H, W] bool: where this very frame shows what stands
-    to_before: Reprojection | None  # to the frame before; None at a cut
-
-    @property
-    def begins(self) -> bool:
-        return self.to_before is None
-
-
 class _View:
-    """The target view of one frame after the other: `drawn`, which does not know of other frames, then `filled`."""
+    """The target view of one frame after the other."""
 
     def __init__(self, geometry: ClipGeometry, target: CameraPath, video: Tensor | None, device: torch.device) -> None:
         self.geometry, self.target, self.device = geometry, target, device
@@ -177,8 +154,7 @@ class _View:
             self.plates = Plates(video, geometry.camera, self._standing, self._silhouette, device)
         self.before: Filled | None = None
 
-    def drawn(self, numbered: tuple[int, Tensor]) -> _Drawn:
-        t, picture = numbered
+    def frame(self, picture: Tensor, t: int) -> TargetFrame:
         height, width = picture.shape[:2]
         shot = self.geometry.shot_of(t)
         source, target = self.geometry.camera.resized(width, height), self.target.resized(width, height)
@@ -192,18 +168,15 @@ class _View:
         seen = standing.known
         if self.plates is not None:
             standing = self.plates.filled(standing, needed, t, target, shot)
-        to_before = None if t == shot.start else Reprojection.between(target, t, target, t - 1)
-        return _Drawn(standing, moving, needed, seen, to_before)
-
-    def filled(self, drawn: _Drawn) -> TargetFrame:
-        before = None if drawn.begins else self.before
-        self.before = filled(drawn.standing, drawn.needed, before, drawn.to_before)
-        out, inverse = composed(self.before.colour, self.before.inverse, drawn.moving)
-        covered = torch.zeros_like(drawn.seen) if drawn.moving is None else drawn.moving.opacity > 0.5
+        begins = t == shot.start
+        to_before = None if begins else Reprojection.between(target, t, target, t - 1)
+        self.before = filled(standing, needed, None if begins else self.before, to_before)
+        out, inverse = composed(self.before.colour, self.before.inverse, moving)
+        covered = torch.zeros_like(seen) if moving is None else moving.opacity > 0.5
         return TargetFrame(
             out.round().to(torch.uint8).permute(1, 2, 0),
             self.before.invented & ~covered,
-            drawn.seen | covered,
+            seen | covered,
             (1 / inverse.clamp(min=1 / LONGEST_DEPTH)),
         )
 
