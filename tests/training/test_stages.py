@@ -176,6 +176,18 @@ def test_the_vae_stage_ends_in_a_vae_with_wan_s_statistics(data, tmp_path):
     assert torch.allclose(channels.std(1), torch.ones(16), atol=0.02)
 
 
+def test_a_decoder_that_is_trained_alone_leaves_the_latents_as_they_were(data, random_weights, tmp_path):
+    vae = {"decoder_of": str(random_weights.vae), "frames_until": 0.5, "image_batch": 2, "image_crop": 32}
+    vae |= {"clip_shapes": [[5, 16]], "clip_pixels": 3000, "latent_noise": 0.1}
+    table = document("vae", data, tmp_path, vae=vae, validation={"folder": str(data), "pairs": 2, "samples": 1})
+    before, trained = load_vae(random_weights.vae), load_vae(run_config(config_from(table)).exported)
+    clip = torch.randint(0, 256, (FRAMES, SIZE, SIZE, 3), dtype=torch.uint8)
+    assert torch.equal(encode(before, clip), encode(trained, clip))
+    weights = before.state_dict()
+    changed = {name.split(".")[0] for name, value in trained.state_dict().items() if not value.equal(weights[name])}
+    assert changed == {"decoder", "post_quant_conv"}
+
+
 def written(table, file):
     """The document as a .toml file; JSON's notation is TOML's for these values."""
     lines = [f"{key} = {_toml(value)}" for key, value in table.items()]

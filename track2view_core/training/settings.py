@@ -341,6 +341,9 @@ class VaeSettings:
 
     base_width: int = 8
     """Channels of the widest resolution; WAN 2.1's is 96. ComfyUI reads it from the file."""
+    decoder_of: str = ""
+    """A VAE file to start from, of which the decoder alone is trained: latents stay what they were, and so models that
+    read and write them still fit. `base_width` is the file's."""
     frames_until: float = 0.65
     """Share of the run with single frames alone; after it clips come in, every other step."""
     image_batch: int = 12

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from ...dataset import PairDataset
 from ...errors import Track2ViewError
-from ...wan.vae import Part, decode_whole_clip, encode_whole_clip, latent_statistics, save_vae
+from ...wan.vae import Part, decode_whole_clip, encode_whole_clip, latent_statistics, load_vae, save_vae
 from ..batches import draw_samples
 from ..resident import ResidentClips
 from ..run_log import Samples
@@ -47,7 +47,7 @@ class VaeStage:
         for dataset in self.datasets:
             if not dataset.info.has_frames:
                 raise Track2ViewError(f"{dataset.folder} holds no frames; make it again with --keep-frames.")
-        self.vae: AutoencoderKLWan = new_vae(config.vae.base_width)
+        self.vae: AutoencoderKLWan = starting_vae(config.vae)
         self.objective = VaeObjective(self.vae, config.vae)
         shares = zip(config.data, self.datasets, strict=True)
         clips = [ResidentClips(one.folder, run_device(config)) if one.resident else held for one, held in shares]
@@ -59,12 +59,13 @@ class VaeStage:
             self.validate = VaeValidation(self.vae, clips, held_out)
 
     def export(self, average: Mapping[str, Tensor], file: Path, facts: Mapping[str, str]) -> None:
-        self.vae.load_state_dict(average)
-        data = self.datasets[0]
-        clips = spread(data.clip_count, STATISTICS_CLIPS, data.clip_frames)
-        statistics = measured_statistics(self.vae, clips)
-        self.vae.cpu()
-        fold_statistics(self.vae, *statistics)
+        untrained = self.vae.load_state_dict(average, strict=False).missing_keys
+        if not untrained:  # else the latents are another VAE's, and so are their statistics
+            data = self.datasets[0]
+            clips = spread(data.clip_count, STATISTICS_CLIPS, data.clip_frames)
+            statistics = measured_statistics(self.vae, clips)
+            self.vae.cpu()
+            fold_statistics(self.vae, *statistics)
         save_vae(self.vae, file, DTYPES[self.config.export.dtype])
 
 
@@ -76,7 +77,8 @@ class VaeObjective:
 
     def loss(self, batch: ClipBatch, generator: torch.Generator) -> Tensor:
         settings, clip, device = self.settings, batch.clip, generator.device
-        latent = encode_whole_clip(self.module, clip)
+        with torch.set_grad_enabled(not settings.decoder_of):
+            latent = encode_whole_clip(self.module, clip)
         kept = LATENT_WEIGHT * latent.float().square().mean()
         if settings.latent_noise:
             spread = latent.detach().float().std((0, 1, 3, 4), keepdim=True)
@@ -289,6 +291,17 @@ def fold_statistics(vae: AutoencoderKLWan, mean: Tensor, std: Tensor) -> None:
     to_latent.bias[:channels] = (to_latent.bias[:channels] - mean) * gain + wan_mean
     from_latent.bias += from_latent.weight[:, :, 0, 0, 0] @ (mean - wan_mean / gain)
     from_latent.weight /= rearrange(gain, "c -> 1 c 1 1 1")
+
+
+def starting_vae(settings: VaeSettings) -> AutoencoderKLWan:
+    """A new one, or the file that the settings name with all but its decoder frozen."""
+    if not settings.decoder_of:
+        return new_vae(settings.base_width)
+    vae = load_vae(Path(settings.decoder_of), torch.float32)
+    vae.requires_grad_(False)
+    for part in (vae.post_quant_conv, vae.decoder):
+        part.requires_grad_(True)
+    return vae
 
 
 def new_vae(base_width: int) -> AutoencoderKLWan:
