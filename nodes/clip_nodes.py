@@ -253,15 +253,10 @@ class KeepKnownPixels(io.ComfyNode):
         clip,
         strength,
         feather,
-        depth_is,
         clip_info=None,
         model_clip_info=None,
-        depth=None,
-        depth_near=0.0,
-        depth_far=0.0,
-        da3_geometry=None,
-        moge_geometry=None,
         movers=None,
+        **depth_fields,
     ) -> io.NodeOutput:
         from ..track2view_core.render.known_pixels import check_keeping, keep_known_pixels
         from ..track2view_core.render.view_notes import known_notes, shares
@@ -282,12 +277,7 @@ class KeepKnownPixels(io.ComfyNode):
             clip,
             paired_tracks,
             clip_info,
-            depth=depth,
-            depth_is=depth_is,
-            near=depth_near,
-            far=depth_far,
-            da3=da3_geometry,
-            moge=moge_geometry,
+            **depth_fields,
         )
         view = dense_view(own, paired_tracks, depth=distances, movers=moving)
         settings = {"strength": strength, "feather": feather, "progress": progress_callback()}

@@ -58,11 +58,11 @@ def linked_movers(movers: Tensor | None, image: Tensor) -> Tensor | None:
     return (masks > 0.5).expand(frames, -1, -1)
 
 
-def linked_depth(image: Tensor, paired_tracks: Any, clip_info: Any = None, **sockets: Any) -> Tensor | None:
+def linked_depth(image: Tensor, paired_tracks: Any, clip_info: Any = None, **depth_fields: Any) -> Tensor | None:
     """What `linked_geometry` finds, fitted to the tracks: `[T, h, w]` camera z; None without any."""
     from ..track2view_core.tracks.world_depth import aligned_depth
 
-    geometry = linked_geometry(image, clip_info, **sockets)
+    geometry = linked_geometry(image, clip_info, **depth_fields)
     return None if geometry is None else aligned_depth(geometry.depth, paired_tracks)
 
 

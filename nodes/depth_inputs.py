@@ -52,24 +52,28 @@ def geometry_sockets() -> list[io.Input]:
     ]
 
 
-def linked_geometry(image, clip_info, *, depth, depth_is, near, far, da3, moge):
-    """The one source of depth that is linked, as the core takes it, of the clip without padding; None without any."""
+def linked_geometry(
+    image, clip_info, *, depth_is, depth=None, depth_near=0.0, depth_far=0.0, da3_geometry=None, moge_geometry=None
+):
+    """The one source of depth that is linked, as the core takes it, of the clip without padding; None without any.
+
+    The fields are those of the inputs above, by which nodes hand them on.
+    """
     from ..track2view_core.tracks import model_geometry
 
-    linked = [
-        name for name, value in (("depth", depth), ("da3_geometry", da3), ("moge_geometry", moge)) if value is not None
-    ]
+    sources = {"depth": depth, "da3_geometry": da3_geometry, "moge_geometry": moge_geometry}
+    linked = [name for name, value in sources.items() if value is not None]
     if len(linked) > 1:
         raise Track2ViewError(f"{' and '.join(linked)} are both linked; leave one source of depth.")
     if not linked:
         return None
     frames, height, width = image.shape[:3]
-    if da3 is not None:
-        geometry = model_geometry.geometry_from_da3(da3, frames=frames, width=width, height=height)
-    elif moge is not None:
-        geometry = model_geometry.geometry_from_moge(moge, frames=frames, width=width, height=height)
+    if da3_geometry is not None:
+        geometry = model_geometry.geometry_from_da3(da3_geometry, frames=frames, width=width, height=height)
+    elif moge_geometry is not None:
+        geometry = model_geometry.geometry_from_moge(moge_geometry, frames=frames, width=width, height=height)
     else:
-        geometry = model_geometry.geometry_from_pictures(_gray(depth, image), depth_is, near=near, far=far)
+        geometry = model_geometry.geometry_from_pictures(_gray(depth, image), depth_is, near=depth_near, far=depth_far)
     if clip_info is None:
         return geometry
     return geometry.cropped(clip_info.content, (width, height), clip_info.frames)

@@ -70,13 +70,8 @@ class NeoVerseConditioning(io.ComfyNode):
         strength,
         keep_render,
         scene_depth,
-        depth_is,
-        depth=None,
-        depth_near=0.0,
-        depth_far=0.0,
-        da3_geometry=None,
-        moge_geometry=None,
         movers=None,
+        **depth_fields,
     ) -> io.NodeOutput:
         from ..track2view_core.render.view_notes import known_notes, shares
         from ..track2view_core.wan import neoverse
@@ -86,12 +81,7 @@ class NeoVerseConditioning(io.ComfyNode):
         distances = linked_depth(
             image,
             paired_tracks,
-            depth=depth,
-            depth_is=depth_is,
-            near=depth_near,
-            far=depth_far,
-            da3=da3_geometry,
-            moge=moge_geometry,
+            **depth_fields,
         )
         video, moving = frames_from_image(image, "image"), linked_movers(movers, image)
         neoverse.check_pictures(*video.shape[:3])

@@ -58,16 +58,11 @@ class RenderTargetView(io.ComfyNode):
         reach,
         remember,
         latent_holes,
-        depth_is,
-        depth=None,
-        depth_near=0.0,
-        depth_far=0.0,
-        da3_geometry=None,
-        moge_geometry=None,
         hole_colour=GREY,
         growth=0,
         edge_cut=0,
         movers=None,
+        **depth_fields,
     ) -> io.NodeOutput:
         from ..track2view_core.render.depth_pictures import near_is_bright
         from ..track2view_core.render.hole_masks import grown, over_latent_frames, vace_mask
@@ -77,12 +72,7 @@ class RenderTargetView(io.ComfyNode):
         distances = linked_depth(
             image,
             paired_tracks,
-            depth=depth,
-            depth_is=depth_is,
-            near=depth_near,
-            far=depth_far,
-            da3=da3_geometry,
-            moge=moge_geometry,
+            **depth_fields,
         )
         video, moving = frames_from_image(image, "image"), linked_movers(movers, image)
         if reach:

@@ -50,14 +50,9 @@ class TrackPoints(io.ComfyNode):
         points,
         motion,
         field_of_view,
-        depth_is,
-        depth=None,
         camera=None,
         clip_info=None,
-        depth_near=0.0,
-        depth_far=0.0,
-        da3_geometry=None,
-        moge_geometry=None,
+        **depth_fields,
     ) -> io.NodeOutput:
         from ..track2view_core.render.placed_movers import tracks_placed_in
         from ..track2view_core.tracks.trackers import KltTracker
@@ -66,12 +61,7 @@ class TrackPoints(io.ComfyNode):
         geometry = linked_geometry(
             image,
             clip_info,
-            depth=depth,
-            depth_is=depth_is,
-            near=depth_near,
-            far=depth_far,
-            da3=da3_geometry,
-            moge=moge_geometry,
+            **depth_fields,
         )
         settings = {
             "video": frames_from_image(clip, "image"),
@@ -385,16 +375,11 @@ class LiftTracks(io.ComfyNode):
         cls,
         image,
         field_of_view,
-        depth_is,
         tracks=None,
         tracks_json=None,
         camera=None,
-        depth=None,
-        depth_near=0.0,
-        depth_far=0.0,
-        da3_geometry=None,
-        moge_geometry=None,
         motion=None,
+        **depth_fields,
     ) -> io.NodeOutput:
         from ..track2view_core.tracks.tracks_2d import lift_tracks, standing_camera, tracks_from_core, tracks_from_json
 
@@ -405,12 +390,7 @@ class LiftTracks(io.ComfyNode):
         geometry = linked_geometry(
             image,
             None,
-            depth=depth,
-            depth_is=depth_is,
-            near=depth_near,
-            far=depth_far,
-            da3=da3_geometry,
-            moge=moge_geometry,
+            **depth_fields,
         )
         notes = []
         if tracks_json is None:

@@ -20,18 +20,6 @@ window.probe = {
     app.canvas.ds.offset = [90 / zoom - node.pos[0], 130 / zoom - node.pos[1]];
     app.canvas.setDirty(true, true);
     await probe.settle();
-    await probe.reachable();
-  },
-  /** Until the editor's chips stand still under a click; a frontend that has just opened may cover them for a while. */
-  async reachable(frames = 5) {
-    let last = "";
-    for (let still = 0, drawn = 0; still < frames && drawn < 600; drawn += 1) {
-      await new Promise(requestAnimationFrame);
-      const [x, y] = probe.chip("orbit_left");
-      const chip = document.elementFromPoint(x, y)?.closest("[data-preset]")?.dataset.preset;
-      still = chip === "orbit_left" && last === `${x} ${y}` ? still + 1 : 0;
-      last = `${x} ${y}`;
-    }
   },
   /** Until ComfyUI has laid out its elements and the editor has drawn. */
   async settle(frames = 8) {

@@ -33,6 +33,9 @@ OPTIONS = (
 )
 
 
+NOTHING_ABOVE_THE_CANVAS = {"Comfy.TutorialCompleted": True, "Comfy.Workflow.ShowMissingModelsWarning": False}
+
+
 @dataclass
 class Run:
     """What the server said about one queued graph."""
@@ -156,8 +159,8 @@ def running_server(base: Path, *options: str) -> Iterator[Server]:
     (nodes / "track2view_probes").symlink_to(PROBES, target_is_directory=True)
     for folder in ("models/track2view", "models/vae", "models/diffusion_models", "input", "output", "user/default"):
         (base / folder).mkdir(parents=True, exist_ok=True)
-    settings = base / "user/default/comfy.settings.json"  # or a tutorial covers the canvas
-    settings.write_text('{"Comfy.TutorialCompleted": true}', encoding="utf-8")
+    settings = base / "user/default/comfy.settings.json"
+    settings.write_text(json.dumps(NOTHING_ABOVE_THE_CANVAS), encoding="utf-8")
     port = _free_port()
     start = Path(__file__).with_name("start.py")
     command = [
