@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,7 +24,7 @@ from .reports import report_at
 from .sockets import BUNDLE, CONDITION, WAN
 
 if TYPE_CHECKING:
-    from ..track2view_core.wan.memory import Request
+    pass
 
 CATEGORY = "Track2View/sampling"
 BUNDLES_OWN = "bundle"
@@ -109,7 +108,7 @@ class SampleDiffusers(io.ComfyNode):
     def execute(
         cls, wan, bundle, positive, condition, seed, steps, cfg, shift, scheduler, negative=None
     ) -> io.NodeOutput:
-        from ..track2view_core.wan.memory import sampling_memory
+        from ..track2view_core.wan.memory import diffusers_request, sampling_memory, with_home
         from ..track2view_core.wan.models import empty_text
         from ..track2view_core.wan.sampler import sample
 
@@ -131,9 +130,19 @@ class SampleDiffusers(io.ComfyNode):
         if not trained.uses_text and cfg not in (0.0, 1.0):
             notes.append(Note.of("guidance_unused"))
         patchers = [wan.patcher, bundle.patcher]
-        request = _request(condition, wan.transformer.patch_embedding.weight.dtype, guided=guidance != 1.0)
+        _, _, frames, height, width = condition.source_latent.shape
+        request = diffusers_request(
+            bundle.bundle.config,
+            frames=4 * (frames - 1) + 1,
+            height=8 * height,
+            width=8 * width,
+            tracks=condition.tracks.visible.shape[1],
+            dtype=wan.transformer.patch_embedding.weight.dtype,
+            guided=guidance != 1.0,
+        )
         if trained.source_attention == "own":
-            request, kept = _with_home(request, sum(patcher.model_size() for patcher in patchers))
+            weights = sum(patcher.model_size() for patcher in patchers)
+            request, kept = with_home(request, weights=weights, card=device_memory()[2], host=host_memory())
             notes.append(kept)
         report = report_at("Track2View_SampleDiffusers", (*notes, *doubtful(condition.tracks.notes)))
         load_whole(patchers, sampling_memory(request))
@@ -211,37 +220,6 @@ def _embedding(conditioning, name: str) -> torch.Tensor:
             f"Prompt directly."
         )
     return conditioning[0][0].float()
-
-
-def _request(condition, dtype: torch.dtype, *, guided: bool) -> Request:
-    """The generation as Memory Plan reckons with it."""
-    from ..track2view_core.wan.memory import Request, bundle_settings
-
-    _, _, frames, height, width = condition.source_latent.shape
-    names = {torch.float32: "fp32", torch.float16: "fp16"}
-    return Request(
-        **{
-            **bundle_settings(condition.bundle.config),
-            "guidance": guided,
-            "frames": 4 * (frames - 1) + 1,
-            "height": 8 * height,
-            "width": 8 * width,
-            "route": "diffusers",
-            "batched": False,
-            "dtype": names.get(dtype, "bf16"),
-            "tracks": condition.tracks.visible.shape[1],
-        }
-    )
-
-
-def _with_home(request: Request, weights: int) -> tuple[Request, Note]:
-    """The request with its source's states where the memory there is has room for them."""
-    from ..track2view_core.wan.memory import home_of_states, sampling_memory, source_note, source_states
-
-    size = source_states(request)
-    beside = weights + sampling_memory(replace(request, source_states="host"))
-    home = home_of_states(size, beside, card=device_memory()[2], host=host_memory(), windows=request.windows)
-    return replace(request, source_states=home), source_note(home, size)
 
 
 class MemoryPlan(io.ComfyNode):

@@ -142,3 +142,17 @@ def test_other_moves_and_sizes(rerender, clip_from, preset: str, relative_to: st
     outcome = rerender(clip_from("bikes", 2, 160, 68), *options)
     assert outcome.code == 0, outcome.complaint
     assert preset in outcome.said
+
+
+def test_where_the_source_is_kept_goes_by_the_memory_and_is_said(rerender, real_clips, monkeypatch):
+    from track2view_core.notes import Note
+    from track2view_core.wan import rerender as job
+
+    asked = []
+    monkeypatch.setattr(job, "source_home", lambda *_, **__: ("host", (Note.of("source_in_host_memory", size=2**20),)))
+    sample = job.sample
+    monkeypatch.setattr(
+        job, "sample", lambda *of, source_states, **told: asked.append(source_states) or sample(*of, **told)
+    )
+    outcome = rerender(real_clips["bikes"], "--frames", "2")
+    assert asked == ["host"] and "wait in host memory" in outcome.said

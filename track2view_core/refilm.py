@@ -365,15 +365,16 @@ def _painted(
     progress: Progress | None,
 ) -> Tensor:
     """The model's pictures, prepared size."""
-    from .wan.rerender import rerender, rerender_notes
+    from .wan.rerender import rerender, rerender_notes, source_home
 
     chosen = {"steps": sampling.steps, "guidance": sampling.guidance, "shift": sampling.shift, "seed": settings.seed}
     frames, high, wide = taken.prepared.shape[:3]
     unusual = rerender_notes(taken.prepared, models=models, prompt=settings.prompt, guidance=settings.guidance)
-    tell("sampling", Note.of("sampling", frames=frames, width=wide, height=high, **chosen), *unusual)
+    home, kept = source_home(taken.prepared, models=models, tracks=paired.visible.shape[1], guidance=settings.guidance)
+    tell("sampling", Note.of("sampling", frames=frames, width=wide, height=high, **chosen), *unusual, *kept)
     return rerender(
         taken.prepared, paired, models=models, prompt=settings.prompt, negative_prompt=settings.negative_prompt,
-        progress=progress, **chosen,
+        source_states=home, progress=progress, **chosen,
     )  # fmt: skip
 
 

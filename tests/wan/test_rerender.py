@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from track2view_core.errors import Track2ViewError
 from track2view_core.wan import rerender as rerender_module
 from track2view_core.wan.condition import TrackCondition
 from track2view_core.wan.models import Models
-from track2view_core.wan.rerender import rerender, rerender_notes
+from track2view_core.wan.rerender import rerender, rerender_notes, source_home
 
 
 def clip(frames: int = 5, width: int = 64, height: int = 32) -> Tensor:
@@ -122,3 +123,19 @@ def test_a_condition_out_of_range_is_refused(make, models, changes, told):
 def test_a_clip_of_another_length_than_its_tracks_is_refused(make, models):
     with pytest.raises(Track2ViewError, match="clip has 5 frames and the tracks have 9"):
         rerender(clip(), make.tracks(), models=models)
+
+
+def test_a_source_of_its_own_is_kept_where_the_memory_that_is_free_has_room(make, transformer, vae, monkeypatch):
+    def found(free: int, *, length: int = 9, **sampling) -> tuple[str, list[str]]:
+        monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=free))
+        bundle = make.bundle(transformer, **{"source_attention": "own", **sampling})
+        home, notes = source_home(clip(length), models=Models(transformer, vae, bundle), tracks=40)
+        return home, [note.code for note in notes]
+
+    tokens, width, fp32 = 3 * 4 * 2, transformer.config["num_attention_heads"] * 128, 4
+    kept = 2 * len(transformer.blocks) * tokens * width * fp32  # keys and values
+    assert found(2**40) == ("card", ["source_on_card"])
+    assert found(2 * kept) == ("host", ["source_in_host_memory"])  # no room beside what computes
+    assert found(2 * kept - 1) == ("nowhere", ["source_nowhere"])
+    assert found(2**40, length=21) == ("host", ["source_in_host_memory"])  # of several windows
+    assert found(1, source_attention="full") == ("card", [])

@@ -8,7 +8,7 @@ from scipy.linalg import get_lapack_funcs
 
 REACH = 40.0
 """Pixels that values go without an edge in the way."""
-EDGE = 6.0
+EDGE = 4.0
 """Difference of neighbours in Lab that weakens their bond to 1 / e."""
 ROUNDS = 3
 """Along the rows and along the columns, in turn; each reaches half as far as the one before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ..errors import Track2ViewError
@@ -10,6 +11,8 @@ from ..progress import Progress
 from ..tracks import PairedTracks
 from .bundle_config import Scheduler
 from .condition import TrackCondition
+from .kept_states import Home
+from .memory import diffusers_request, with_home
 from .models import Models
 from .sampler import sample
 from .trained_for import fit_notes
@@ -32,12 +35,13 @@ def rerender(
     start: float = 0.0,
     end: float = 1.0,
     overlap: int | None = None,
+    source_states: Home = "card",
     progress: Progress | None = None,
 ) -> Tensor:
     """The clip as the target camera of `tracks` sees it: uint8 [T, H, W, 3] on the CPU.
 
-    What is None comes from the bundle. `progress` is called with (done, total, stage) in the stages encode, sample and
-    decode; when it raises, the models are left as they were.
+    What is None comes from the bundle, and `source_states` from `source_home`. `progress` is called with (done, total,
+    stage) in the stages encode, sample and decode; when it raises, the models are left as they were.
     """
     if len(video) != len(tracks):
         raise Track2ViewError(
@@ -61,6 +65,7 @@ def rerender(
         seed=seed,
         scheduler=scheduler or defaults.scheduler,
         overlap=overlap,
+        source_states=source_states,
         progress=progress,
     )
     return decode(models.vae, latent, progress=progress)
@@ -78,3 +83,41 @@ def rerender_notes(
     if guidance not in (None, 1.0) and not sampling.uses_text:
         notes.append(Note.of("guidance_unused"))
     return tuple(notes)
+
+
+def source_home(
+    video: Tensor,  # [T, H, W, 3] uint8
+    *,
+    models: Models,
+    tracks: int,
+    guidance: float | None = None,
+) -> tuple[Home, tuple[Note, ...]]:
+    """Where a source that attends to itself alone is kept between the steps, by the memory that is free now, and what
+    to say of it. Models on a card are in its memory already."""
+    import psutil
+
+    sampling = models.bundle.config.sampling
+    if sampling.source_attention == "full":
+        return "card", ()
+    frames, height, width = video.shape[:3]
+    guided = sampling.uses_text and (sampling.guidance if guidance is None else guidance) != 1.0
+    weight = models.transformer.patch_embedding.weight
+    request = diffusers_request(
+        models.bundle.config,
+        frames=frames,
+        height=height,
+        width=width,
+        tracks=tracks,
+        dtype=weight.dtype,
+        guided=guided,
+    )
+    host = int(psutil.virtual_memory().available)
+    card = host if weight.device.type == "cpu" else _free_on(weight.device)
+    request, note = with_home(request, weights=0, card=card, host=host)
+    return request.home, (note,)
+
+
+def _free_on(device: torch.device) -> int:
+    """Bytes of the card, those among them that torch holds but does not use."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

@@ -19,6 +19,7 @@ from .request import (
     known_base,
     usual_settings,
 )
+from .source_home import diffusers_request, with_home
 from .time_estimate import TimeEstimate, estimate_time, matrix_rate
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "TimeEstimate",
     "WanBase",
     "bundle_settings",
+    "diffusers_request",
     "estimate_time",
     "first_that_fits",
     "home_of_states",
@@ -48,4 +50,5 @@ __all__ = [
     "source_states",
     "table",
     "usual_settings",
+    "with_home",
 ]
