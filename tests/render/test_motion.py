@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -84,3 +85,26 @@ def test_the_unit_of_length_does_not_matter(unit: float) -> None:
     video = clip(moves=True)[0]
     expected = moving_probability(video, tracks(), wall()).probability
     np.testing.assert_allclose(moving_probability(video, tracks(unit), wall(unit)).probability, expected, atol=1e-3)
+
+
+def shades(*steps: tuple[int, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Discs in one another, each of a radius (px) and so much lighter (CIELAB) than the ground: the picture, and the
+    distance of its pixels from the middle."""
+    row, column = np.mgrid[:100, :100]
+    away = np.hypot(row - 50, column - 50)
+    lab = np.full((100, 100, 3), (50, 5, 20), np.float32)
+    for radius, lighter in steps:
+        lab[away <= radius, 0] = 50 + lighter
+    return (cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255).round().astype(np.uint8), away
+
+
+def test_a_mover_of_much_the_colour_of_what_is_behind_it_is_cut_out_whole() -> None:
+    picture, away = shades((10, 13))
+    said = np.stack([away <= 10, 3.5 * (away > 10)], -1).astype(np.float32)
+    assert np.array_equal(motion._likely(said, picture) > 0.5, away <= 10)
+
+
+def test_what_is_said_of_a_part_goes_over_its_shades_and_no_farther() -> None:
+    picture, away = shades((12, 30), (5, 40))
+    said = np.stack([away <= 5, 3.5 * (away > 12)], -1).astype(np.float32)
+    assert np.array_equal(motion._likely(said, picture) > 0.5, away <= 12)
