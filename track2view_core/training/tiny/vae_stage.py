@@ -77,8 +77,7 @@ class VaeObjective:
 
     def loss(self, batch: ClipBatch, generator: torch.Generator) -> Tensor:
         settings, clip, device = self.settings, batch.clip, generator.device
-        with torch.set_grad_enabled(not settings.decoder_of):
-            latent = encode_whole_clip(self.module, clip)
+        latent = encode_whole_clip(self.module, clip)
         kept = LATENT_WEIGHT * latent.float().square().mean()
         if settings.latent_noise:
             spread = latent.detach().float().std((0, 1, 3, 4), keepdim=True)
