@@ -273,12 +273,7 @@ class KeepKnownPixels(io.ComfyNode):
         if model_info is not None:
             painted, paired_tracks = _content(painted, model_info), pair_without_padding(paired_tracks, model_info)
         _check_shape(painted, own)
-        distances = linked_depth(
-            clip,
-            paired_tracks,
-            clip_info,
-            **depth_fields,
-        )
+        distances = linked_depth(clip, paired_tracks, clip_info, **depth_fields)
         view = dense_view(own, paired_tracks, depth=distances, movers=moving)
         settings = {"strength": strength, "feather": feather, "progress": progress_callback()}
         kept, known = keep_known_pixels(painted, view.frames, ~view.holes, **settings), (~view.holes).float()

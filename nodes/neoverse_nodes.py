@@ -78,11 +78,7 @@ class NeoVerseConditioning(io.ComfyNode):
         from .bridge.vace_control import with_control
 
         module = neoverse.load_camera_embedding(model_file(MODELS, embedding))
-        distances = linked_depth(
-            image,
-            paired_tracks,
-            **depth_fields,
-        )
+        distances = linked_depth(image, paired_tracks, **depth_fields)
         video, moving = frames_from_image(image, "image"), linked_movers(movers, image)
         neoverse.check_pictures(*video.shape[:3])
         view = dense_view(video, paired_tracks, depth=distances, movers=moving)

@@ -69,11 +69,7 @@ class RenderTargetView(io.ComfyNode):
         from ..track2view_core.render.view_notes import known_notes, length_notes, shares
 
         one_of(HOLE_COLOURS, hole_colour, "hole_colour")
-        distances = linked_depth(
-            image,
-            paired_tracks,
-            **depth_fields,
-        )
+        distances = linked_depth(image, paired_tracks, **depth_fields)
         video, moving = frames_from_image(image, "image"), linked_movers(movers, image)
         if reach:
             view = _points_alone(video, paired_tracks, distances, reach, remember, hole_colour)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from comfy_api.latest import io
@@ -22,9 +22,6 @@ from .bridge.kept_source import source_notes
 from .bridge.native import schedule_shift, with_condition, with_seams
 from .reports import report_at
 from .sockets import BUNDLE, CONDITION, WAN
-
-if TYPE_CHECKING:
-    pass
 
 CATEGORY = "Track2View/sampling"
 BUNDLES_OWN = "bundle"

@@ -58,11 +58,7 @@ class TrackPoints(io.ComfyNode):
         from ..track2view_core.tracks.trackers import KltTracker
 
         clip = image if clip_info is None else unpadded(image, clip_info)
-        geometry = linked_geometry(
-            image,
-            clip_info,
-            **depth_fields,
-        )
+        geometry = linked_geometry(image, clip_info, **depth_fields)
         settings = {
             "video": frames_from_image(clip, "image"),
             "points": points,
@@ -387,11 +383,7 @@ class LiftTracks(io.ComfyNode):
             raise Track2ViewError("Link exactly one of tracks and tracks_json.")
         video = frames_from_image(image, "image")
         frames, height, width = video.shape[:3]
-        geometry = linked_geometry(
-            image,
-            None,
-            **depth_fields,
-        )
+        geometry = linked_geometry(image, None, **depth_fields)
         notes = []
         if tracks_json is None:
             flat = tracks_from_core(tracks)

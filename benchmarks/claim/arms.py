@@ -339,7 +339,7 @@ class ArmKind:
 
 MAIN: dict[str, ArmKind] = {
     REFERENCE: ArmKind("Track2View, token level", TokenLevel),
-    "own": ArmKind("Track2View, token level, source once", OwnSource),
+    "own": ArmKind("Track2View, source once", OwnSource),
     "track2view_latent": ArmKind("Track2View, latent level", LatentLevel),
     "pose": ArmKind("camera pose embedding", PoseEmbedding),
     "render": ArmKind("point render concatenated", PointRender),
