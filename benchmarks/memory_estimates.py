@@ -26,7 +26,7 @@ from track2view_core.wan.memory.plan import (
     encode_working,
     states_on_card,
 )
-from track2view_core.wan.seams import Deltas, Seams, attach_seams
+from track2view_core.wan.seams import Deltas, attach_seams
 
 from .meters import LivePeak
 
@@ -59,9 +59,10 @@ def dit_step(request: Request, device: str) -> Compared:
         target, source = torch.randn(shape), torch.randn(shape)
         timestep = torch.full((request.batch,), 500.0)
         added = torch.randn(1, request.base.dim, shape[2], shape[3] // 2, shape[4] // 2).to(dtype)
+        empty = torch.zeros(1, request.base.text_dim)
     seams = attach_seams(
         _transformer(request, device), None, source_timestep=request.source_timestep,
-        source_attention=request.source_attention,
+        source_attention=request.source_attention, source_text=None if request.source_text == "prompt" else empty,
     )  # fmt: skip
     with torch.no_grad(), LivePeak() as peak:
         text = torch.zeros(request.batch, request.text_length, request.base.text_dim, device=device, dtype=dtype)
@@ -69,7 +70,7 @@ def dit_step(request: Request, device: str) -> Compared:
         if request.home == "nowhere":
             seams.forward(target, source, timestep, text, deltas=deltas)
         else:
-            states = seams.source_states(source, text, deltas=deltas)
+            states = seams.source_states(source[: request.sources], text[: request.sources], deltas=deltas)
             seams.forward_target(target, timestep, text, states, deltas=deltas)
     return Compared(dit_working(request) + states_on_card(request), peak.bytes)
 
@@ -85,7 +86,7 @@ def conditioner(request: Request, device: str) -> Compared:
     batch = TrackBatch(xy, xy, 1 + numbers, 1 + numbers, numbers, numbers, mask, mask, mask,
                        (request.height, request.width))  # fmt: skip
     transformer = _transformer(replace(request, base=replace(request.base, layers=1)), device, lora=False)
-    with Seams(transformer, module, "shared", "zero", "full") as seams, torch.no_grad(), LivePeak() as peak:
+    with attach_seams(transformer, module) as seams, torch.no_grad(), LivePeak() as peak:
         seams.deltas(latent, batch).scaled(1.0)
     return Compared(conditioner_working(request), peak.bytes)
 

@@ -12,15 +12,18 @@ from torch import Tensor
 
 Options = dict[str, Any]  # transformer_options of one call
 OVERRIDE = "optimized_attention_override"  # core's key: a function around every attention
-TOLD = "track2view_self_attention"
+TOLD = "track2view_attentions"
 
 
 @dataclass
-class SelfAttention:
-    """What a block's self-attention does in one call: at most one of the three."""
+class Attentions:
+    """What a block's attentions do in one call: the self-attention at most one of `source_tokens`, `record`, `behind`;
+    the cross-attention `texts`, beside the first."""
 
     source_tokens: slice | None = None
     """One pass over both views: these attend to themselves alone, all others to all."""
+    texts: tuple[int, int] | None = None
+    """Tokens of the prompt, and of a text of the source's own behind it; None: both views read all there is."""
     record: Callable[[Tensor, Tensor], None] | None = None
     """The source alone: gets the keys and values, [1, tokens, D] each."""
     behind: list[tuple[Tensor, Tensor]] | None = None
@@ -42,7 +45,7 @@ def before_first_block(options: Options, added: Callable[[Tensor], Tensor]) -> O
     return _with_blocks(options, {0: first_block})
 
 
-def with_self_attention(options: Options, blocks: int, told: Callable[[int], SelfAttention]) -> Options:
+def with_attentions(options: Options, blocks: int, told: Callable[[int], Attentions]) -> Options:
     """Tell the self-attention of every block what it does.
 
     It is told inside the replacements of other packs, which may leave a block out, run it again, or bring an attention.
@@ -79,17 +82,19 @@ def _attend(function: Any, query: Tensor, key: Tensor, value: Tensor, *rest: Any
 
     Told by the order, since a text may be as long as a view. One function for all blocks, so that it compiles once.
     """
-    told: SelfAttention = kwargs["transformer_options"][TOLD]
+    told: Attentions = kwargs["transformer_options"][TOLD]
     attend = function if told.override is None else partial(told.override, function)
-    if told.reached:
-        return attend(query, key, value, *rest, **kwargs)
-    told.reached = True
-    if told.source_tokens is not None:
+    first, told.reached = not told.reached, True
+    seen = _seen_by_views(told, first, key.shape[-2])
+    if told.source_tokens is not None and seen is not None:
         begin, end = told.source_tokens.start, told.source_tokens.stop
-        source = attend(*(part[..., begin:end, :] for part in (query, key, value)), *rest, **kwargs)
+        by_source, by_others = ([part[..., keys, :] for part in (key, value)] for keys in seen)
+        source = attend(query[..., begin:end, :], *by_source, *rest, **kwargs)
         queries = torch.cat([query[..., :begin, :], query[..., end:, :]], dim=-2)
-        others = attend(queries, key, value, *rest, **kwargs)
+        others = attend(queries, *by_others, *rest, **kwargs)
         return torch.cat([others[..., :begin, :], source, others[..., begin:, :]], dim=-2)
+    if not first:
+        return attend(query, key, value, *rest, **kwargs)
     if told.record is not None:
         told.record(key, value)
     if told.behind is not None:
@@ -100,3 +105,12 @@ def _attend(function: Any, query: Tensor, key: Tensor, value: Tensor, *rest: Any
         )
         key, value = (torch.cat([own, more], dim=-2) for own, more in zip((key, value), kept, strict=True))
     return attend(query, key, value, *rest, **kwargs)
+
+
+def _seen_by_views(told: Attentions, first: bool, keys: int) -> tuple[slice, slice] | None:
+    """Of one pass: which keys the source's tokens see, and which all others; None where all see all."""
+    if first:
+        return None if told.source_tokens is None else (told.source_tokens, slice(None))
+    if told.texts is None or keys != sum(told.texts):
+        return None
+    return slice(told.texts[0], None), slice(told.texts[0])

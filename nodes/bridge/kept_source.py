@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ...track2view_core.wan.kept_states import Home, KeptStates, untraced
-from .block_replacements import OVERRIDE, Options, SelfAttention, before_first_block, with_self_attention
+from .block_replacements import OVERRIDE, Attentions, Options, before_first_block, with_attentions
 from .two_views import VIEWS, counted_twice, forward_both
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Source(NamedTuple):
 
 
 class KeptSources:
-    """The sources of one sampling run: of each prompt, window and state of the deltas."""
+    """The sources of one sampling run: of each text that they read, window and state of the deltas."""
 
     def __init__(self, home: Home = "card") -> None:
         from ...track2view_core.wan.host_seams import RunCache
@@ -53,11 +53,11 @@ class KeptSources:
     def __deepcopy__(self, _memo: dict) -> KeptSources:
         return self  # as the cache in it
 
-    def settle(self, model: Any, shape: Sequence[int], frames: int, prompts: int, handler: Any) -> list[int]:
+    def settle(self, model: Any, shape: Sequence[int], frames: int, texts: int, handler: Any) -> list[int]:
         """Choose, before the MODEL is loaded, where what is kept is to live: by the memory there is.
 
         shape: [B, 16, F, h8, w8], from which core estimates memory; frames: those of the clip, where F is a window's.
-        prompts: those with tracks. handler: core's context windows, or None.
+        texts: those that sources read. handler: core's context windows, or None.
         Gives the shape with room for what is kept: in the height, since context windows clamp the frames.
         """
         from ...track2view_core.wan.windows import plan_windows
@@ -66,7 +66,7 @@ class KeptSources:
         if handler is not None:
             shape = [*shape[:2], min(frames, handler.context_length), *shape[3:]]
             windows = len(plan_windows(frames, handler.context_length, handler.context_overlap))
-        size = states_of(model, shape, prompts * windows)
+        size = states_of(model, shape, texts * windows)
         self.home = home_on(model, shape, size, windows)
         if self.home == "nowhere":
             return counted_twice(shape)
@@ -95,7 +95,7 @@ class KeptSources:
 
 
 def states_of(model: Any, shape: Sequence[int], sources: int) -> int:
-    """Bytes of the keys and values in every block, of so many prompts' or windows' sources [1, 16, F', h8, w8]."""
+    """Bytes of the keys and values in every block, of so many texts' or windows' sources [1, 16, F', h8, w8]."""
     dit, dtype = model.model.diffusion_model, model.model.manual_cast_dtype or model.model_dtype()
     cells = shape[2] * (shape[3] // 2) * (shape[4] // 2)
     return sources * dit.num_layers * 2 * cells * dit.dim * dtype.itemsize
@@ -118,7 +118,8 @@ def source_notes(model: Any, condition: TrackCondition) -> tuple[Note, ...]:
     sampling, shape = condition.bundle.config.sampling, condition.source_latent.shape
     if sampling.source_attention == "full":
         return ()
-    size = states_of(model, shape, 2 if sampling.uses_text and sampling.guidance != 1.0 else 1)
+    guided = sampling.uses_text and sampling.guidance != 1.0
+    size = states_of(model, shape, 2 if guided and sampling.source_text == "prompt" else 1)
     return (source_note(home_on(model, shape, size), size),)
 
 
@@ -142,16 +143,23 @@ def forward_own(
     deltas: Deltas | None,
     clip: Any,  # hashable: which clip, tracks and strength the source and its deltas are of
     window: tuple[int, ...],  # F' latent frames of the clip
+    source_text: Tensor | None,  # [n, text_dim] what the source reads; None: the prompt
     **conds: Any,
 ) -> Tensor:  # [B, 16, F', h8, w8]
     """The target's velocity, with the source computed once in a sampling run, or beside the target where it must."""
+    from ...track2view_core.wan.seams import padded_text
+
     blocks, frames = len(executor.class_obj.blocks), x.shape[2]
     cells = frames * (x.shape[3] // 2) * (x.shape[4] // 2)
     kept, prompts = options.get(KEPT), options.get("uuids")
     step = float(options["sigmas"].flatten()[0])
     if kept is None or kept.home == "nowhere" or prompts is None or not kept.stays(window, step):
-        told = {**options, VIEWS: (frames, rotary, "both")}
-        told = with_self_attention(told, blocks, lambda _: SelfAttention(source_tokens=slice(cells, 2 * cells)))
+        told, lengths = {**options, VIEWS: (frames, rotary, "both")}, None
+        if source_text is not None:
+            own = padded_text(source_text, context)
+            lengths, context = (context.shape[1], own.shape[1]), torch.cat([context, own], dim=1)
+        views = slice(cells, 2 * cells), lengths
+        told = with_attentions(told, blocks, lambda _: Attentions(*views))
         if deltas is not None:
             told = before_first_block(told, lambda tokens: deltas(tokens[:1, cells : 2 * cells]))
         return forward_both(
@@ -160,13 +168,14 @@ def forward_own(
         )  # fmt: skip
 
     clips = len(x) // len(prompts)
+    texts = context[::clips] if source_text is None else padded_text(source_text, context[:1])
     company = _company(options)
     sources = []
-    for number, prompt in enumerate(prompts):
-        text = context[number * clips : number * clips + 1]
+    for number, text in enumerate(texts.split(1)):
         told = _of_prompt(options, number)
         alone = partial(_source_alone, executor, source.to(x), timestep, text, told, rotary, deltas, kept.home)
-        key = prompt, clip, window, deltas is None, x.dtype, x.device, tuple(map(id, company))
+        whose = prompts[number] if source_text is None else None  # of that prompt, or of all
+        key = whose, clip, window, deltas is None, x.dtype, x.device, tuple(map(id, company))
         sources.append(kept.get(key, step, lambda alone=alone: Source(*alone(), company)))
 
     @untraced  # else it compiles every block for itself
@@ -174,9 +183,9 @@ def forward_own(
         return [found.states[block] for found in sources]
 
     told = {**options, VIEWS: (frames, rotary, "target")}
-    told = with_self_attention(told, blocks, lambda block: SelfAttention(behind=behind(block)))
+    told = with_attentions(told, blocks, lambda block: Attentions(behind=behind(block)))
     if deltas is not None:
-        target_deltas = sources[0].target_deltas  # the same for all prompts
+        target_deltas = sources[0].target_deltas  # the same for all texts
         told = before_first_block(told, lambda _: target_deltas.to(x))
     return executor(x, timestep, context, clip_fea, time_dim_concat, told, **conds)
 
@@ -198,8 +207,8 @@ def _source_alone(
     in_host_memory = home == "host"
     states, halves = KeptStates(in_host_memory=in_host_memory), []
     told = {**options, VIEWS: (source.shape[2], rotary, "source")}
-    told = with_self_attention(
-        told, len(executor.class_obj.blocks), lambda block: SelfAttention(record=partial(states.put, block))
+    told = with_attentions(
+        told, len(executor.class_obj.blocks), lambda block: Attentions(record=partial(states.put, block))
     )
     if deltas is not None:
 

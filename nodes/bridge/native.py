@@ -195,7 +195,8 @@ class _Seams:
                 noise_shape = counted_twice(noise_shape)
             else:
                 frames = tracked[0]["model_conds"][SEAMS].cond.source_latent.shape[2]
-                noise_shape = kept.settle(model, noise_shape, frames, len(tracked), told.get("context_handler"))
+                sources = len(tracked) if self._bundle.source_text is None else 1
+                noise_shape = kept.settle(model, noise_shape, frames, sources, told.get("context_handler"))
         return executor(model, noise_shape, conds, *args, **kwargs)
 
     def around_model(
@@ -254,7 +255,7 @@ class _Seams:
             return forward_own(
                 executor, x, timestep, context, clip_fea, time_dim_concat, options, source=source,
                 rotary=sampling.rotary, deltas=deltas if options[ACTIVE] else None, clip=condition, window=index,
-                **conds,
+                source_text=self._bundle.source_text, **conds,
             )  # fmt: skip
         told = {**options, VIEWS: (x.shape[2], sampling.rotary, "both")}
         if options[ACTIVE]:

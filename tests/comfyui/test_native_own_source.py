@@ -7,6 +7,10 @@ import pytest
 DIT, STEPS, VIEW = "own_dit.safetensors", 8, 5  # latent frames
 
 
+def named(rotary: str, attention: str, text: str) -> str:
+    return f"own_{rotary}_{attention}_{text}.safetensors"
+
+
 @pytest.fixture(scope="module")
 def graph(native, server, driver):
     """A graph by rotary; random weights, with gates and logits so large that the source matters."""
@@ -28,12 +32,15 @@ def graph(native, server, driver):
     folder = server.base / "models/track2view"
     driver.weights.write_bundle(folder / "own.safetensors", transformer, uses_text=True, random_outputs=True)
 
-    def build(rotary: str = "shared", attention: str = "own", **told):
-        name = f"own_{rotary}_{attention}.safetensors"
+    empty = 3.0 * torch.randn(2, 4096)
+
+    def build(rotary: str = "shared", attention: str = "own", text: str = "prompt", **told):
+        """text: what the source reads."""
         driver.weights.write_variant(
-            folder / "own.safetensors", folder / name, rotary=rotary, source_attention=attention
-        )
-        return native.native(bundle=name, dit=DIT, **told)
+            folder / "own.safetensors", folder / named(rotary, attention, text), rotary=rotary,
+            source_attention=attention, source_text=empty if text == "empty" else None,
+        )  # fmt: skip
+        return native.native(bundle=named(rotary, attention, text), dit=DIT, **told)
 
     return build
 
@@ -57,17 +64,24 @@ def sampled(native):
     return run
 
 
+TEXTS = pytest.mark.parametrize("text", ["prompt", "empty"])
+
+
+@TEXTS
 @pytest.mark.parametrize("rotary", ["shared", "consecutive"])
-def test_eight_guided_steps_agree_however_the_source_is_computed(native, graph, sampled, gap, rotary):
-    once, frames = sampled(graph(rotary))
-    assert frames == [VIEW] * (2 + STEPS)  # the source with either prompt, then the target with both
-    anew, frames = sampled(graph(rotary), once=False)
+def test_eight_guided_steps_agree_however_the_source_is_computed(native, graph, sampled, gap, rotary, text):
+    once, frames = sampled(graph(rotary, text=text))
+    # The source with either prompt, or once for both, then the target with both.
+    assert frames == [VIEW] * ((2 if text == "prompt" else 1) + STEPS)
+    anew, frames = sampled(graph(rotary, text=text), once=False)
     assert frames == [2 * VIEW] * STEPS
     assert gap(once, anew) < 1e-5
-    bundle = f"own_{rotary}_own.safetensors"
+    bundle = named(rotary, "own", text)
     assert gap(once, native.latent(native.diffusers(steps=STEPS, cfg=3.0, bundle=bundle, dit=DIT))) < 1e-4
     full, _ = sampled(graph(rotary, "full"))
     assert gap(full, once) > 1e-2
+    if text == "empty":
+        assert gap(sampled(graph(rotary))[0], once) > 1e-2
 
 
 COMPANY = {
@@ -112,6 +126,13 @@ def test_a_compiled_model_keeps_the_source_and_gives_the_same(native, graph, sam
     assert gap(once, sampled(graph(), steps=3)[0]) < 1e-3
 
 
+def test_a_compiled_model_gives_the_source_a_text_of_its_own_beside_the_target(native, graph, sampled, gap):
+    patched, model = with_patch(native, graph(text="empty"), True, "Probe_Compiled", {"backend": "aot_eager"})
+    anew, frames = sampled(patched, model=model, steps=3, once=False)
+    assert set(frames) == {2 * VIEW}
+    assert gap(anew, sampled(graph(text="empty"), steps=3)[0]) < 1e-3
+
+
 @pytest.mark.parametrize("after_apply", [True, False])
 def test_easy_cache_skips_steps_of_the_target_and_at_threshold_0_none(native, graph, sampled, gap, after_apply):
     expected, every = sampled(graph(), steps=6)
@@ -132,22 +153,24 @@ def test_fp8_weights_keep_the_source_as_one_pass_has_it(native, graph, sampled):
     assert apart < 0.1 * rounded  # of what the weights' rounding changes
 
 
+@TEXTS
 @pytest.mark.parametrize("cfg", [1.0, 3.0])
-def test_prompts_one_by_one_with_tracks_for_a_part_of_the_steps(native, graph, sampled, gap, cfg):
+def test_prompts_one_by_one_with_tracks_for_a_part_of_the_steps(native, graph, sampled, gap, cfg, text):
     """The deltas change the source, which is computed anew where they come and where they go."""
-    part = graph("consecutive", start=0.25, end=0.75)
+    part = graph("consecutive", text=text, start=0.25, end=0.75)
     part["large"] = native.node("Probe_Unbatched", model=["apply", 0])
     once, frames = sampled(part, model="large", cfg=cfg)
     prompts = 1 if cfg == 1.0 else 2
-    assert frames == [VIEW] * prompts * (3 + STEPS)
+    assert frames == [VIEW] * (3 * (prompts if text == "prompt" else 1) + prompts * STEPS)
     assert gap(once, sampled(part, cfg=cfg, once=False)[0]) < 3e-5  # prompts one by one are summed otherwise
-    assert gap(once, sampled(graph("consecutive"), cfg=cfg)[0]) > 1e-2
+    assert gap(once, sampled(graph("consecutive", text=text), cfg=cfg)[0]) > 1e-2
 
 
+@TEXTS
 @pytest.mark.parametrize("schedule", ["standard_static", "standard_uniform"])
-def test_windows_keep_a_source_each_and_those_that_move_keep_none(native, graph, sampled, gap, schedule):
+def test_windows_keep_a_source_each_and_those_that_move_keep_none(native, graph, sampled, gap, schedule, text):
     windows = {"context_length": 9, "context_overlap": 4, "context_schedule": schedule, "context_stride": 2}
-    cut = graph()
+    cut = graph(text=text)
     cut["windows"] = native.node(
         "WanContextWindowsManual", model=["apply", 0], closed_loop=False, fuse_method="pyramid", **windows
     )
@@ -157,16 +180,17 @@ def test_windows_keep_a_source_each_and_those_that_move_keep_none(native, graph,
     assert set(both) <= two_views and len(both) > STEPS
     assert gap(once, anew) < 1e-5
     if schedule == "standard_static":  # of two windows either prompt's source, then the target
-        assert set(frames) <= one_view and len(frames) == 2 * 2 + 2 * STEPS
+        assert set(frames) <= one_view and len(frames) == 2 * (2 if text == "prompt" else 1) + 2 * STEPS
     else:  # the second step shows that they move
         assert frames[0] in one_view and set(frames[-STEPS:]) <= two_views
 
 
-def test_every_clip_of_a_batch_sees_its_prompts_source(native, graph, sampled, gap):
-    twice = graph()
+@TEXTS
+def test_every_clip_of_a_batch_sees_its_prompts_source(native, graph, sampled, gap, text):
+    twice = graph(text=text)
     twice["two"] = native.node("RepeatLatentBatch", samples=["apply", 3], amount=2)
     both = native.latent(native.ksampler(twice, latent=["two", 0], steps=3))
-    assert gap(both[:1], native.latent(native.ksampler(graph(), steps=3))) < 1e-4
+    assert gap(both[:1], native.latent(native.ksampler(graph(text=text), steps=3))) < 1e-4
 
 
 def test_weights_that_hooks_change_keep_nothing(native, graph, sampled, server, gap):

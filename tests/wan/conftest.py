@@ -65,16 +65,24 @@ def conditioner_for(dim: int, *, fresh: bool, seed: int = 2, **changes) -> Track
     return conditioner
 
 
-def make_bundle(transformer: WanTransformer3DModel, *, fresh: bool = False, frames: int = 9, **sampling) -> Bundle:
+def make_bundle(
+    transformer: WanTransformer3DModel,
+    *,
+    fresh: bool = False,
+    frames: int = 9,
+    source_text: torch.Tensor | None = None,
+    **sampling,
+) -> Bundle:
     conditioner = conditioner_for(transformer.config["num_attention_heads"] * 128, fresh=fresh)
     settings = {"steps": 2, "guidance": 1.0, "shift": 3.0, "width": 64, "height": 32, "frames": frames}
+    reads = {} if source_text is None else {"source_text": "empty"}
     config = BundleConfig(
         conditioner.config,
-        SamplingConfig(**{**settings, "uses_text": False, **sampling}),
+        SamplingConfig(**{**settings, "uses_text": False, **reads, **sampling}),
         BaseConfig.of(transformer),
         {"about": "random"},
     )
-    return Bundle(conditioner, {} if fresh else random_lora(transformer), config)
+    return Bundle(conditioner, {} if fresh else random_lora(transformer), config, source_text)
 
 
 def make_tracks(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,22 @@ def test_round_trip(bundle, file):
     assert not again.conditioner.training
     prefixes = {key.split(".")[0] for key in load_file(file)}
     assert prefixes == {"track2view", "diffusion_model"}
+
+
+def test_the_empty_prompt_goes_with_a_bundle_whose_source_reads_it(make, transformer, tmp_path):
+    text, file = torch.randn(2, 64), tmp_path / "empty.safetensors"
+    bundle = make.bundle(transformer, source_attention="own", source_text=text)
+    save_bundle(file, bundle, dtype=torch.float16)
+    again = load_bundle(file)
+    assert torch.equal(again.source_text, text) and again.config == bundle.config
+    assert again.lora.keys() == bundle.lora.keys()
+    told = 'source_text in the bundle is "empty", and source_text, the embedding of the empty prompt, is missing'
+    with pytest.raises(Track2ViewError, match=told):
+        load_bundle(rewritten(file, drop="source_text"))
+    with pytest.raises(Track2ViewError, match=r'"prompt", and .* is there'):
+        replace(bundle, config=make.bundle(transformer).config)
+    with pytest.raises(Track2ViewError, match=r"shape \[64\]; it must be \[tokens, text_dim\]"):
+        load_bundle(rewritten(file, extra={"source_text": text[0]}))
 
 
 def test_half_precision_halves_the_file_and_loads_as_float32(bundle, file, tmp_path):

@@ -102,12 +102,14 @@ def test_blocks_of_full_size_by_shapes_alone(measured, base, clip, dtype, source
 OWN = Request(replace(BASES["1.3B"], layers=2, text_dim=64), 9, 48, 112, "bf16", "diffusers", source_attention="own")
 
 
+@pytest.mark.parametrize("source_text", ["prompt", "empty"])
 @pytest.mark.parametrize("base", ["1.3B", "14B"])
 @pytest.mark.parametrize("home", ["card", "nowhere"])
-def test_a_step_beside_kept_states_by_shapes_alone(measured, base, home):
+def test_a_step_beside_kept_states_by_shapes_alone(measured, base, home, source_text):
     sizes = replace(BASES[base], layers=6, text_dim=64)
+    guided = {"guidance": source_text == "empty", "batched": True}  # whose states serve both prompts
     request = Request(
-        sizes, 25, route="diffusers", guidance=False, source_attention="own", source_states=home
+        sizes, 25, route="diffusers", source_attention="own", source_states=home, source_text=source_text, **guided
     )  # fmt: skip
     estimate, peak = measured.dit_step(request, "meta")
     assert peak <= estimate <= 1.1 * peak
@@ -121,6 +123,7 @@ def test_the_states_of_a_source_are_what_is_kept_of_it(measured, home):
         states = seams.source_states(latent, text, in_host_memory=home == "host")
     assert states.bytes == source_states(request)
     assert source_states(replace(request, guidance=True, frames=17, window=9)) == 2 * 2 * states.bytes
+    assert source_states(replace(request, guidance=True, source_text="empty")) == states.bytes
     assert source_states(replace(request, source_states="nowhere")) == 0
     full, kept = plan_memory(replace(request, source_attention="full")), plan_memory(request)
     waiting = kept["kept in host memory"].peak - full["kept in host memory"].peak

@@ -52,16 +52,29 @@ def drawn(make, batch: int = 1) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor], 
 
 
 class Masked(WanAttnProcessor):
-    """diffusers' processor, with a mask: the second half of the queries sees the second half of the keys alone."""
+    """diffusers' processor, with a mask: the second half of the queries sees the second half of the keys alone; with
+    `apart` the first half sees the first alone, too."""
+
+    def __init__(self, apart: bool = False) -> None:
+        super().__init__()
+        self.apart = apart
 
     def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, rotary_emb=None):
-        late = torch.arange(hidden_states.shape[1]) >= hidden_states.shape[1] // 2
-        return super().__call__(attn, hidden_states, encoder_hidden_states, late | ~late[:, None], rotary_emb)
+        seen = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query, key = (torch.arange(x.shape[1]) >= x.shape[1] // 2 for x in (hidden_states, seen))
+        mask = key == query[:, None] if self.apart else key | ~query[:, None]
+        return super().__call__(attn, hidden_states, encoder_hidden_states, mask, rotary_emb)
 
 
+TEXT = torch.randn(3, 64, generator=torch.Generator().manual_seed(12))  # of the source's own, shorter than the prompts
+TEXTS = pytest.mark.parametrize("own_text", [None, TEXT], ids=["the prompt", "a text of its own"])
+
+
+@TEXTS
 @pytest.mark.parametrize("rotary", ROTARY)
-def test_one_pass_is_attention_under_a_mask_and_so_are_its_gradients(make, rotary):
+def test_one_pass_is_attention_under_a_mask_and_so_are_its_gradients(make, rotary, own_text):
     noise, source, (text, _), deltas = drawn(make, batch=2)
+    behind = None if own_text is None else torch.nn.functional.pad(own_text, (0, 0, 0, 4)).expand(2, 7, 64)
     found = {}
     for way in ("own", "own, activations recomputed", "masked", "full"):
         transformer = lively(make)
@@ -69,14 +82,18 @@ def test_one_pass_is_attention_under_a_mask_and_so_are_its_gradients(make, rotar
         if way == "masked":
             for block in transformer.blocks:
                 block.attn1.set_processor(Masked())
+                if behind is not None:
+                    block.attn2.set_processor(Masked(apart=True))
         if "recomputed" in way:
             transformer.train()
             transformer.enable_gradient_checkpointing()
         trained = [weight for name, weight in transformer.named_parameters() if "lora_" in name]
         for weight in trained:
             weight.requires_grad_(True)
-        with attach_seams(transformer, None, rotary=rotary, **(OWN if "own" in way else {})) as seams:
-            out = seams.forward(noise, source, torch.tensor([400.0, 700.0]), text, deltas=deltas)
+        words = {**OWN, "source_text": own_text} if "own" in way else {}
+        read = torch.cat([text, behind], dim=1) if way == "masked" and behind is not None else text
+        with attach_seams(transformer, None, rotary=rotary, **words) as seams:
+            out = seams.forward(noise, source, torch.tensor([400.0, 700.0]), read, deltas=deltas)
             out.square().mean().backward()
         found[way] = out.detach(), torch.cat([weight.grad.flatten() for weight in trained])
     for part in range(2):
@@ -88,6 +105,8 @@ def test_one_pass_is_attention_under_a_mask_and_so_are_its_gradients(make, rotar
 def guided(seams, noise, source, texts, deltas, *, kept: bool, steps: int = 8, guidance: float = 3.0) -> Tensor:
     schedule, latent = make_scheduler("euler", steps, 5.0), noise
     states = [seams.source_states(source, text, deltas=deltas) for text in texts] if kept else [None, None]
+    if kept and seams.source_text is not None:
+        states = [seams.source_states(source[:1], texts[0], deltas=Deltas(*(x[:1] for x in deltas)))] * 2
     for now, then in pairwise(schedule.sigmas.tolist()):
         time = torch.full((len(noise),), now * 1000)
         positive, negative = (
@@ -100,15 +119,19 @@ def guided(seams, noise, source, texts, deltas, *, kept: bool, steps: int = 8, g
     return latent
 
 
+@TEXTS
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("with_lora", [False, True])
 @pytest.mark.parametrize("rotary", ROTARY)
-def test_the_source_computed_once_is_the_source_computed_at_every_step(make, rotary, with_lora, batch):
+def test_the_source_computed_once_is_the_source_computed_at_every_step(make, rotary, with_lora, batch, own_text):
+    """With a text of its own, it is also the source of every prompt and, of equal sources, of all the batch."""
     transformer = lively(make)
     if with_lora:
         load_lora(transformer, make.lora(transformer))
     noise, source, texts, deltas = drawn(make, batch)
-    with torch.no_grad(), attach_seams(transformer, None, rotary=rotary, **OWN) as seams:
+    if own_text is not None:
+        source, deltas = source[:1].expand_as(source), Deltas(*(x[:1].expand_as(x) for x in deltas))
+    with torch.no_grad(), attach_seams(transformer, None, rotary=rotary, source_text=own_text, **OWN) as seams:
         once = guided(seams, noise, source, texts, deltas, kept=True) - noise
         anew = guided(seams, noise, source, texts, deltas, kept=False) - noise
         other = guided(seams, noise, source.flip(2), texts, deltas, kept=True) - noise
@@ -116,13 +139,15 @@ def test_the_source_computed_once_is_the_source_computed_at_every_step(make, rot
     assert relative(other, anew) > 0.05
 
 
+@TEXTS
 @pytest.mark.parametrize("rotary", ROTARY)
 @pytest.mark.parametrize("batched", [False, True])
 @pytest.mark.parametrize("span", [(0.0, 1.0), (0.2, 0.6)], ids=["all steps", "some steps"])
-def test_sampling_computes_the_source_once_and_gives_what_one_pass_gives(make, span, batched, rotary):
-    """Over two windows, guided; where the deltas come and go, the source is computed once for each."""
+def test_sampling_computes_the_source_once_and_gives_what_one_pass_gives(make, span, batched, rotary, own_text):
+    """Over two windows, guided; where the deltas come and go, the source is computed once for each; and once for both
+    prompts where it has a text of its own."""
     transformer = lively(make)
-    bundle = make.bundle(transformer, frames=9, rotary=rotary, **OWN)
+    bundle = make.bundle(transformer, frames=9, rotary=rotary, source_text=own_text, **OWN)
     condition = TrackCondition(bundle, make.tracks(frames=17), make.latent(frames=5), 1.0, *span)
     _, _, (positive, negative), _ = drawn(make)
     lengths = []
@@ -137,7 +162,8 @@ def test_sampling_computes_the_source_once_and_gives_what_one_pass_gives(make, s
 
     once, windows, prompts = sampled("host"), 2, 1 if batched else 2
     changes = 1 if span == (0.0, 1.0) else 3
-    assert lengths == [3] * (8 + changes) * windows * prompts
+    texts = prompts if own_text is None else 1
+    assert lengths == [3] * (8 * prompts + changes * texts) * windows
     anew = sampled("nowhere")
     assert lengths == [6] * 8 * windows * prompts
     assert relative(once, anew) < 1e-5
@@ -146,18 +172,18 @@ def test_sampling_computes_the_source_once_and_gives_what_one_pass_gives(make, s
 def test_detaching_gives_the_processors_back_and_leaves_the_base_bit_identical(make):
     transformer = lively(make)
     noise, source, (text, _), deltas = drawn(make)
-    time, processors = torch.tensor([400.0]), [block.attn1.processor for block in transformer.blocks]
+    attentions = [attention for block in transformer.blocks for attention in (block.attn1, block.attn2)]
+    time, processors = torch.tensor([400.0]), [attention.processor for attention in attentions]
     plain = transformer(noise, time, text).sample
-    with attach_seams(transformer, None, **OWN) as seams:
+    with attach_seams(transformer, None, source_text=TEXT, **OWN) as seams:
         seams.forward(noise, source, time, text, deltas=deltas)
         assert torch.equal(transformer(noise, time, text).sample, plain)  # a plain call passes
-    assert all(
-        block.attn1.processor is processor for block, processor in zip(transformer.blocks, processors, strict=True)
-    )
+    assert all(here.processor is processor for here, processor in zip(attentions, processors, strict=True))
     assert torch.equal(transformer(noise, time, text).sample, plain)
 
 
-def test_a_compiled_transformer_heeds_it(make):
+@TEXTS
+def test_a_compiled_transformer_heeds_it(make, own_text):
     """Backend eager: all but the code generator."""
     torch.compiler.reset()
     twin = lively(make, num_layers=1)
@@ -167,7 +193,7 @@ def test_a_compiled_transformer_heeds_it(make):
     transformer(noise, time, text)
     results = []
     for model in (twin, transformer):
-        with attach_seams(model, None, **OWN) as seams:
+        with attach_seams(model, None, source_text=own_text, **OWN) as seams:
             states = seams.source_states(source, text, deltas=deltas)
             results.append(seams.forward_target(noise, time, text, states, deltas=deltas))
             results.append(seams.forward(noise, source, time, text, deltas=deltas))
@@ -185,6 +211,13 @@ def test_own_attention_of_a_source_that_changes_is_refused_by_name(make, transfo
             refuse(source_timestep="same", **OWN)
         with pytest.raises(Track2ViewError, match='source_attention is "half"; allowed are full, own'):
             refuse(source_attention="half")
+    for refuse in (lambda **words: SamplingConfig(**size, **words), FlowSettings):
+        with pytest.raises(Track2ViewError, match='empty needs source_attention "own"'):
+            refuse(source_text="empty")
+        with pytest.raises(Track2ViewError, match='source_text is "none"; allowed are prompt, empty'):
+            refuse(source_text="none", **OWN)
+    with pytest.raises(Track2ViewError, match='empty needs source_attention "own"'):
+        attach_seams(transformer, None, source_text=TEXT)
     with attach_seams(transformer, None) as seams, pytest.raises(Track2ViewError, match='kept with "own" alone'):
         seams.source_states(make.latent(), torch.zeros(1, 1, 64))
 
@@ -194,3 +227,6 @@ def test_bundles_say_it_and_those_that_do_not_mean_full():
     assert "source_attention" not in full.to_dict() and SamplingConfig.from_dict(full.to_dict()) == full
     own = replace(full, **OWN)
     assert SamplingConfig.from_dict(own.to_dict()) == own and own.source_attention == "own"
+    assert "source_text" not in own.to_dict()
+    empty = replace(own, source_text="empty")
+    assert SamplingConfig.from_dict(empty.to_dict()) == empty and empty.source_text == "empty"

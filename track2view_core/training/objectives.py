@@ -49,9 +49,15 @@ class PairObjective:
     module: nn.Module
 
     def __init__(
-        self, transformer: WanTransformer3DModel, conditioner: TrackConditioner | None, flow: FlowSettings
+        self,
+        transformer: WanTransformer3DModel,
+        conditioner: TrackConditioner | None,
+        flow: FlowSettings,
+        source_text: Tensor | None = None,
     ) -> None:
+        """source_text: [L, text_dim] the empty prompt, where `flow.source_text` is empty."""
         self.transformer, self.conditioner, self.flow = transformer, conditioner, flow
+        self.source_text = source_text
         self.seams = self._attached()
 
     def _attached(self) -> Seams:
@@ -61,6 +67,7 @@ class PairObjective:
             rotary=self.flow.rotary,
             source_timestep=self.flow.source_timestep,
             source_attention=self.flow.source_attention,
+            source_text=self.source_text,
         )
 
     @contextmanager
@@ -99,8 +106,14 @@ class Adapted(nn.Module):
 class ConditionerObjective(PairObjective):
     """LoRA (put on the transformer before, by `wan.lora.add_lora`) and conditioner; the base's gradients stay None."""
 
-    def __init__(self, transformer: WanTransformer3DModel, conditioner: TrackConditioner, flow: FlowSettings) -> None:
-        super().__init__(transformer, conditioner, flow)
+    def __init__(
+        self,
+        transformer: WanTransformer3DModel,
+        conditioner: TrackConditioner,
+        flow: FlowSettings,
+        source_text: Tensor | None = None,
+    ) -> None:
+        super().__init__(transformer, conditioner, flow, source_text)
         self.module = Adapted(transformer, conditioner)
 
 

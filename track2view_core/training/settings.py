@@ -21,11 +21,11 @@ from ..tracks.pairing import FrameAnchor
 from ..wan.bundle_config import Pixels, Scheduler
 from ..wan.seams import (
     ROTARY,
-    SOURCE_TIMESTEPS,
     Rotary,
     SourceAttention,
+    SourceText,
     SourceTimestep,
-    check_source_attention,
+    check_source,
 )
 
 Optimiser = Literal["adamw", "adamw8bit", "muon"]
@@ -225,11 +225,14 @@ class FlowSettings:
     source_attention: SourceAttention = "full"
     """What the source's tokens attend to: both views (`full`), or their `own` view alone, so that sampling computes the
     source once and not at every step, at half the cost of each; needs source_timestep `zero`."""
+    source_text: SourceText = "prompt"
+    """What the source's tokens read: the `prompt`, or the `empty` one, so that what is kept of the source serves both
+    prompts of the guidance and takes half the memory; needs source_attention `own` and a model with text."""
 
     def __post_init__(self) -> None:
         _check_positive(self, "shift")
-        _check_choices(self, rotary=ROTARY, source_timestep=SOURCE_TIMESTEPS)
-        check_source_attention(self.source_attention, self.source_timestep)
+        _check_choices(self, rotary=ROTARY)
+        check_source(self.source_attention, self.source_timestep, self.source_text)
 
 
 @dataclass(frozen=True)
@@ -463,6 +466,10 @@ def config_from(table: Mapping[str, Any]) -> TrainConfig:
     config = read_settings(TrainConfig, table, "")
     if config.model.bundle and stage != "conditioner":
         raise Track2ViewError("model.bundle is what stage conditioner starts from; leave it out of the others.")
+    if config.flow.source_text == "empty" and not config.model.uses_text:
+        raise Track2ViewError(
+            'flow.source_text is "empty" and model.uses_text is false, where every prompt is; leave one of them out.'
+        )
     if not config.data:
         raise Track2ViewError("data is empty; give at least one [[data]] with the folder of a data set.")
     return replace(config, draw=replace(config.draw, frame_anchor=config.conditioner.frame_anchor))

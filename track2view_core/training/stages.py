@@ -73,8 +73,11 @@ class ConditionerStage:
         conditioner = TrackConditioner(config.conditioner)
         if model.bundle:
             self._start_from(load_bundle(model.bundle), conditioner)
-        self.objective: PairObjective = ConditionerObjective(self.transformer, conditioner, config.flow)
-        bundle = Bundle(conditioner, {}, self.bundle_config)
+        self.source_text = source_text(config)
+        self.objective: PairObjective = ConditionerObjective(
+            self.transformer, conditioner, config.flow, self.source_text
+        )
+        bundle = Bundle(conditioner, {}, self.bundle_config, self.source_text)
         self.validate = pair_validation(config, self.objective, bundle)
         prepare(config, self.transformer, conditioner)
 
@@ -103,6 +106,7 @@ class ConditionerStage:
             rotary=config.flow.rotary,
             source_timestep=config.flow.source_timestep,
             source_attention=config.flow.source_attention,
+            source_text=config.flow.source_text,
             uses_text=config.model.uses_text,
             pixels=config.sampling.pixels,
         )
@@ -116,7 +120,8 @@ class ConditionerStage:
             {name[len(start) :]: value.cpu() for name, value in average.items() if name.startswith(start)}
         )
         lora = lora_of(average, self.config.lora.alpha)
-        save_bundle(file, Bundle(conditioner, lora, self._bundle_config(card)), dtype=DTYPES[self.config.export.dtype])
+        bundle = Bundle(conditioner, lora, self._bundle_config(card), self.source_text)
+        save_bundle(file, bundle, dtype=DTYPES[self.config.export.dtype])
 
 
 def lora_of(average: Mapping[str, Tensor], alpha: float) -> dict[str, Tensor]:
@@ -243,6 +248,11 @@ def empty_prompt(config: TrainConfig) -> Tensor | None:
     file.parent.mkdir(parents=True, exist_ok=True)
     write_durably({"embedding": embedding}, file, {})
     return embedding
+
+
+def source_text(config: TrainConfig) -> Tensor | None:
+    """What the source reads in the place of the prompt: the empty prompt's embedding, or nothing."""
+    return empty_prompt(config) if config.flow.source_text == "empty" else None
 
 
 def pair_validation(config: TrainConfig, objective: PairObjective, bundle: Bundle | None) -> PairValidation | None:

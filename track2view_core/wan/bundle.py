@@ -1,4 +1,5 @@
-"""The bundle: one .safetensors with conditioner (`track2view.*`), LoRA (`diffusion_model.*`) and settings as JSON.
+"""The bundle: one .safetensors with conditioner (`track2view.*`), LoRA (`diffusion_model.*`) and settings as JSON, and
+with the empty prompt (`source_text`) where the source reads that.
 
 The LoRA of a file may be of any common layout; loading brings it into ours.
 """
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 CONDITIONER_PREFIX = "track2view."
 METADATA_KEY = "track2view"
+SOURCE_TEXT = "source_text"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,15 @@ class Bundle:
     conditioner: TrackConditioner
     lora: dict[str, Tensor]  # ComfyUI's keys, diffusion_model.*
     config: BundleConfig
+    source_text: Tensor | None = None
+    """[n, text_dim] the empty prompt, which the source reads where `source_text` in the config is empty."""
+
+    def __post_init__(self) -> None:
+        if (self.source_text is not None) != (self.config.sampling.source_text == "empty"):
+            raise Track2ViewError(
+                f'source_text in the bundle is "{self.config.sampling.source_text}", and {SOURCE_TEXT}, the embedding '
+                f"of the empty prompt, is {'missing' if self.source_text is None else 'there'}; get the bundle again."
+            )
 
     def check_fits(self, transformer: WanTransformer3DModel) -> None:
         """Refuse a transformer other than the kind this bundle was trained on."""
@@ -50,7 +61,7 @@ class Bundle:
 
 
 def save_bundle(file: Path | str, bundle: Bundle, *, dtype: torch.dtype | None = None) -> None:
-    """Write a bundle in one file, whole or not at all; `dtype` converts the weights (alpha stays float32)."""
+    """Write a bundle in one file, whole or not at all; `dtype` converts the weights (alpha and text stay float32)."""
     conditioner = {CONDITIONER_PREFIX + k: v for k, v in bundle.conditioner.state_dict().items()}
     for key in bundle.lora:
         if not key.startswith(LORA_PREFIX):
@@ -59,6 +70,8 @@ def save_bundle(file: Path | str, bundle: Bundle, *, dtype: torch.dtype | None =
             )
     state = cast_floats({**conditioner, **bundle.lora}, dtype, "The bundle")
     state |= {k: v for k, v in bundle.lora.items() if k.endswith(".alpha")}
+    if bundle.source_text is not None:
+        state[SOURCE_TEXT] = bundle.source_text.float()
     write_weights(state, file, {METADATA_KEY: json.dumps(bundle.config.to_dict())})
 
 
@@ -74,6 +87,17 @@ def _config_of(metadata: Mapping[str, str], name: str) -> BundleConfig:
     return BundleConfig.from_dict(values)
 
 
+def _source_text(state: Mapping[str, Tensor], what: str) -> Tensor | None:
+    text = state.get(SOURCE_TEXT)
+    if text is None:
+        return None
+    if text.ndim != 2 or not len(text):
+        raise Track2ViewError(
+            f"{what} has {SOURCE_TEXT} of the shape {list(text.shape)}; it must be [tokens, text_dim]: get it again."
+        )
+    return cast_floats({SOURCE_TEXT: text}, torch.float32, what)[SOURCE_TEXT]
+
+
 def bundle_from(
     state: Mapping[str, Tensor], metadata: Mapping[str, str], name: str, dtype: torch.dtype = torch.float32
 ) -> Bundle:
@@ -87,7 +111,7 @@ def bundle_from(
     found = {k: v for k, v in state.items() if k.startswith(CONDITIONER_PREFIX)}
     weights = {k[size:]: v for k, v in cast_floats(unwrapped(found, what), dtype, what).items()}
     lora = to_comfyui_lora(
-        {k: v for k, v in state.items() if not k.startswith(CONDITIONER_PREFIX)},
+        {k: v for k, v in state.items() if not k.startswith(CONDITIONER_PREFIX) and k != SOURCE_TEXT},
         config=peft_settings(metadata, what),
         base=config.base,
         what=what,
@@ -95,7 +119,7 @@ def bundle_from(
     conditioner = TrackConditioner(config.conditioner).to(dtype)
     check_shapes(weights, conditioner.state_dict(), what, "get the bundle again")
     conditioner.load_state_dict(weights)
-    return Bundle(conditioner.eval().requires_grad_(False), lora, config)
+    return Bundle(conditioner.eval().requires_grad_(False), lora, config, _source_text(state, what))
 
 
 def load_bundle(file: Path | str, *, dtype: torch.dtype = torch.float32) -> Bundle:

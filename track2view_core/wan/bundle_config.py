@@ -10,11 +10,11 @@ from ..conditioner import ConditionerConfig
 from ..errors import Track2ViewError
 from .seams import (
     ROTARY,
-    SOURCE_TIMESTEPS,
     Rotary,
     SourceAttention,
+    SourceText,
     SourceTimestep,
-    check_source_attention,
+    check_source,
 )
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class _JsonFields:
 
 
 # Fields that older files lack, as those were sampled; where that is the value, newer files lack them, too.
-_LATER: dict[str, Any] = {"pixels": None, "source_attention": "full"}
+_LATER: dict[str, Any] = {"pixels": None, "source_attention": "full", "source_text": "prompt"}
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ class SamplingConfig(_JsonFields):
     uses_text: bool = True  # False: trained with an all-zero prompt
     pixels: Pixels | None = None  # "keep": those that the clip shows stay its own; None, as in older files: by the size
     source_attention: SourceAttention = "full"  # what the source's tokens attend to: both views, or the source alone
+    source_text: SourceText = "prompt"  # what the source's tokens read; empty: the empty prompt, which the file holds
 
     @property
     def keeps_pixels(self) -> bool:
@@ -96,11 +97,11 @@ class SamplingConfig(_JsonFields):
         return super().from_dict({**_LATER, **values} if isinstance(values, Mapping) else values)
 
     def __post_init__(self) -> None:
-        allowed = {"scheduler": SCHEDULERS, "rotary": ROTARY, "source_timestep": SOURCE_TIMESTEPS}
+        allowed = {"scheduler": SCHEDULERS, "rotary": ROTARY}
         for name, values in allowed.items():
             if (value := getattr(self, name)) not in values:
                 raise Track2ViewError(f'{name} in the bundle is "{value}"; allowed are {", ".join(values)}.')
-        check_source_attention(self.source_attention, self.source_timestep)
+        check_source(self.source_attention, self.source_timestep, self.source_text)
         if self.pixels not in (None, *PIXELS):
             raise Track2ViewError(f'pixels in the bundle is "{self.pixels}"; allowed are {", ".join(PIXELS)}.')
         if self.frames < 1 or self.frames % 4 != 1:

@@ -91,6 +91,8 @@ class _Sources:
     ) -> Tensor:
         if self.seams.source_attention == "full" or self.home == "nowhere":
             return self.seams.forward(target, source, timestep, text, deltas=deltas)
+        if self.seams.source_text is not None:  # one source for all prompts
+            key, source = (key[0], 0), source[:1]
         active, states = self._kept.get(key, (None, None))
         if states is None or active != (deltas is not None):  # start and end change the source in mid-run
             states = self.seams.source_states(source, text, deltas=deltas, in_host_memory=self.home == "host")
@@ -171,6 +173,7 @@ def _prepared(transformer: WanTransformer3DModel, condition: TrackCondition) -> 
             rotary=sampling.rotary,
             source_timestep=sampling.source_timestep,
             source_attention=sampling.source_attention,
+            source_text=bundle.source_text,
         ) as seams:
             yield seams
     finally:

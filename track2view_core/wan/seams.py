@@ -29,16 +29,28 @@ if TYPE_CHECKING:
 Rotary = Literal["shared", "consecutive"]
 SourceTimestep = Literal["zero", "same"]
 SourceAttention = Literal["full", "own"]
+SourceText = Literal["prompt", "empty"]
 Views = Literal["both", "source", "target"]
 ROTARY = ("shared", "consecutive")
 SOURCE_TIMESTEPS = ("zero", "same")
 SOURCE_ATTENTIONS = ("full", "own")
+SOURCE_TEXTS = ("prompt", "empty")
 
 
-def check_source_attention(source_attention: str, source_timestep: str) -> None:
-    """Refuse an unknown one, and `own` where the source's tokens take the target's timestep and so change."""
-    if source_attention not in SOURCE_ATTENTIONS:
-        raise Track2ViewError(f'source_attention is "{source_attention}"; allowed are {", ".join(SOURCE_ATTENTIONS)}.')
+def check_source(source_attention: str, source_timestep: str, source_text: str = "prompt") -> None:
+    """Refuse unknown settings of the source, `own` where its tokens take the target's timestep and so change, and an
+    empty text where they see the target, which reads the prompt."""
+    for name, value, allowed in (
+        ("source_attention", source_attention, SOURCE_ATTENTIONS),
+        ("source_timestep", source_timestep, SOURCE_TIMESTEPS),
+        ("source_text", source_text, SOURCE_TEXTS),
+    ):
+        if value not in allowed:
+            raise Track2ViewError(f'{name} is "{value}"; allowed are {", ".join(allowed)}.')
+    if source_text == "empty" and source_attention != "own":
+        raise Track2ViewError(
+            f'source_text is "empty" and source_attention is "{source_attention}"; empty needs source_attention "own".'
+        )
     if source_attention == "own" and source_timestep != "zero":
         raise Track2ViewError(
             f'source_attention is "own" and source_timestep is "{source_timestep}"; own needs source_timestep "zero".'
@@ -67,6 +79,7 @@ class _Call:
     views: Views = "both"
     record: KeptStates | None = None  # of the source alone: where its keys and values go
     kept: KeptStates | None = None  # of the target alone: the source's
+    source_text_tokens: int = 0  # of the text of both views, so many at its end are the source's own
     tokens_reached: bool = False
     rotary_reached: bool = False
 
@@ -84,9 +97,11 @@ class Seams:
         rotary: Rotary,
         source_timestep: SourceTimestep,
         source_attention: SourceAttention,
+        source_text: Tensor | None,
     ):
         self.transformer, self.conditioner = transformer, conditioner
         self.rotary, self.source_timestep, self.source_attention = rotary, source_timestep, source_attention
+        self.source_text = source_text
         self._call: _Call | None = None
         self._handles = [
             transformer.patch_embedding.register_forward_hook(self._after_patch_embedding),
@@ -141,7 +156,11 @@ class Seams:
                 "prepare both views at one size and length."
             )
         sequence = torch.cat([target, source], dim=2)
-        velocity = self._run(_Call(batch, deltas), sequence, self._timesteps(timestep, target), text)
+        call = _Call(batch, deltas)
+        if self.source_text is not None:
+            own = padded_text(self.source_text, text)
+            text, call.source_text_tokens = torch.cat([text, own], dim=1), own.shape[1]
+        velocity = self._run(call, sequence, self._timesteps(timestep, target), text)
         return velocity[:, :, : target.shape[2]]
 
     __call__ = forward
@@ -154,7 +173,10 @@ class Seams:
         deltas: Deltas | None = None,
         in_host_memory: bool = False,
     ) -> KeptStates:
-        """The source's keys and values in every block, by one forward of it alone; with `own` no step changes them."""
+        """The source's keys and values in every block, by one forward of it alone; with `own` no step changes them.
+
+        A text of the source's own stands in the place of `text`: then they serve every prompt.
+        """
         from .kept_states import KeptStates
 
         if self.source_attention != "own":
@@ -164,6 +186,8 @@ class Seams:
             )
         states = KeptStates(in_host_memory=in_host_memory)
         timestep = torch.zeros(len(source), device=source.device)
+        if self.source_text is not None:
+            text = padded_text(self.source_text, text)[:1].expand(len(source), -1, -1)
         self._run(_Call(None, deltas, "source", record=states), source, timestep, text)
         return states
 
@@ -172,7 +196,7 @@ class Seams:
         target: Tensor,  # [B, 16, F, h8, w8] the noised target latent
         timestep: Tensor,  # [B] in 0..1000
         text: Tensor,  # [B, L, text_dim]
-        states: KeptStates,  # of `source_states`, with the same text and deltas
+        states: KeptStates,  # of `source_states`, with the same text and deltas; of one source for all of the batch
         *,
         deltas: Deltas | None = None,
     ) -> Tensor:
@@ -251,7 +275,7 @@ class Seams:
         from .source_attention import PassTables
 
         told = PassTables(tables)
-        told.record, told.kept = call.record, call.kept
+        told.record, told.kept, told.source_text_tokens = call.record, call.kept, call.source_text_tokens
         told.target_tokens = tables[0].shape[1] // 2 if call.views == "both" else None
         return told
 
@@ -275,6 +299,7 @@ def attach_seams(
     rotary: Rotary = "shared",
     source_timestep: SourceTimestep = "zero",
     source_attention: SourceAttention = "full",
+    source_text: Tensor | None = None,
 ) -> Seams:
     """Hook the seams into a WAN transformer.
 
@@ -282,13 +307,19 @@ def attach_seams(
     source_timestep: "zero" for the clean source's tokens, or "same" as the target's.
     source_attention: what the source's tokens attend to: "full" is both views, "own" the source alone, which lets
         `source_states` be computed once for all steps; it needs source_timestep "zero".
+    source_text: [n, text_dim] what the source's tokens read in the place of the prompt, padded to its length; None is
+        the prompt. It needs source_attention "own".
     """
     if rotary not in ROTARY:
         raise Track2ViewError(f'rotary is "{rotary}"; allowed are {", ".join(ROTARY)}.')
-    if source_timestep not in SOURCE_TIMESTEPS:
-        raise Track2ViewError(f'source_timestep is "{source_timestep}"; allowed are {", ".join(SOURCE_TIMESTEPS)}.')
-    check_source_attention(source_attention, source_timestep)
+    check_source(source_attention, source_timestep, "prompt" if source_text is None else "empty")
     hooks = transformer.patch_embedding._forward_hooks.values()
     if any(isinstance(getattr(hook, "__self__", None), Seams) for hook in hooks):
         raise Track2ViewError("This transformer already carries seams; detach those before attaching others.")
-    return Seams(transformer, conditioner, rotary, source_timestep, source_attention)
+    return Seams(transformer, conditioner, rotary, source_timestep, source_attention, source_text)
+
+
+def padded_text(text: Tensor, like: Tensor) -> Tensor:
+    """[n, text_dim] as [B, L, text_dim] of the prompts `like`, with zeros behind its last token, as WAN pads them."""
+    behind = max(0, like.shape[1] - len(text))
+    return nn.functional.pad(text.to(like), (0, 0, 0, behind)).expand(len(like), -1, -1)

@@ -14,7 +14,7 @@ from ...wan.checkpoints import load_transformer, save_transformer
 from ..batches import PairBatch
 from ..objectives import Noised, PairObjective
 from ..settings import BaseSettings, FlowSettings, TrainConfig
-from ..stages import DTYPES, pair_source, pair_validation, prepare
+from ..stages import DTYPES, pair_source, pair_validation, prepare, source_text
 
 HEAD_SIZE = 128
 
@@ -30,7 +30,7 @@ class BaseStage:
             self.transformer = new_transformer(config.base, zero_prompt=not model.uses_text)
         if not model.uses_text:  # a prompt of zeros teaches this matrix nothing
             self.transformer.condition_embedder.text_embedder.linear_1.weight.requires_grad_(False)
-        self.objective: PairObjective = BaseObjective(self.transformer, config.flow)
+        self.objective: PairObjective = BaseObjective(self.transformer, config.flow, source_text(config))
         self.source = pair_source(config)
         self.validate = pair_validation(config, self.objective, None)
         prepare(config, self.transformer, None)
@@ -43,8 +43,10 @@ class BaseStage:
 class BaseObjective(PairObjective):
     """The whole transformer: half of the batches plain clips, half untracked [target, source] sequences."""
 
-    def __init__(self, transformer: WanTransformer3DModel, flow: FlowSettings) -> None:
-        super().__init__(transformer, None, flow)
+    def __init__(
+        self, transformer: WanTransformer3DModel, flow: FlowSettings, source_text: Tensor | None = None
+    ) -> None:
+        super().__init__(transformer, None, flow, source_text)
         self.module = transformer
 
     def _velocity(self, batch: PairBatch, noisy: Noised, generator: torch.Generator) -> Tensor:

@@ -143,7 +143,8 @@ def _around_blocks(request: Request, size: int) -> int:
     latents = request.batch * tokens * request.base.in_channels * PATCH * (FLOAT32 + size)
     norm = 0 if size == FLOAT32 else 3 * FLOAT32
     numbers = request.base.dim * (4 * size + norm) + request.base.text_dim * size
-    return rotary + latents + request.batch * request.text_length * numbers
+    texts = 2 if request.source_text == "empty" and request.views == 2 else 1  # the source's own behind the prompt
+    return rotary + latents + request.batch * texts * request.text_length * numbers
 
 
 def dit_working(request: Request) -> int:
@@ -200,8 +201,8 @@ def cached_deltas(request: Request) -> int:
 
 
 def source_states(request: Request) -> int:
-    """The source's keys and values in every block, of each prompt and window: 2 C D b a block, wherever they are."""
-    kept = 0 if request.home == "nowhere" else request.prompts * request.windows * request.base.layers
+    """The source's keys and values in every block, of each text and window: 2 C D b a block, wherever they are."""
+    kept = 0 if request.home == "nowhere" else request.sources * request.windows * request.base.layers
     return kept * 2 * request.cells * request.base.dim * request.compute_bytes
 
 

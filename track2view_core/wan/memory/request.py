@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ...conditioner import ConditionerConfig
 from ...errors import Track2ViewError
 from ..kept_states import HOMES, Home
-from ..seams import SOURCE_TIMESTEPS, SourceAttention, check_source_attention
+from ..seams import SourceAttention, SourceText, SourceTimestep, check_source
 from ..windows import plan_windows
 
 if TYPE_CHECKING:
@@ -96,8 +96,10 @@ class Request:
     tracks: int = 1024
     window: int = 81
     """Video frames that are denoised at once, 4n + 1; longer clips run in overlapping windows."""
-    source_timestep: Literal["zero", "same"] = "zero"
+    source_timestep: SourceTimestep = "zero"
     source_attention: SourceAttention = "full"
+    source_text: SourceText = "prompt"
+    """`empty`: the source reads the empty prompt, so that what is kept of it serves both prompts."""
     source_states: Home = "card"
     """With `source_attention` own: where the source's keys and values wait for the next step. Those of several windows
     wait in host memory; nowhere computes the source beside the target in every step."""
@@ -111,13 +113,12 @@ class Request:
         allowed = {
             "dtype": tuple(DTYPE_BYTES),
             "route": ROUTES,
-            "source_timestep": SOURCE_TIMESTEPS,
             "source_states": HOMES,
         }
         for name, values in allowed.items():
             if (value := getattr(self, name)) not in values:
                 raise Track2ViewError(f'{name} is "{value}"; allowed are {", ".join(values)}.')
-        check_source_attention(self.source_attention, self.source_timestep)
+        check_source(self.source_attention, self.source_timestep, self.source_text)
         for name in ("frames", "window"):
             if (value := getattr(self, name)) < 1 or value % 4 != 1:
                 raise Track2ViewError(f"{name} is {value}; it must be 4n + 1, such as 25, 49 or 81.")
@@ -189,6 +190,11 @@ class Request:
         return 2 if self.guidance else 1
 
     @property
+    def sources(self) -> int:
+        """Sources of a window, each with a text of its own, of which states are kept."""
+        return 1 if self.source_text == "empty" else self.prompts
+
+    @property
     def text_length(self) -> int:
         """Text tokens of a prompt; the command line gives a base without text a single one."""
         return 1 if self.route == "diffusers" and not self.base.uses_text else self.text_tokens
@@ -222,4 +228,5 @@ def bundle_settings(config: BundleConfig) -> dict[str, Any]:
         "guidance": sampling.uses_text and sampling.guidance != 1.0,
         "source_timestep": sampling.source_timestep,
         "source_attention": sampling.source_attention,
+        "source_text": sampling.source_text,
     }

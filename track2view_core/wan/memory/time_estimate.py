@@ -83,11 +83,11 @@ def step_operations(request: Request) -> int:
 
 
 def source_operations(request: Request) -> int:
-    """The source alone, once for every window and prompt, where its states are kept."""
+    """The source alone, once for every window and text, where its states are kept."""
     if request.home == "nowhere":
         return 0
     alone = dit_operations(request.base, request.cells, request.text_length, views=1, seen=1)
-    return alone * request.windows * request.prompts
+    return alone * request.windows * request.sources
 
 
 def estimate_time(request: Request, rate: float, efficiency: float = EFFICIENCY) -> TimeEstimate:
