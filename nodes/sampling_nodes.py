@@ -250,7 +250,8 @@ class MemoryPlan(io.ComfyNode):
         known: dict[str, Any] = {"base": memory.known_base(base)}
         if bundle is not None:
             said = memory.bundle_settings(bundle.bundle.config)
-            known = {name: said[name] for name in ("base", "conditioner", "source_timestep")}
+            trained = "base", "conditioner", "source_timestep", "source_attention", "source_text"
+            known = {name: said[name] for name in trained}
             guidance = guidance and said["base"].uses_text
         request = memory.Request(
             **known, frames=frames, height=height, width=width, dtype=dtype, route=route, offload=offload,

@@ -42,6 +42,14 @@ def test_a_bundle_brings_its_base(planned):
     assert "WAN tiny" in text(planned(graph={"2": load}, bundle=["2", 0], frames=17, width=128, height=128))
 
 
+def test_a_bundle_says_that_its_source_is_computed_once(planned, server, driver, tiny_bundle_file):
+    file = server.base / "models/track2view/planned_own.safetensors"
+    driver.weights.write_variant(tiny_bundle_file, file, source_attention="own")
+    load = {"class_type": "Track2View_LoadBundle", "inputs": {"file": file.name}}
+    said = text(planned(graph={"2": load}, bundle=["2", 0], frames=17, width=128, height=128, window=17))
+    assert "source kept on the card" in said
+
+
 def test_what_cannot_be_planned_is_one_sentence(planned):
     run = planned(dtype="fp8", route="diffusers")
     assert "native route" in run.message and "\n" not in run.message

@@ -138,7 +138,7 @@ def test_a_run_that_fails_leaves_nothing_behind(native, condition):
 
 def test_an_interrupted_run_lets_go_of_its_sources_even_where_a_node_copied_the_options(native, condition):
     own = SimpleNamespace(source_timestep="zero", rotary="shared", source_attention="own")
-    bundle = SimpleNamespace(config=SimpleNamespace(sampling=own))
+    bundle = SimpleNamespace(config=SimpleNamespace(sampling=own), source_text=None)
     host = Host(native, native._Seams(bundle), condition, weight=2.0)
     copied = []
 
@@ -152,6 +152,17 @@ def test_an_interrupted_run_lets_go_of_its_sources_even_where_a_node_copied_the_
         host.sample(interrupted)
     assert host.model_options["transformer_options"] == {}
     assert copied[0].get("key", 1.0, lambda: "anew") == "anew"
+
+
+@pytest.mark.parametrize(("source_text", "sources"), [(None, 2), (LATENT, 1)], ids=["the prompt", "a text of its own"])
+def test_room_is_made_for_the_sources_of_all_texts_that_they_read(native, condition, source_text, sources):
+    seams, asked = native._Seams(SimpleNamespace(source_text=source_text)), []
+    kept = SimpleNamespace(settle=lambda model, shape, frames, texts, handler: asked.append(texts))
+    prompts = {"positive": [{"model_conds": {native.SEAMS: SimpleNamespace(cond=condition)}}]}
+    prompts["negative"] = prompts["positive"]
+    options = {"transformer_options": {native.KEPT: kept}}
+    seams.around_preparing(lambda *args, **words: None, None, LATENT.shape, prompts, model_options=options)
+    assert asked == [sources]
 
 
 @pytest.mark.parametrize(

@@ -32,12 +32,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory, random_weights):
-    """A data set of three pairs with pictures, its latents said to be of the random VAE."""
-    folder = tmp_path_factory.mktemp("data")
+    return three_pairs(tmp_path_factory.mktemp("data"), random_weights)
+
+
+@pytest.fixture(scope="module")
+def told_data(tmp_path_factory, random_weights):
+    return three_pairs(tmp_path_factory.mktemp("told_data"), random_weights, text=True)
+
+
+def three_pairs(folder: Path, random_weights, *, text: bool = False) -> Path:
+    """A data set with pictures, and with embedded captions, its latents said to be of the random VAE."""
     vae = VaeIdentity("random", hashlib.sha256(random_weights.vae.read_bytes()).hexdigest())
-    pairs = [made_pair(seed, FRAMES, SIZE) for seed in range(3)]
+    pairs = [made_pair(seed, FRAMES, SIZE, text) for seed in range(3)]
     clips = [clip for pair in pairs for clip in (pair.source, pair.target)]
-    info = DatasetInfo(SIZE, SIZE, FRAMES, 16.0, "made up", "exact", vae, has_frames=True)
+    info = DatasetInfo(SIZE, SIZE, FRAMES, 16.0, "made up", "exact", vae, has_frames=True, has_text=text)
     start_dataset(folder, info)
     generator = torch.Generator().manual_seed(0)
     shard = Shard(
@@ -49,6 +57,7 @@ def data(tmp_path_factory, random_weights):
         pairs=torch.tensor([[0, 1, 0], [2, 3, 1], [4, 5, 2]]),
         names=tuple(f"clip{i}" for i in range(6)),
         captions=("",) * 6,
+        text=tuple(clip.text.bfloat16() for clip in clips) if text else (),
         latents=torch.stack([clip.latent for clip in clips]).half(),
         frames=torch.randint(0, 256, (6, FRAMES, SIZE, SIZE, 3), generator=generator, dtype=torch.uint8),
     )
@@ -259,6 +268,35 @@ def test_text_is_asked_for_where_the_config_uses_it(data, random_weights, tmp_pa
     table["model"]["uses_text"] = True
     with pytest.raises(Track2ViewError, match="holds no text encoder"):
         run_config(config_from(table))
+
+
+@pytest.mark.parametrize("stage", ["base", "conditioner"])
+def test_a_source_that_reads_the_empty_prompt_is_trained_so_and_the_bundle_brings_it(
+    told_data, random_weights, tmp_path, stage
+):
+    """The empty prompt is what the run's folder keeps of the text encoder. With another one the losses are others, and
+    neither's are those of a source that reads the captions."""
+    losses = {}
+    for name, text in (("one", 300 * torch.randn(1, 4096)), ("other", 300 * torch.randn(1, 4096)), ("prompt", None)):
+        if stage == "conditioner":
+            table = conditioner_document(told_data, tmp_path / name, random_weights.dit)
+        else:
+            table = document(stage, told_data, tmp_path / name, model={"transformer": str(random_weights.dit)})
+        table["model"]["uses_text"] = True
+        table["flow"] = {"source_attention": "own", "source_text": "prompt" if text is None else "empty"}
+        table["draw"]["text_dropout"] = 0.0
+        folder = tmp_path / name / stage
+        folder.mkdir(parents=True)
+        save_file({"embedding": torch.ones(1, 4096) if text is None else text}, folder / "empty_prompt.safetensors")
+        exported = run_config(config_from(table)).exported
+        if stage == "conditioner":
+            found = load_bundle(exported).source_text
+            assert found is None if text is None else torch.equal(found, text)
+        losses[name] = [round(loss, 4) for _, loss in curve(folder)]
+    assert losses["one"] != losses["other"] != losses["prompt"] != losses["one"]
+    table["model"]["uses_text"], table["flow"]["source_text"] = False, "empty"
+    with pytest.raises(Track2ViewError, match=r'source_text is "empty" and model\.uses_text is false'):
+        config_from(table)
 
 
 def test_a_corrupt_shard_costs_its_samples_and_not_the_run(data, random_weights, tmp_path):

@@ -137,5 +137,8 @@ def test_a_source_of_its_own_is_kept_where_the_memory_that_is_free_has_room(make
     assert found(2**40) == ("card", ["source_on_card"])
     assert found(2 * kept) == ("host", ["source_in_host_memory"])  # no room beside what computes
     assert found(2 * kept - 1) == ("nowhere", ["source_nowhere"])
+    assert found(4 * kept - 1, uses_text=True, guidance=3.0)[0] == "nowhere"
+    empty = {"source_text": torch.ones(1, 64)}
+    assert found(2 * kept, uses_text=True, guidance=3.0, **empty)[0] == "host"  # one source for both prompts
     assert found(2**40, length=21) == ("host", ["source_in_host_memory"])  # of several windows
     assert found(1, source_attention="full") == ("card", [])
