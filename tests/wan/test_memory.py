@@ -151,6 +151,7 @@ def test_a_step_beside_kept_states_has_half_the_operations(base, frames):
     full, own = (Request(BASES[base], frames, source_attention=attention) for attention in ("full", "own"))
     assert step_operations(own) / step_operations(full) < 0.52
     assert 0.5 * step_operations(own) < source_operations(own) < step_operations(own)
+    assert 2 * source_operations(replace(own, source_text="empty")) == source_operations(own)  # for both prompts
 
 
 @pytest.mark.parametrize("base", ["1.3B", "14B"])
