@@ -27,6 +27,7 @@ _HELP = {
     "shards": "of 8 scenes with 4 cameras, to train on",
     "clips": "held-out clips to score",
     "every": "the camera is fitted to every n-th frame",
+    "precision": "fp32, or bf16 with trained weights and optimiser in float32",
 }
 
 

@@ -82,7 +82,7 @@ class FlowMatching:
     def loss(self, batch: PairBatch, generator: torch.Generator) -> Tensor:
         noisy = noised(batch.target, drawn_levels(len(batch), self.shift, generator), generator)
         velocity = self.module.velocity(noisy.latent, noisy.timestep, batch, self.module.deltas(batch))
-        return (velocity - noisy.velocity).square().mean()
+        return (velocity.float() - noisy.velocity).square().mean()
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ from track2view_core.scenes.ray_casting import pixel_rays
 from track2view_core.tracks import PairedTracks, collate_tracks, pair_tracks
 from track2view_core.tracks.pairing import FRAMES_PER_LATENT, FrameAnchor
 from track2view_core.training.batches import TEXT_DIM, CameraBatch, PairBatch, PairShare, PairSource
-from track2view_core.training.settings import BatchDraw
+from track2view_core.training.settings import BatchDraw, Precision
 
 SIGMAS = (0.9, 0.7, 0.5, 0.3)  # noise levels of the held-out loss
 
@@ -40,6 +40,7 @@ class Protocol:
     muon_rate: float = 0.02
     warmup: int = 20
     ema: float = 0.99
+    precision: Precision = "fp32"  # of the products in training
     rank: int = 32  # of the LoRA
     shift: float = 3.0
     clips: int = 32  # held-out clips to score

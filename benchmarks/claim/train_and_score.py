@@ -24,6 +24,7 @@ from track2view_core.errors import Track2ViewError
 from track2view_core.evaluation import psnr, splat_points
 from track2view_core.progress import Progress
 from track2view_core.training.loop import train
+from track2view_core.training.objectives import keep_time_in_float32
 from track2view_core.training.settings import OptimiserSettings, TrainSettings
 from track2view_core.wan.vae import decode_whole_clip, latent_statistics
 
@@ -47,6 +48,7 @@ def train_settings(protocol: Protocol, seed: int) -> TrainSettings:
             warmup=protocol.warmup,
         ),
         ema=protocol.ema,
+        precision=protocol.precision,
         device="cpu",
         prefetch=0,
         checkpoint_every=50,
@@ -64,6 +66,7 @@ def trained(
     arm = arms.build(name, transformer, rank=protocol.rank, seed=seed)
     weights = folder / WEIGHTS
     if not weights.exists():
+        keep_time_in_float32(arm.transformer)
         done: list[int] = []
         began = time.process_time()
 
