@@ -83,14 +83,19 @@ def write_bundle(
 
 
 def write_variant(bundle: Path, file: Path, *, source_text: torch.Tensor | None = None, **sampling: object) -> None:
-    """The bundle with other sampling settings, and open to text, so that guidance has two branches; with `source_text`
-    its source reads that."""
+    """The bundle with other sampling settings, and open to text, so that guidance has two branches; its source
+    attends to both views unless told otherwise, and reads `source_text` where that is given."""
     import dataclasses
 
     from track2view_core.wan.bundle import load_bundle, save_bundle
 
     loaded = load_bundle(bundle)
     reads = "prompt" if source_text is None else "empty"
-    told = dataclasses.replace(loaded.config.sampling, uses_text=True, guidance=3.0, source_text=reads, **sampling)
+    told = dataclasses.replace(
+        loaded.config.sampling,
+        uses_text=True,
+        guidance=3.0,
+        **{"source_attention": "full", "source_text": reads, **sampling},
+    )
     config = dataclasses.replace(loaded.config, sampling=told)
     save_bundle(file, dataclasses.replace(loaded, config=config, source_text=source_text))
