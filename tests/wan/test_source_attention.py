@@ -169,6 +169,21 @@ def test_sampling_computes_the_source_once_and_gives_what_one_pass_gives(make, s
     assert relative(once, anew) < 1e-5
 
 
+def test_a_prompt_of_zeros_leaves_the_source_s_own_text_as_it_is(make):
+    """Else it would be padded to another length where both views go together than where the source went alone."""
+    transformer = lively(make)
+    condition = TrackCondition(make.bundle(transformer, source_text=TEXT, **OWN), make.tracks(), make.latent())
+    _, _, (positive, _), _ = drawn(make)
+    once, anew = (
+        sample(
+            transformer, condition, positive=positive, negative=torch.zeros_like(positive), steps=4, guidance=3.0,
+            shift=3.0, seed=7, source_states=home,
+        ) - initial_noise(condition.source_latent, 7)
+        for home in ("card", "nowhere")
+    )  # fmt: skip
+    assert relative(once, anew) < 1e-5
+
+
 def test_detaching_gives_the_processors_back_and_leaves_the_base_bit_identical(make):
     transformer = lively(make)
     noise, source, (text, _), deltas = drawn(make)

@@ -133,8 +133,14 @@ class _Prompts:
 
 
 def _prompts(
-    transformer: WanTransformer3DModel, positive: Tensor, negative: Tensor | None, guidance: float, batched: bool
+    transformer: WanTransformer3DModel,
+    positive: Tensor,
+    negative: Tensor | None,
+    guidance: float,
+    batched: bool,
+    whole: bool,
 ) -> _Prompts:
+    """whole: an all-zero prompt keeps its length, to which a text of the source's own is padded."""
     texts = [positive]
     if guidance != 1.0:
         if negative is None:
@@ -150,7 +156,8 @@ def _prompts(
                 "use the text encoder of WAN (UMT5-XXL)."
             )
     weight = transformer.patch_embedding.weight
-    ready = [_shortest(text.to(weight.device, weight.dtype)) for text in texts]
+    ready = [text.to(weight.device, weight.dtype) for text in texts]
+    ready = ready if whole else [_shortest(text) for text in ready]
     return _Prompts(ready[0], ready[1] if len(ready) == 2 else None, guidance, batched)
 
 
@@ -223,7 +230,8 @@ def sample(
     progress: called before each forward and at the end; when it raises, the transformer is left as it was.
     """
     schedule = make_scheduler(scheduler, steps, shift)
-    prompts = _prompts(transformer, positive, negative, guidance, batched_guidance)
+    whole = condition.bundle.source_text is not None
+    prompts = _prompts(transformer, positive, negative, guidance, batched_guidance, whole)
     source = condition.source_latent
     latent = initial_noise(source, seed)
     windows = plan_windows(source.shape[2], 1 + condition.bundle.config.sampling.frames // 4, overlap)
